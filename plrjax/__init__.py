@@ -1,0 +1,1 @@
+"""Dynamics of ReLU-based recurrent networks: cycles, stability, coverage (public API only)."""

@@ -1,0 +1,96 @@
+"""What every recurrent network is here: a map z -> step(z, input) on flat state vectors."""
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float
+
+
+class AbstractDynamics(eqx.Module):
+    """A discrete-time dynamical system z_{t+1} = F(z_t, s_t).
+
+    The state is one flat vector (an LSTM concatenates h and c). Batches are made with
+    `jax.vmap`, never by an extra axis inside a model.
+    """
+
+    @property
+    @abc.abstractmethod
+    def state_size(self) -> int:
+        """Length M of the state vector."""
+
+    @abc.abstractmethod
+    def step(
+        self, state: Float[Array, " state"], input: Float[Array, " input"] | None = None
+    ) -> Float[Array, " state"]:
+        """Return the next state F(z, s), in the dtype of the parameters and the state."""
+
+
+class Dynamics(AbstractDynamics):
+    """A user's own map, wrapped: `Dynamics(step, state_size)`.
+
+    **Arguments:**
+
+    - `function`: traceable by JAX; called as `function(state)`, or `function(state, input)` when
+        an input is given.
+    - `state_size`: length of the state vector.
+    """
+
+    function: Callable
+    size: int = eqx.field(static=True)
+
+    def __init__(self, function: Callable, state_size: int):
+        if not callable(function):
+            raise ValueError(f"function: expected a callable step, got {type(function).__name__}")
+        if state_size < 1:
+            raise ValueError(f"state_size: expected a positive integer, got {state_size}")
+        self.function = function
+        self.size = int(state_size)
+
+    @property
+    def state_size(self) -> int:
+        return self.size
+
+    def step(self, state, input=None):
+        return self.function(state) if input is None else self.function(state, input)
+
+
+def trajectory(
+    dynamics: AbstractDynamics,
+    state: Float[Array, " state"],
+    num_steps: int,
+    inputs: Float[Array, "time input"] | None = None,
+) -> Float[Array, "time state"]:
+    """Return the orbit z_0, z_1, ..., z_{num_steps} (the initial state is row 0).
+
+    **Arguments:**
+
+    - `dynamics`: the map.
+    - `state`: the initial state z_0.
+    - `num_steps`: number of steps T; the result has T + 1 rows.
+    - `inputs`: external input s_0 ... s_{T-1}, one row per step, or None.
+
+    **Raises:** `ValueError` if `num_steps` is negative or `inputs` has another length.
+    """
+    if num_steps < 0:
+        raise ValueError(f"num_steps: expected a non-negative integer, got {num_steps}")
+    if inputs is not None and len(inputs) != num_steps:
+        raise ValueError(f"inputs: expected {num_steps} rows, one per step, got {len(inputs)}")
+
+    def advance(z, s):
+        z = dynamics.step(z, s)
+        return z, z
+
+    state = jax.numpy.asarray(state)
+    _, orbit = jax.lax.scan(advance, state, inputs, length=num_steps)
+    return jax.numpy.concatenate([state[None], orbit])
+
+
+def jacobian(
+    dynamics: AbstractDynamics,
+    state: Float[Array, " state"],
+    input: Float[Array, " input"] | None = None,
+) -> Float[Array, "state state"]:
+    """Return DF(z), the M x M matrix of partial derivatives of one step."""
+    return jax.jacfwd(lambda z: dynamics.step(z, input))(jax.numpy.asarray(state))

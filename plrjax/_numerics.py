@@ -1,0 +1,61 @@
+"""Float64 scope, argument checks, and linear algebra on many small systems at once."""
+
+import contextlib
+
+import jax
+import numpy as np
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def float64_scope():
+    """Return a context in which JAX computes in float64, whatever the caller's global setting."""
+    return jax.enable_x64(True)
+
+
+def as_real(name: str, value, shape: tuple[int | str, ...] | None = None) -> np.ndarray:
+    """Return `value` as a real, finite NumPy array of its own dtype, checked against `shape`.
+
+    Entries of `shape` are lengths, or letters that stand for any length.
+
+    **Raises:** `ValueError` naming the argument, what was expected and what came.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected a rectangular array of numbers ({error})") from error
+    if array.dtype.kind not in "fiub" and not str(array.dtype) == "bfloat16":
+        raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if shape is not None:
+        fits = array.ndim == len(shape) and all(
+            isinstance(want, str) or want == have for want, have in zip(shape, array.shape)
+        )
+        if not fits:
+            wanted = " x ".join(map(str, shape)) or "a scalar"
+            raise ValueError(f"{name}: expected shape {wanted}, got {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise ValueError(f"{name}: expected finite numbers, got {bad} NaN or Inf of {array.size}")
+    return array
+
+
+def as_float64(name: str, value, shape: tuple[int | str, ...] | None = None) -> np.ndarray:
+    """Return `value` as a contiguous float64 array; promotion from float32 and integers is exact.
+
+    **Raises:** `ValueError` as `as_real`, and for numbers that float64 cannot hold exactly.
+    """
+    array = as_real(name, value, shape)
+    with np.errstate(over="ignore"):
+        result = np.ascontiguousarray(array, np.float64)
+    exact = array.dtype.kind != "f" or array.dtype.itemsize <= 8
+    if not exact or (array.dtype.kind in "iu" and array.dtype.itemsize == 8):
+        if not np.array_equal(result.astype(array.dtype), array):
+            raise ValueError(f"{name}: {array.dtype} values do not fit float64 exactly")
+    return result.reshape(array.shape)
+
+
+@contextlib.contextmanager
+def quiet_floats():
+    """Silence NumPy's overflow and invalid warnings where non-finite lanes are masked afterwards."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+        yield

@@ -1,0 +1,158 @@
+"""The one canonical form of every ReLU network here: F(z) = A z + W1 relu(W2 z + h2) + h1."""
+
+import abc
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from ._dynamics import AbstractDynamics
+from ._numerics import as_float64
+
+
+class AbstractPLRNN(AbstractDynamics):
+    """A ReLU network that is affine on each linear subregion."""
+
+    @abc.abstractmethod
+    def as_piecewise_affine(
+        self, input: Float[Array, " input"] | None = None
+    ) -> "PiecewiseAffineMap":
+        """Lower to the canonical form in NumPy float64, a constant input folded into the offsets."""
+
+
+class PiecewiseAffineMap(AbstractPLRNN):
+    """The map F(z) = A z + W1 relu(W2 z + h2) + h1 with M states and H ReLU units.
+
+    A unit is on where its pre-activation W2 z + h2 is > 0 (relu'(0) = 0). In the linear subregion
+    with activation pattern D the map is affine: F(z) = J_D z + c_D with J_D = A + W1 diag(D) W2
+    and c_D = W1 diag(D) h2 + h1 (Eisenmann, Monfared, Göring, Durstewitz 2023, eq. 2).
+
+    **Arguments:** `A` (M x M, or its diagonal M), `W1` (M x H), `W2` (H x M), `h1` (M), `h2` (H),
+    real and finite; float32 and integers are promoted exactly to float64.
+
+    **Raises:** `ValueError` naming the argument for a wrong shape, a non-finite entry, or a dtype
+    that is not real.
+    """
+
+    A: Float[np.ndarray, "state state"]
+    W1: Float[np.ndarray, "state unit"]
+    W2: Float[np.ndarray, "unit state"]
+    h1: Float[np.ndarray, " state"]
+    h2: Float[np.ndarray, " unit"]
+
+    def __init__(self, A, W1, W2, h1, h2):
+        h1 = as_float64("h1", h1, ("M",))
+        size = h1.shape[0]
+        h2 = as_float64("h2", h2, ("H",))
+        units = h2.shape[0]
+        A = np.asarray(A)
+        A = as_float64("A", A, (size,) if A.ndim == 1 else (size, size))
+        self.A = np.diag(A) if A.ndim == 1 else A
+        self.W1 = as_float64("W1", W1, (size, units))
+        self.W2 = as_float64("W2", W2, (units, size))
+        self.h1 = h1
+        self.h2 = h2
+
+    @property
+    def state_size(self) -> int:
+        return self.h1.shape[0]
+
+    @property
+    def num_units(self) -> int:
+        """Number H of ReLU units."""
+        return self.h2.shape[0]
+
+    def step(self, state, input=None):
+        if input is not None:
+            raise ValueError("input: a PiecewiseAffineMap is autonomous; fold the input into h1")
+        A, W1, W2, h1, h2 = map(jax.numpy.asarray, (self.A, self.W1, self.W2, self.h1, self.h2))
+        return A @ state + W1 @ jax.nn.relu(W2 @ state + h2) + h1
+
+    def as_piecewise_affine(self, input=None) -> "PiecewiseAffineMap":
+        if input is not None:
+            raise ValueError("input: a PiecewiseAffineMap is autonomous; fold the input into h1")
+        return self
+
+    def pre_activations(self, states: Float[np.ndarray, "*batch state"]) -> np.ndarray:
+        """Return y = W2 z + h2 for states of any leading shape (NumPy float64)."""
+        return np.asarray(states, np.float64) @ self.W2.T + self.h2
+
+    def region_of(self, states: Float[np.ndarray, "*batch state"]) -> np.ndarray:
+        """Return the activation pattern D = [W2 z + h2 > 0] for states of any leading shape."""
+        return self.pre_activations(states) > 0
+
+    def apply(self, states: Float[np.ndarray, "*batch state"]) -> np.ndarray:
+        """Return F(z) in NumPy float64 for states of any leading shape."""
+        states = np.asarray(states, np.float64)
+        return (
+            states @ self.A.T
+            + np.maximum(self.pre_activations(states), 0.0) @ self.W1.T
+            + self.h1
+        )
+
+    def affine_piece(
+        self, region: Bool[np.ndarray, "*batch unit"]
+    ) -> tuple[Float[np.ndarray, "*batch state state"], Float[np.ndarray, "*batch state"]]:
+        """Return (J_D, c_D) of each activation pattern D: F(z) = J_D z + c_D there."""
+        mask = np.asarray(region, np.float64)
+        jacobians = self.A + (self.W1 * mask[..., None, :]) @ self.W2
+        return jacobians, (mask * self.h2) @ self.W1.T + self.h1
+
+    def compose(
+        self, itinerary: Bool[np.ndarray, "time unit"]
+    ) -> tuple[Float[np.ndarray, "state state"], Float[np.ndarray, " state"]]:
+        """Return (P, c) of the k-step map of an itinerary, F_w(z) = P z + c, by direct products.
+
+        Entries grow like exp(lambda k): use it for short itineraries; the engine does not.
+        """
+        size = self.state_size
+        P, c = np.eye(size), np.zeros(size)
+        for J, offset in zip(*self.affine_piece(np.asarray(itinerary))):
+            P, c = J @ P, J @ c + offset
+        return P, c
+
+    def margin(self, states: Float[np.ndarray, "*batch state"]) -> np.ndarray:
+        """Return the Euclidean distance of each state to the nearest switching boundary.
+
+        It is min_i |W2_i z + h2_i| / |W2_i|_2, infinite for a map without switching boundaries.
+        """
+        norms = np.linalg.norm(self.W2, axis=1)
+        live = norms > 0
+        if not live.any():
+            return np.full(np.shape(states)[:-1], np.inf)
+        distances = np.abs(self.pre_activations(states)[..., live]) / norms[live]
+        return distances.min(axis=-1)
+
+    def rebase(self, region: Bool[np.ndarray, " unit"]) -> "PiecewiseAffineMap":
+        """Return the same map written with the units of `region` reflected.
+
+        Because relu(y) = y + relu(-y), a unit i may be replaced by its reflection -y_i; then the
+        subregion `region` becomes the one with every unit off, and A becomes J_region. On the
+        switching boundary itself the two forms name different patterns.
+        """
+        region = np.asarray(region, bool)
+        sign = np.where(region, -1.0, 1.0)
+        A, h1 = self.affine_piece(region)
+        return PiecewiseAffineMap(A, self.W1, sign[:, None] * self.W2, h1, sign * self.h2)
+
+
+def lower(
+    model: AbstractPLRNN, name: str = "model", input=None
+) -> PiecewiseAffineMap:
+    """Return `model` in canonical form, or say that it is not piecewise affine.
+
+    **Raises:** `ValueError` naming `name` for anything that is not an `AbstractPLRNN`.
+    """
+    if not isinstance(model, AbstractPLRNN):
+        raise ValueError(
+            f"{name}: expected a piecewise-affine network (PLRNN family or PiecewiseAffineMap), "
+            f"got {type(model).__name__}"
+        )
+    return model.as_piecewise_affine(input)
+
+
+def region_words(region: np.ndarray) -> str:
+    """Return an activation pattern as text, first unit first: '0110'."""
+    return "".join("1" if bit else "0" for bit in np.asarray(region, bool))
+
+

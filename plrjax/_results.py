@@ -1,0 +1,79 @@
+"""What a computation may say about itself: outcome, coverage, stability, kind of bifurcation."""
+
+import enum
+
+
+class _MessageEnum(enum.IntEnum):
+    """An integer code (stored as int8 in arrays) whose `.message` says what it means and what to do."""
+
+    _message: str
+
+    def __new__(cls, code: int, message: str):
+        item = int.__new__(cls, code)
+        item._value_ = code
+        item._message = message
+        return item
+
+    @property
+    def message(self) -> str:
+        """What this item means, and what to do about it."""
+        return self._message
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RESULTS(_MessageEnum):
+    """Whether a computation went well (it says nothing about completeness: see `COVERAGE`)."""
+
+    successful = 0, "The computation finished."
+    budget_exhausted = (
+        1,
+        "The budget (`num_searches` or `max_seconds`) ran out before the search settled. "
+        "Raise the budget, or accept `coverage == partial`.",
+    )
+    interrupted = 2, "Interrupted by Ctrl-C; what was found until then is kept."
+    not_finite = (
+        3,
+        "No finite candidate was produced: every linear subregion tried has a singular or "
+        "overflowing system. Check the parameters' scale.",
+    )
+
+
+class COVERAGE(_MessageEnum):
+    """What the word "all" may honestly claim for a search, from weakest to strongest."""
+
+    partial = 0, "The search ended before it settled; cycles may be missing. Raise the budget."
+    saturated = (
+        1,
+        "No new cycle appeared in the last half of the searches. This is evidence, not proof; "
+        "see `unseen` for an estimate of what may be missing.",
+    )
+    complete_in_floating_point = (
+        2,
+        "Every itinerary was examined in floating-point arithmetic; nothing is missing up to "
+        "rounding. This is not a rigorous proof.",
+    )
+    certified = 3, "Completeness is proven rigorously."
+
+
+class STABILITY(_MessageEnum):
+    """Linear stability of a cycle, from the moduli of its Floquet multipliers."""
+
+    stable = 0, "All Floquet multipliers lie inside the unit circle."
+    saddle = 1, "Some multipliers lie inside and some outside the unit circle."
+    unstable = 2, "All Floquet multipliers lie outside the unit circle."
+    nonhyperbolic = (
+        3,
+        "A multiplier lies on the unit circle within its error bound; linearization does not "
+        "decide stability. Perturb the parameters or examine the neighbourhood.",
+    )
+
+
+class BIFURCATION(_MessageEnum):
+    """Events at which a cycle of a piecewise-affine map appears, vanishes or changes stability."""
+
+    border_collision = 0, "A point of the cycle reached a switching boundary."
+    degenerate_transcritical = 1, "A multiplier reached +1: the cycle runs to infinity."
+    degenerate_flip = 2, "A multiplier reached -1: the cycle loses stability, a double-period family appears."
+    center = 3, "A complex pair of multipliers crossed the unit circle."

@@ -1,4 +1,4 @@
-"""Float64 scope, argument checks, and linear algebra on many small systems at once."""
+"""Float64 scope, argument checks and tolerances."""
 
 import contextlib
 

@@ -1,0 +1,1 @@
+"""Benchmarks of plrjax: run by hand, never collected by the default test run (see README.md)."""

@@ -1,0 +1,339 @@
+"""Files of named arrays under a header: atomic writes, bounded reads, nothing executed."""
+
+import contextlib
+import importlib.metadata
+import io
+import json
+import math
+import os
+import re
+import secrets
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+FORMAT = 1
+HEADER = "__plrjax__"
+SUFFIXES = (".npz", ".safetensors")
+MAX_BYTES = 1 << 30
+"""Largest total of declared array bytes that is read without being asked for more."""
+
+_NUMERIC = "fiubc"
+_SAFETENSORS = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "bfloat16",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "<i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "<u1",
+    "BOOL": "?",
+    "C64": "<c8",
+}
+_BAD_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    IndexError,
+)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of an error on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def plrjax_version() -> str:
+    """Return the installed version of plrjax."""
+    try:
+        return importlib.metadata.version("plrjax")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+# Writing
+
+
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
+    """Write a file atomically: a temporary file in the same folder, fsync, rename.
+
+    **Raises:** `FileNotFoundError` if the folder does not exist. After any failure the old file,
+    if there was one, is untouched and no temporary file is left.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a file name, got a folder")
+    temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable, where the system can sync a folder."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems refuse it
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_arrays(path: str | os.PathLike, header: dict, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays and a header to `.npz` or `.safetensors`, atomically and reproducibly.
+
+    **Arguments:**
+
+    - `header`: JSON values: `type`, `kind`, `provenance` and what else the caller needs;
+        `format`, `version` and `dtype` (name to dtype) are added.
+    - `arrays`: numbers of any dtype NumPy has up to 64 bits, bfloat16, complex64 and complex128.
+
+    **Raises:** `ValueError` for another suffix or dtype; `FileNotFoundError` for a missing folder.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{path}: expected a name ending in .npz or .safetensors")
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        wide = array.dtype.kind in "f" and array.dtype.itemsize > 8 or array.dtype.itemsize > 16
+        if (array.dtype.kind not in _NUMERIC or wide) and str(array.dtype) != "bfloat16":
+            raise ValueError(f"{path}: {name}: cannot store dtype {array.dtype}")
+        if name == HEADER or not name:
+            raise ValueError(f"{path}: {name!r} cannot be the name of an array")
+    dtypes = {name: array.dtype.name for name, array in arrays.items()}
+    header = {"format": FORMAT, **header, "version": plrjax_version(), "dtype": dtypes}
+    text = json.dumps(header, ensure_ascii=False, sort_keys=True)
+    pair_complex = path.suffix == ".safetensors"
+    stored = {name: _plain(array, pair_complex) for name, array in arrays.items()}
+    write_bytes(path, (_npz if path.suffix == ".npz" else _safetensors)(text, stored))
+
+
+def _plain(array: np.ndarray, pair_complex: bool) -> np.ndarray:
+    """Return little-endian C-ordered numbers: complex as pairs if asked, bfloat16 as uint16."""
+    array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    array = np.ascontiguousarray(array).reshape(array.shape)
+    if array.dtype.kind == "c" and pair_complex:
+        part = "<f4" if array.dtype.itemsize == 8 else "<f8"
+        return np.stack([np.real(array), np.imag(array)], axis=-1).astype(part)
+    return array.view("<u2") if str(array.dtype) == "bfloat16" else array
+
+
+def _npz(text: str, arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    entries = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in entries.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
+    return buffer.getvalue()
+
+
+def _safetensors(text: str, arrays: dict[str, np.ndarray]) -> bytes:
+    return safetensors.numpy.save(arrays, metadata={HEADER: text})
+
+
+# Reading
+
+
+def existing_file(path: str | os.PathLike) -> Path:
+    """Return the path of a file that exists, refusing folders."""
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a file, got a folder")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    return path
+
+
+def read_bytes(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the content of a file that is not larger than `max_bytes`.
+
+    **Raises:** `FileNotFoundError` for a missing file; `ValueError` for a folder, an empty file or
+    one that is too large.
+    """
+    path = existing_file(path)
+    size = path.stat().st_size
+    if size == 0:
+        raise ValueError(f"{path}: the file is empty")
+    if size > max_bytes:
+        raise ValueError(f"{path}: {size} bytes exceed the limit of {max_bytes}")
+    return path.read_bytes()
+
+
+def read_arrays(
+    path: str | os.PathLike, max_bytes: int = MAX_BYTES
+) -> tuple[dict, dict[str, np.ndarray]]:
+    """Return (header, arrays) of a `.npz` or `.safetensors` file.
+
+    The header of a file that plrjax did not write is {}.
+    Declared sizes are checked before anything is allocated, nothing is unpickled, and bytes left
+    over or missing are errors.
+
+    **Raises:** `FileNotFoundError`; `ValueError` starting with the path for a file that is damaged,
+    too large, of another format or written by a newer plrjax.
+    """
+    path = existing_file(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: expected a name ending in .npz or .safetensors")
+    is_npz = path.suffix.lower() == ".npz"
+    data = read_bytes(path, max_bytes)
+    try:
+        text, arrays = (_read_npz if is_npz else _read_safetensors)(data, max_bytes)
+        header = {} if text is None else _parse_header(text)
+        return header, _restored(header, arrays)
+    except ValueError as error:
+        raise ValueError(f"{path}: {one_line(error)}") from error
+
+
+def read_zip(data: bytes, max_bytes: int = MAX_BYTES) -> dict[str, bytes]:
+    """Return the entries of a zip archive, of at most `max_bytes` uncompressed in total.
+
+    **Raises:** `ValueError` for an archive that is damaged, too large or oddly compressed.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            total = sum(entry.file_size for entry in entries)
+            if total > max_bytes:
+                raise ValueError(f"{total} bytes uncompressed exceed the limit of {max_bytes}")
+            # bzip2 and LZMA expand in blocks that cannot be bounded
+            if any(
+                e.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for e in entries
+            ):
+                raise ValueError("compressed by another method than deflate")
+            return {entry.filename: archive.read(entry) for entry in entries}
+    except _BAD_ZIP as error:
+        raise ValueError(f"not a readable zip archive: {one_line(error)}") from error
+
+
+def _read_npz(data: bytes, max_bytes: int) -> tuple[str | None, dict[str, np.ndarray]]:
+    arrays = {}
+    for name, content in read_zip(data, max_bytes).items():
+        if name.endswith(".npy"):
+            arrays[name.removesuffix(".npy")] = _parse_npy(name, content)
+    header = arrays.pop(HEADER, None)
+    return None if header is None else header.tobytes().decode(), arrays
+
+
+def _parse_npy(name: str, content: bytes) -> np.ndarray:
+    """Return the array of one `.npy` entry, a view of its bytes (NEP 1, versions 1 to 3)."""
+    if content[:6] != b"\x93NUMPY" or len(content) < 12 or content[6] not in (1, 2, 3):
+        raise ValueError(f"{name}: not an array")
+    start = 10 if content[6] == 1 else 12
+    end = start + int.from_bytes(content[8:start], "little")
+    text = content[start:end].decode("latin-1")
+    descr = re.search(r"'descr': *'([<>|=][biufcOSUVmM]\d{0,9})'", text)
+    order = re.search(r"'fortran_order': *(True|False)", text)
+    shape = re.search(r"'shape': *\(([\d, ]{0,400})\)", text)
+    if not (descr and order and shape):
+        raise ValueError(f"{name}: not an array of plain numbers")
+    if descr[1][1] == "O":
+        raise ValueError(f"{name}: holds Python objects, which are never unpickled")
+    if descr[1][1] == "V":
+        raise ValueError(f"{name}: holds raw or structured bytes, expected numbers")
+    dims = tuple(int(part) for part in shape[1].split(",") if part.strip())
+    array = _from_bytes(
+        name, content[end:], _dtype(descr[1]), dims if order[1] == "False" else dims[::-1]
+    )
+    return array if order[1] == "False" else array.T
+
+
+def _from_bytes(name: str, data, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array over exactly these bytes."""
+    fits = len(shape) <= 16 and max(shape, default=0) < 1 << 31 and dtype.itemsize > 0
+    if not fits or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f"{name}: shape {shape} of {dtype} does not fit {len(data)} bytes")
+    if not data:
+        return np.zeros(shape, dtype)  # np.frombuffer refuses empty buffers
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _read_safetensors(data: bytes, max_bytes: int) -> tuple[str | None, dict[str, np.ndarray]]:
+    try:
+        entries = safetensors.deserialize(data)
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__")
+    except (safetensors.SafetensorError, RecursionError, ValueError) as error:
+        raise ValueError(f"not a readable safetensors file: {one_line(error)}") from error
+    arrays = {}
+    for name, entry in entries:
+        if entry["dtype"] not in _SAFETENSORS:
+            raise ValueError(f"{name}: unknown dtype {entry['dtype']}")
+        dtype = _dtype(_SAFETENSORS[entry["dtype"]])
+        arrays[name] = _from_bytes(name, entry["data"], dtype, tuple(entry["shape"]))
+    return (metadata or {}).get(HEADER), arrays
+
+
+def _dtype(name: str) -> np.dtype:
+    """Return a dtype by name; bfloat16 is not among NumPy's own."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    try:
+        return np.dtype(name if re.fullmatch(r"[<>|=]?\??[A-Za-z]*\d*", name) else "unknown")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"unknown dtype {name!r}") from error
+
+
+def _parse_header(text: str) -> dict:
+    """Return the header of a native file, refusing those of a newer plrjax."""
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the header is damaged ({one_line(error)})") from error
+    if not isinstance(header, dict) or not isinstance(header.get("format"), int):
+        raise ValueError("the header is damaged (no format number)")
+    if header["format"] > FORMAT:
+        raise ValueError(
+            f"written by a newer plrjax (format {header['format']}, version "
+            f"{header.get('version')}); this version reads format {FORMAT}: upgrade plrjax"
+        )
+    return header
+
+
+def _restored(header: dict, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return arrays in the dtypes noted in the header (pairs to complex, uint16 to bfloat16)."""
+    dtypes = header.get("dtype", {})
+    if not isinstance(dtypes, dict):
+        raise ValueError("the header is damaged (dtype)")
+    if header and set(dtypes) != set(arrays):
+        odd = sorted(set(dtypes) ^ set(arrays))
+        raise ValueError(f"the header does not fit the arrays ({', '.join(odd)[:200]})")
+    result = {}
+    for name, array in arrays.items():
+        want = _dtype(str(dtypes.get(name, array.dtype)))
+        native = array.astype(array.dtype.newbyteorder("="), copy=False)
+        if want.kind == "c" and native.dtype.kind == "f" and native.shape[-1:] == (2,):
+            native = np.ascontiguousarray(native).view(want)[..., 0]
+        elif str(want) == "bfloat16" and native.dtype == np.uint16:
+            native = native.view(want)
+        elif native.dtype != want.newbyteorder("="):
+            raise ValueError(f"{name}: the header says {want}, the array is {array.dtype}")
+        result[name] = native
+    return result

@@ -1,0 +1,238 @@
+"""Load and save models: native files, and the files of other programs."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _files
+from .._dynamics import AbstractDynamics
+from ..models import KINDS, arrays_of, from_arrays, kind_named, kind_of
+from . import _foreign
+from ._mat import read_mat
+from ._torch_zip import read_torch
+
+UNSUPPORTED = {
+    ".bson": "Julia BSON",
+    ".jld2": "Julia JLD2",
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".pkl": "Python pickle (never read: it can execute code)",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Content:
+    """What a file holds: the native header ({} if foreign), arrays, settings, what was skipped."""
+
+    header: dict
+    arrays: dict[str, np.ndarray]
+    settings: dict[str, object]
+    ignored: dict[str, str]
+
+
+def _read_native(path: Path) -> _Content:
+    header, arrays = _files.read_arrays(path)
+    return _Content(header, arrays, {}, {})
+
+
+def _read_matlab(path: Path) -> _Content:
+    arrays, ignored = read_mat(_files.read_bytes(path), _files.MAX_BYTES)
+    return _Content({}, arrays, {}, ignored)
+
+
+def _read_torch(path: Path) -> _Content:
+    arrays, settings = read_torch(_files.read_bytes(path), _files.MAX_BYTES)
+    return _Content({}, arrays, settings, {})
+
+
+READERS: dict[str, Callable[[Path], _Content]] = {
+    ".npz": _read_native,
+    ".safetensors": _read_native,
+    ".mat": _read_matlab,
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+}
+
+
+def _model(header: dict, arrays: dict, kind: str | None, num_relu, index) -> AbstractDynamics:
+    """Return the model of a native file."""
+    stored = header.get("kind")
+    if kind not in (None, stored):
+        raise ValueError(f"kind: the file says {stored!r}, got {kind!r}")
+    shapes = kind_named(str(stored)).shapes
+    if num_relu is not None and not _agrees(arrays.get("num_relu"), num_relu):
+        raise ValueError(f"num_relu: the file says {arrays.get('num_relu')}, got {num_relu}")
+    return from_arrays(str(stored), **_foreign.select_snapshot(arrays, shapes, index))
+
+
+def _agrees(stored, num_relu: int) -> bool:
+    """Return whether the number in the file is the one the caller gave."""
+    return np.array_equal(np.ravel(stored), [num_relu])
+
+
+LOADERS: dict[str, Callable] = {"model": _model}
+"""Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
+
+
+def _read(path: Path) -> _Content:
+    """Read any known file; every error but a missing file is a `ValueError` naming the path."""
+    _files.existing_file(path)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        known = f"known are {', '.join(READERS)}"
+        if path.suffix.lower() in UNSUPPORTED:
+            what = UNSUPPORTED[path.suffix.lower()]
+            raise ValueError(f"{path}: {what} files are not supported by this version; {known}")
+        raise ValueError(f"{path}: unknown kind of file {path.suffix!r}; {known}")
+    return reader(path)
+
+
+def _located(path: Path, error: ValueError) -> ValueError:
+    """Return the error on one line that starts with the path."""
+    text = _files.one_line(error)
+    return ValueError(text if text.startswith(f"{path}: ") else f"{path}: {text}")
+
+
+def load(
+    path: str | os.PathLike,
+    *,
+    kind: str | None = None,
+    num_relu: int | None = None,
+    index: int | np.integer | None = None,
+) -> Any:
+    """Return the model (or other result) that a file holds.
+
+    **Arguments:**
+
+    - `path`: a plrjax file (`.npz`, `.safetensors`), or one of another program: `.npz`,
+        `.safetensors` or MATLAB 5 `.mat` with named arrays, PyTorch `.pt`/`.pth` with a
+        state_dict. Nothing in the file is executed.
+    - `kind`: the `from_arrays` name, needed where the arrays do not tell (a shallow and a clipped
+        shallow PLRNN have the same ones).
+    - `num_relu`: number of ReLU units of an almost-linear RNN, which its arrays do not tell.
+    - `index`: which snapshot, where the arrays have a leading snapshot axis; -1 is the last.
+
+    Arrays are told apart by their names and then by their shapes: `describe(path)` shows how.
+
+    **Raises:** `FileNotFoundError`; `ValueError` starting with the path for a file that is damaged,
+    unsupported or ambiguous, then with the call that resolves it.
+    """
+    path = Path(path)
+    try:
+        content = _read(path)
+        if not content.header:
+            return _load_foreign(path, content, kind, num_relu, index)
+        what = content.header.get("type")
+        if not isinstance(what, str) or what not in LOADERS:
+            raise ValueError(f"holds a {what!r}; load reads {', '.join(LOADERS)}")
+        return LOADERS[what](content.header, content.arrays, kind, num_relu, index)
+    except ValueError as error:
+        raise _located(path, error) from error
+
+
+def _load_foreign(path: Path, content: _Content, kind, num_relu, index) -> AbstractDynamics:
+    """Return the model of a file without our header."""
+    _foreign.check_no_clip(content.arrays, content.settings)
+    fields, _ = _foreign.recognize(content.arrays)
+    if num_relu is not None:
+        if kind not in (None, "almost-linear"):
+            raise ValueError(f"num_relu: {kind!r} has none, got {num_relu}")
+        if "num_relu" in fields and not _agrees(fields["num_relu"], num_relu):
+            raise ValueError(f"num_relu: the file says {fields['num_relu']}, got {num_relu}")
+        kind, fields = "almost-linear", {**fields, "num_relu": np.asarray(num_relu)}
+    if kind is None:
+        kind = _inferred(path, content, fields, index)
+    kind_named(kind)
+    extra = _foreign.foreign_to(kind, fields)
+    if extra:
+        raise ValueError(f"{extra[0]}: the file holds it, but {kind!r} has no such field")
+    if kind == "almost-linear" and "num_relu" not in fields:
+        raise ValueError("num_relu: needed for 'almost-linear', e.g. load(path, num_relu=2)")
+    fields = _foreign.select_snapshot(fields, KINDS[kind].shapes, index)
+    return from_arrays(kind, **_foreign.arrange(fields, kind))
+
+
+def _inferred(path: Path, content: _Content, fields: dict, index: int | None) -> str:
+    """Return the only kind that fits, or say what was found and which call resolves it."""
+    kinds = _foreign.candidates(fields)
+    if len(kinds) == 1:
+        return kinds[0]
+    listed = ", ".join(f"{name} {a.shape}" for name, a in list(content.arrays.items())[:20])
+    if not kinds:
+        raise ValueError(
+            f"kind: no kind of network has these arrays: {listed or 'none'}; rename them to the "
+            f"fields of from_arrays, or pass them to it"
+        )
+    count = _foreign.count_snapshots(fields, KINDS[kinds[0]].shapes)
+    chosen = f", index={-1 if index is None else index}" if count not in (None, 1) else ""
+    raise ValueError(
+        f"kind: the arrays ({listed}) fit {' or '.join(kinds)}; say which, e.g. "
+        f"load({path.name!r}, kind={kinds[0]!r}{chosen})"
+        + (" or num_relu= for almost-linear" if "almost-linear" in kinds else "")
+    )
+
+
+def save(path: str | os.PathLike, model: AbstractDynamics, *, provenance=None) -> None:
+    """Write a model to `.npz` or `.safetensors`, atomically; `load` returns it bit for bit.
+
+    **Arguments:** `provenance`: JSON values, kept in the header: where the model comes from.
+
+    **Raises:** `ValueError` for another suffix, or a model that is not one of the kinds;
+    `FileNotFoundError` if the folder does not exist.
+    """
+    header = {"type": "model", "kind": kind_of(model), "provenance": provenance}
+    _files.write_arrays(path, header, arrays_of(model))
+
+
+def describe(path: str | os.PathLike) -> dict:
+    """Return what a file holds, for a person to read: JSON values.
+
+    Keys: `path`, `bytes`, `format`, `type`, `kind` (None if not told), `candidates` (kinds the
+    arrays fit), `snapshots` (None if the arrays have no such axis), `arrays` (name to shape and
+    dtype), `fields` (our field to name in the file), `ignored` (name to reason), `settings`,
+    `header`, `problem` (None, or why `load` may refuse the file).
+
+    **Raises:** `FileNotFoundError`; `ValueError` for a file that cannot be read at all.
+    """
+    path = Path(path)
+    try:
+        content = _read(path)
+    except ValueError as error:
+        raise _located(path, error) from error
+    fields, source, snapshots, problem = {}, {}, None, None
+    kind = content.header.get("kind")
+    kinds = [kind] if kind in KINDS else []
+    try:
+        _foreign.check_no_clip(content.arrays, content.settings)
+        fields, source = _foreign.recognize(content.arrays)
+        kinds = kinds or _foreign.candidates(fields)
+        if kinds:
+            snapshots = _foreign.count_snapshots(fields, KINDS[kinds[0]].shapes)
+    except ValueError as error:
+        problem = _files.one_line(error)
+    unused = set(content.arrays) - set(source.values())
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "format": "plrjax" if content.header else path.suffix.lower(),
+        "type": content.header.get("type"),
+        "kind": kind if kind is not None else (kinds[0] if len(kinds) == 1 else None),
+        "candidates": kinds,
+        "snapshots": snapshots,
+        "arrays": {
+            name: {"shape": list(array.shape), "dtype": str(array.dtype)}
+            for name, array in content.arrays.items()
+        },
+        "fields": source,
+        "ignored": {
+            **content.ignored,
+            **{name: "not a field of any kind" for name in sorted(unused)},
+        },
+        "settings": content.settings,
+        "header": content.header,
+        "problem": problem,
+    }

@@ -1,0 +1,122 @@
+"""Floquet multipliers of cycles, their index and their stability."""
+
+import numpy as np
+from jaxtyping import Complex, Float, Int
+
+from ._numerics import EPS, quiet_floats
+from ._results import STABILITY
+
+
+def floquet_multipliers(
+    jacobians: Float[np.ndarray, "cycle time state state"],
+) -> tuple[Complex[np.ndarray, "cycle state"], Float[np.ndarray, "cycle state"]]:
+    """Return the eigenvalues of the monodromy J_k ... J_1 of many cycles, and their error bounds.
+
+    The product itself is useless for long cycles: its small eigenvalues drown in rounding. Here
+    orthogonal iteration around the cycle (QR of J_t Q, as for Lyapunov exponents) brings it to
+    block triangular form; blocks are split where the growth per round differs enough for the
+    iteration to have converged, and only the small diagonal blocks are multiplied out.
+
+    **Returns:** multipliers by decreasing modulus, and first-order bounds of their errors
+    (eigenvalue condition times rounding; not a proof). Moduli beyond the range of float64 come
+    out as 0 or infinity.
+    """
+    jacobians = np.asarray(jacobians, np.float64)
+    count, period, size, _ = jacobians.shape
+    if count == 0 or size == 0:
+        return np.zeros((count, size), complex), np.zeros((count, size))
+    with quiet_floats():
+        if period == 1:
+            blocks, growth = jacobians[:, 0], np.zeros((count, size))
+            cuts = np.zeros((count, max(size - 1, 0)), bool)
+        else:
+            blocks, growth, cuts = _periodic_iteration(jacobians)
+        pairs = [_block_eigenvalues(*item, period) for item in zip(blocks, growth, cuts)]
+    return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
+
+
+def _periodic_iteration(jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return Q^T P Q in scaled form, the log growth per round, and where its blocks split."""
+    count, period, size, _ = jacobians.shape
+    rounds = 5 if size <= 4 else 16
+    frame = np.linalg.qr(np.random.default_rng(7).standard_normal((size, size)))[0]
+    Q = np.broadcast_to(frame, (count, size, size))
+    for last in [False] * (rounds - 1) + [True]:
+        start, growth = Q, np.zeros((count, size))
+        product = np.broadcast_to(np.eye(size), (count, size, size))
+        for t in range(period):
+            Q, R = np.linalg.qr(jacobians[:, t] @ Q)
+            growth = growth + np.log(np.abs(np.diagonal(R, axis1=1, axis2=2)))
+            if last:
+                product = R @ product
+    turn = np.swapaxes(start, 1, 2) @ Q
+    gaps = growth[:, :-1] - growth[:, 1:]
+    cuts = ~(gaps < np.log(10.0) * 16 / (rounds - 1))
+    return _masked(turn, cuts) @ product, growth, cuts
+
+
+def _masked(turn: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    """Keep the diagonal blocks of the frame's turn; elsewhere it is zero up to rounding."""
+    label = np.concatenate([np.zeros((len(cuts), 1), int), np.cumsum(cuts, axis=1)], axis=1)
+    return np.where(label[:, :, None] == label[:, None, :], turn, 0.0)
+
+
+def _block_eigenvalues(
+    matrix: np.ndarray, growth: np.ndarray, cuts: np.ndarray, period: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues of the diagonal blocks, and bounds of their errors."""
+    edges = [0, *(np.flatnonzero(cuts) + 1).tolist(), len(matrix)]
+    values, errors = [], []
+    for low, high in zip(edges[:-1], edges[1:]):
+        block = matrix[low:high, low:high]
+        if not np.isfinite(block).all():
+            values.append(np.exp(growth[low:high]).astype(complex))
+            errors.append(np.full(high - low, np.inf))
+            continue
+        found, error = _eigenvalues(block, period)
+        values.append(found)
+        errors.append(error)
+    multipliers, bounds = np.concatenate(values), np.concatenate(errors)
+    order = np.lexsort((multipliers.imag, -np.abs(multipliers)))
+    return multipliers[order], bounds[order]
+
+
+def _eigenvalues(block: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues of one block and eps |block| times their condition numbers."""
+    rounding = 4 * EPS * (len(block) + period) * np.linalg.norm(block)
+    if len(block) == 1:
+        return block[0].astype(complex), np.array([4 * EPS * (1 + period) * abs(block[0, 0])])
+    values, right = np.linalg.eig(block)
+    condition = np.linalg.cond(right)
+    # A defective eigenvalue moves like the root of the perturbation, of order its multiplicity.
+    worst = (rounding * max(np.linalg.norm(block), 1.0) ** (len(block) - 1)) ** (1 / len(block))
+    spread = np.full(len(block), min(rounding * condition, worst))
+    return values.astype(complex), spread
+
+
+def classify(
+    multipliers: Complex[np.ndarray, "cycle state"], errors: Float[np.ndarray, "cycle state"]
+) -> Int[np.ndarray, " cycle"]:
+    """Return the `STABILITY` code of each cycle.
+
+    Nonhyperbolic where a modulus is 1 within its error bound; else stable (all inside the unit
+    circle), unstable (all outside) or saddle.
+    """
+    moduli = np.abs(multipliers)
+    near = (np.abs(moduli - 1.0) <= errors).any(axis=1) | np.isnan(moduli).any(axis=1)
+    inside, outside = (moduli < 1).all(axis=1), (moduli > 1).all(axis=1)
+    code = np.where(inside, STABILITY.stable, STABILITY.saddle)
+    code = np.where(outside & ~inside, STABILITY.unstable, code)
+    return np.where(near, STABILITY.nonhyperbolic, code).astype(np.int8)
+
+
+def cycle_index(
+    multipliers: Complex[np.ndarray, "cycle state"], errors: Float[np.ndarray, "cycle state"]
+) -> Int[np.ndarray, " cycle"]:
+    """Return sign det(I - DF^k) = (-1)^(number of real multipliers > 1); 0 where one is 1.
+
+    Complex multipliers come in conjugate pairs and contribute |1 - m|^2 > 0.
+    """
+    singular = (np.abs(multipliers - 1.0) <= errors).any(axis=1)
+    above = ((multipliers.imag == 0) & (multipliers.real > 1)).sum(axis=1)
+    return np.where(singular, 0, 1 - 2 * (above % 2)).astype(np.int8)

@@ -1,0 +1,82 @@
+"""What every search for cycles has in common: the problem, the protocol, the outcome."""
+
+import abc
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from .._piecewise_affine import PiecewiseAffineMap
+from .._results import COVERAGE
+from ._catalog import Catalog
+from ._cycle_set import Unseen
+from ._seeding import AbstractSeeding, Sample
+
+
+@dataclasses.dataclass(frozen=True)
+class CycleProblem:
+    """All k-cycles of one period of a map, with what a solver may need to find them.
+
+    **Fields:** `sample` is None for solvers that do not need simulated orbits; `key` likewise.
+    """
+
+    map: PiecewiseAffineMap
+    period: int
+    key: PRNGKeyArray | None = None
+    sample: Sample | None = None
+    seeding: AbstractSeeding | None = None
+    num_searches: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a solver says at the end, or when it was stopped."""
+
+    catalog: Catalog
+    coverage: COVERAGE
+    unseen: Unseen | None
+    stats: dict[str, Any]
+
+
+class AbstractCycleSolver(abc.ABC):
+    """A search that can be stepped, watched, stopped and continued.
+
+    `init` makes a state; `step` does a bounded piece of work and returns the next state;
+    `terminate` says whether there is nothing left to do; `outcome` may be asked at any time.
+    """
+
+    needs_key: bool = True
+
+    @abc.abstractmethod
+    def init(self, problem: CycleProblem) -> Any:
+        """Return the state before any work."""
+
+    @abc.abstractmethod
+    def step(self, problem: CycleProblem, state: Any) -> Any:
+        """Return the state after one bounded piece of work."""
+
+    @abc.abstractmethod
+    def terminate(self, problem: CycleProblem, state: Any) -> bool:
+        """Return whether the search is over."""
+
+    @abc.abstractmethod
+    def progress(self, problem: CycleProblem, state: Any) -> float:
+        """Return the share of the work that is done, in [0, 1]."""
+
+    @abc.abstractmethod
+    def outcome(self, problem: CycleProblem, state: Any) -> Outcome:
+        """Return what was found until now and what it may claim."""
+
+
+def unseen_estimate(hits: np.ndarray, total: int, own: np.ndarray, quiet: int) -> Unseen:
+    """Return what the numbers of hits say about cycles not seen.
+
+    **Arguments:** `hits` per cycle, `own` marks those of the period searched; `total` number of
+    successful walks; `quiet` walks since the last new cycle.
+    """
+    singles = np.count_nonzero(hits == 1)
+    mass = singles / total if total else float("nan")
+    ones, twos = np.count_nonzero(hits[own] == 1), np.count_nonzero(hits[own] == 2)
+    chao2 = np.count_nonzero(own) + ones * (ones - 1) / (2.0 * (twos + 1))
+    return Unseen(float(mass), float(chao2), int(quiet))

@@ -1,0 +1,252 @@
+"""The result of a search for cycles: a flat struct of arrays that reads like a table."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float, Int, UInt8
+
+from .._files import read_arrays, write_arrays
+from .._results import COVERAGE, RESULTS, STABILITY
+from ._words import unpack
+
+
+@dataclasses.dataclass(frozen=True)
+class Unseen:
+    """What a search with independent starts says about cycles of one period it did not see.
+
+    **Fields:**
+
+    - `missing_mass`: Good-Turing estimate (Good 1953) of the probability that the next successful
+        walk ends on a cycle not seen before: share of singletons among the hits. NaN without hits.
+    - `chao2`: lower-bound estimate (Chao 1987) of the number of cycles the starts can reach,
+        seen ones included.
+    - `quiet_draws`: number q of walks since the last new cycle; with 95 % confidence the next
+        such walk finds a new one with probability below 3/q.
+    """
+
+    missing_mass: float
+    chao2: float
+    quiet_draws: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class CycleSet:
+    """Fixed points and k-cycles of a piecewise-affine map, one row each, sorted by period and word.
+
+    A cycle is its word: the least rotation of its itinerary in canonical units. Rows can be
+    selected by mask, integer array, slice or integer: `cycles[cycles.period == 3]`; a selection
+    keeps the facts about the search (`coverage`, `unseen`, `stats`).
+
+    **Fields**, rows padded along time to the longest period:
+
+    - `points`: z_1 ... z_k of each cycle in the order of its word; NaN beyond its period.
+    - `period`: minimal period k.
+    - `multipliers`: Floquet multipliers, eigenvalues of DF^k, by decreasing modulus.
+    - `stability`: codes of `STABILITY`; `nonhyperbolic` also for marginal families (I - P singular).
+    - `index`: sign det(I - DF^k); 0 where it is singular.
+    - `itinerary`: the word, bit-packed (see `regions`).
+    - `residual`: max_t |F(z_t) - z_{t+1}| (maximum norm).
+    - `error_bound`: first-order bound of the error of `points` (maximum norm), the inverse norm
+        estimated by Hager's method: an estimate, not a proof.
+    - `condition`: estimated condition number of the multiple-shooting system (maximum norm).
+    - `margin`: least Euclidean distance of a point to a switching boundary.
+    - `hits`: number of walks that ended on the cycle; 0 where it was enumerated.
+    - `verified`: every pre-activation exceeds 1000 times its error bound with the word's sign.
+    - `valid`: the row's computation went well (False for a marginal family's representative).
+    - `num_units`: number H of ReLU units.
+    - `result`: whether the computation went well.
+    - `coverage_by_period`: for every period searched, what "all" may claim.
+    - `coverage_domain`: the region of state space the claim is about.
+    - `unseen`: per period, what the search says about cycles it did not see.
+    - `stats`: counts, traces and the solver used.
+    - `notes`: facts to know, in words (marginal families, budget, collisions).
+    """
+
+    points: Float[np.ndarray, "cycle time state"]
+    period: Int[np.ndarray, " cycle"]
+    multipliers: Complex[np.ndarray, "cycle state"]
+    stability: Int[np.ndarray, " cycle"]
+    index: Int[np.ndarray, " cycle"]
+    itinerary: UInt8[np.ndarray, "cycle time byte"]
+    residual: Float[np.ndarray, " cycle"]
+    error_bound: Float[np.ndarray, " cycle"]
+    condition: Float[np.ndarray, " cycle"]
+    margin: Float[np.ndarray, " cycle"]
+    hits: Int[np.ndarray, " cycle"]
+    verified: Bool[np.ndarray, " cycle"]
+    valid: Bool[np.ndarray, " cycle"]
+    num_units: int
+    result: RESULTS = RESULTS.successful
+    coverage_by_period: Mapping[int, COVERAGE] = dataclasses.field(default_factory=dict)
+    coverage_domain: str = "all of R^M"
+    unseen: Mapping[int, Unseen] = dataclasses.field(default_factory=dict)
+    stats: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def coverage(self) -> COVERAGE:
+        """The weakest coverage of all periods searched."""
+        return min(self.coverage_by_period.values(), default=COVERAGE.partial)
+
+    @property
+    def state_size(self) -> int:
+        """Number M of states."""
+        return self.points.shape[-1]
+
+    def __len__(self) -> int:
+        return self.period.shape[0]
+
+    def __getitem__(self, rows) -> "CycleSet":
+        if isinstance(rows, int | np.integer):
+            if not -len(self) <= rows < len(self):
+                raise IndexError(f"row {rows} of a CycleSet with {len(self)} cycles")
+            rows = [rows]
+        picked = {name: getattr(self, name)[rows] for name in ROW_FIELDS}
+        return dataclasses.replace(self, **picked)
+
+    def __iter__(self):
+        return (self[row] for row in range(len(self)))
+
+    def orbit(self, row: int) -> Float[np.ndarray, "time state"]:
+        """Return the points of one cycle without padding."""
+        return self.points[row, : self.period[row]]
+
+    def regions(self, row: int) -> Bool[np.ndarray, "time unit"]:
+        """Return the unpacked itinerary of one cycle without padding."""
+        return unpack(self.itinerary[row, : self.period[row]], self.num_units)
+
+    def counts(self) -> dict[int, int]:
+        """Return the number of cycles per minimal period, for every period searched or present."""
+        present, number = np.unique(self.period, return_counts=True)
+        found = dict(zip(present.tolist(), number.tolist()))
+        return {k: found.get(k, 0) for k in sorted({*self.coverage_by_period, *found})}
+
+    def index_sum(self, period: int) -> int:
+        """Return the sum of sign det(I - DF^k) over Fix(F^k), from the cycles known.
+
+        A map that sends a convex compact set into itself has sum 1 (Lefschetz); another value
+        then proves that something is missing. Equality proves nothing.
+        """
+        divides = (period % self.period) == 0
+        if not divides.any():
+            return 0
+        repeats = period // self.period[divides]
+        signs = [
+            power_index(multipliers, int(count), int(index))
+            for multipliers, count, index in zip(
+                self.multipliers[divides], repeats, self.index[divides]
+            )
+        ]
+        return int(np.dot(signs, self.period[divides]))
+
+    def to_dataframe(self):
+        """Return a pandas DataFrame with one row per cycle (extra `sweep`)."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_dataframe needs pandas: pip install 'plrjax[sweep]'") from error
+        moduli = np.abs(self.multipliers)
+        return pandas.DataFrame(
+            {
+                "period": self.period,
+                "stability": [STABILITY(code).name for code in self.stability],
+                "max_multiplier": moduli.max(axis=1) if len(self) else np.zeros(0),
+                "index": self.index,
+                "verified": self.verified,
+                "valid": self.valid,
+                "hits": self.hits,
+                "margin": self.margin,
+                "residual": self.residual,
+                "error_bound": self.error_bound,
+                "condition": self.condition,
+                "point": [self.points[row, 0] for row in range(len(self))],
+            }
+        )
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write everything to `.npz` or `.safetensors` (no pickle; atomic)."""
+        facts = {
+            "num_units": self.num_units,
+            "result": self.result.name,
+            "coverage_by_period": {str(k): c.name for k, c in self.coverage_by_period.items()},
+            "coverage_domain": self.coverage_domain,
+            "unseen": {str(k): dataclasses.astuple(u) for k, u in self.unseen.items()},
+            "stats": _plain(self.stats),
+            "notes": list(self.notes),
+        }
+        header = {"type": "cycles", "kind": "cycles", "facts": json.dumps(facts)}
+        write_arrays(path, header, {name: getattr(self, name) for name in ROW_FIELDS})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "CycleSet":
+        """Read a file written by `save`.
+
+        **Raises:** `ValueError` where the file is damaged or holds something else.
+        """
+        header, arrays = read_arrays(path)
+        return cls.from_parts(header, arrays, os.fspath(path))
+
+    @classmethod
+    def from_parts(cls, header: Mapping, arrays: Mapping, path: str) -> "CycleSet":
+        """Rebuild the set from a native file's header and arrays."""
+        if header.get("type") != "cycles":
+            raise ValueError(f"{path}: expected a file of cycles, got {header.get('type')!r}")
+        absent = [name for name in ROW_FIELDS if name not in arrays]
+        if absent:
+            raise ValueError(f"{path}: the arrays {', '.join(absent)} are missing")
+        try:
+            facts = json.loads(header["facts"])
+            return cls(
+                **{name: arrays[name] for name in ROW_FIELDS},
+                num_units=int(facts["num_units"]),
+                result=RESULTS[facts["result"]],
+                coverage_by_period={
+                    int(k): COVERAGE[name] for k, name in facts["coverage_by_period"].items()
+                },
+                coverage_domain=facts["coverage_domain"],
+                unseen={int(k): Unseen(*values) for k, values in facts["unseen"].items()},
+                stats=facts["stats"],
+                notes=tuple(facts["notes"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path}: the header of this file of cycles is damaged") from error
+
+    def __repr__(self) -> str:
+        from ._table import as_text
+
+        return as_text(self)
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        from ._table import as_html
+
+        return as_html(self)
+
+
+ROW_FIELDS = tuple(f.name for f in dataclasses.fields(CycleSet))[:13]
+"""Names of the fields with one entry per cycle."""
+
+
+def power_index(multipliers: np.ndarray, repeats: int, index: int) -> int:
+    """Return sign det(I - P^m) from the multipliers of P; complex pairs do not count."""
+    if repeats == 1 or index == 0:
+        return index
+    real = multipliers[np.abs(multipliers.imag) <= 1e-12 * np.abs(multipliers)].real
+    values = real**repeats
+    return 0 if np.any(values == 1.0) else int((-1) ** np.count_nonzero(values > 1.0))
+
+
+def _plain(value):
+    """Return `value` with NumPy arrays and scalars turned into what JSON knows."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,203 @@
+"""Every sign pattern of y = B relu(y) + c, by recursive Schur complements.
+
+All k-cycles of F solve that system with N = k H unknowns, the pre-activations y_t = W2 z_t + h2:
+B is block circulant with blocks W2 A^m (I - A^k)^-1 W1, m = (t - j - 1) mod k. A unit that is off
+drops out; a unit that is on is eliminated. Systems of all patterns are carried side by side, lanes
+last, and share their common eliminations, so a pattern costs a few multiplications.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from .._numerics import quiet_floats
+from .._piecewise_affine import PiecewiseAffineMap
+
+BATCH_BITS = 16
+"""Number of units whose patterns are carried side by side."""
+
+SMALL_PIVOT = 1e-7
+"""A pivot below this is not trusted; its patterns are checked one by one instead."""
+
+_LOOSE = 1e-7
+
+
+class ReducedSystem(NamedTuple):
+    """y = B relu(y) + c for k-cycles of `map`, and the region whose reflection made I - A^k regular."""
+
+    B: Float[np.ndarray, "unknown unknown"]
+    c: Float[np.ndarray, " unknown"]
+    reference: Bool[np.ndarray, " unit"]
+    period: int
+
+
+def reduced_system(map: PiecewiseAffineMap, period: int) -> ReducedSystem | None:
+    """Return the reduced system of k-cycles, or None where no reference region makes it regular.
+
+    Where I - A^k is singular the map is rewritten with units reflected (relu(y) = y + relu(-y)),
+    so that A is the Jacobian of another region.
+    """
+    draws = np.random.default_rng(11).random((6, map.num_units)) < 0.5
+    references = [np.zeros(map.num_units, bool), np.ones(map.num_units, bool), *draws]
+    for reference in references:
+        based = map.rebase(reference) if reference.any() else map
+        with quiet_floats():
+            power = np.linalg.matrix_power(based.A, period)
+            closing = np.eye(map.state_size) - power
+            regular = np.isfinite(closing).all() and np.linalg.cond(closing) < 1e8
+        if regular:
+            return _assemble(based, period, closing, reference)
+    return None
+
+
+def _assemble(based, period, closing, reference) -> ReducedSystem:
+    right = np.linalg.solve(closing, based.W1)
+    units = based.num_units
+    B = np.empty((period, units, period, units))
+    for lag in range(period):
+        block = based.W2 @ right
+        for t in range(period):
+            B[t, :, (t - lag - 1) % period, :] = block
+        right = based.A @ right
+    center = np.linalg.solve(np.eye(based.state_size) - based.A, based.h1)
+    c = np.tile(based.W2 @ center + based.h2, period)
+    return ReducedSystem(B.reshape(period * units, -1), c, reference, period)
+
+
+class Branch(NamedTuple):
+    """A system reduced to its first r unknowns, the rest decided: rows to check and their bits."""
+
+    system: Float[np.ndarray, "row column"]
+    rows: tuple[Float[np.ndarray, " column"], ...]
+    pivots: tuple[float, ...]
+    bits: tuple[bool, ...]
+
+
+class Leaves(NamedTuple):
+    """Patterns that pass all signs, and prefixes (last units first) with a pivot not trusted."""
+
+    patterns: Bool[np.ndarray, "pattern unknown"]
+    suspects: list[tuple[bool, ...]]
+
+
+def root_branch(B: np.ndarray, c: np.ndarray) -> Branch:
+    """Return the branch in which nothing is decided."""
+    return Branch(np.concatenate([B, c[:, None]], axis=1), (), (), ())
+
+
+def split(branch: Branch) -> tuple[list[Branch], list[tuple[bool, ...]]]:
+    """Decide the last open unknown: return the children, and suspect prefixes."""
+    system = branch.system
+    last = len(system) - 1
+    row = np.delete(system[last], last)
+    pivot = 1.0 - system[last, last]
+    kept = np.delete(system[:last], last, axis=1)
+    rows = (*branch.rows, row)
+    children = [Branch(kept, rows, (*branch.pivots, 1.0), (*branch.bits, False))]
+    bits = (*branch.bits, True)
+    if abs(pivot) < SMALL_PIVOT:
+        return children, [bits]
+    reduced = kept + np.outer(system[:last, last] / pivot, row)
+    return [*children, Branch(reduced, rows, (*branch.pivots, pivot), bits)], []
+
+
+def enumerate_branch(branch: Branch, scale: float) -> Leaves:
+    """Return the patterns below a branch whose solution has the pattern's signs.
+
+    `scale` is the size of the right-hand side; signs are judged loosely (1e-7 of it), so the result
+    is a superset up to rounding, to be verified.
+    """
+    with quiet_floats():
+        levels, bad = _eliminate_all(branch.system)
+        suspects = [
+            (*branch.bits, *_lane_bits(lane, depth)) for depth, lanes in bad for lane in lanes
+        ]
+        lanes, values, poisoned = _check_open(levels, scale)
+        lanes, values = lanes[~poisoned], values[:, ~poisoned]
+        survivors, values = _check_decided(branch, lanes, values, scale)
+    opened = len(branch.system)
+    patterns = np.empty((len(survivors), opened + len(branch.bits)), bool)
+    for unknown in range(opened):
+        patterns[:, unknown] = (survivors >> (opened - 1 - unknown)) & 1
+    for depth, bit in enumerate(branch.bits):
+        patterns[:, -1 - depth] = bit
+    return Leaves(patterns, suspects)
+
+
+def _lane_bits(lane: int, depth: int) -> tuple[bool, ...]:
+    """Return the bits of a lane in the order they were decided."""
+    return tuple(bool((lane >> level) & 1) for level in range(depth))
+
+
+def _eliminate_all(system: np.ndarray):
+    """Eliminate unknowns last to first in all lanes; lane bit j is the j-th decision.
+
+    Returns (row, pivot) of every level, each over the lanes of the level, and the lanes with small
+    pivots as (number of decisions, lanes).
+    """
+    S = system[:, :, None]
+    levels, bad = [], []
+    for last in range(len(system) - 1, -1, -1):
+        pivot = 1.0 - S[last, last]
+        row = np.concatenate([S[last, :last], S[last, last + 1 :]])
+        small = np.abs(pivot) < SMALL_PIVOT
+        if small.any():
+            lanes = np.flatnonzero(small) + len(pivot)
+            bad.append((len(levels) + 1, lanes.tolist()))
+            pivot = np.where(small, np.nan, pivot)
+        levels.append((row, pivot))
+        if last:
+            factor = S[:last, last] / pivot
+            grown = np.empty((last, last + 1, 2 * len(pivot)))
+            grown[:, :, : len(pivot)] = np.concatenate([S[:last, :last], S[:last, last + 1 :]], axis=1)
+            np.multiply(factor[:, None], row[None], out=grown[:, :, len(pivot) :])
+            grown[:, :, len(pivot) :] += grown[:, :, : len(pivot)]
+            S = grown
+    return levels, bad
+
+
+def _check_open(levels, scale: float):
+    """Back-substitute lane by lane, dropping lanes at the first wrong sign.
+
+    Returns the surviving lanes, their values relu(y) of the open unknowns, and which of them passed
+    through a suspect pivot (NaN).
+    """
+    loose = _LOOSE * scale
+    depth = len(levels)
+    lanes, values = None, np.empty((0, 1))
+    for unknown, (row, pivot) in enumerate(reversed(levels)):
+        half = len(pivot)
+        if lanes is None:
+            total = row[-1]
+            on = total / pivot
+            off_lanes = np.flatnonzero(~(total > loose))
+            on_lanes = np.flatnonzero(~(on < -loose))
+            lanes = np.concatenate([off_lanes, on_lanes + half])
+            values = np.concatenate([np.zeros(len(off_lanes)), on[on_lanes]])[None]
+            continue
+        parent = lanes & (half - 1)
+        chosen = (lanes >> (depth - 1 - unknown)) & 1 == 1
+        total = row[-1][parent]
+        for column in range(unknown):
+            total = total + row[column][parent] * values[column]
+        value = np.where(chosen, total / np.where(chosen, pivot[parent], 1.0), total)
+        keep = np.where(chosen, ~(value < -loose), ~(value > loose))
+        lanes, values = lanes[keep], values[:, keep]
+        values = np.concatenate([values, np.where(chosen, value, 0.0)[keep][None]])
+    if lanes is None:
+        lanes = np.zeros(1, int)
+    return lanes, values, np.isnan(values).any(axis=0)
+
+
+def _check_decided(branch: Branch, lanes: np.ndarray, values: np.ndarray, scale: float):
+    """Check the signs of the unknowns that were decided above the branch."""
+    loose = _LOOSE * scale
+    for row, pivot, bit in zip(
+        reversed(branch.rows), reversed(branch.pivots), reversed(branch.bits)
+    ):
+        total = (row[:-1] @ values + row[-1]) / pivot
+        keep = total >= -loose if bit else total <= loose
+        lanes, values, total = lanes[keep], values[:, keep], total[keep]
+        values = np.concatenate([values, (total if bit else np.zeros_like(total))[None]])
+    return lanes, values

@@ -1,0 +1,218 @@
+"""Search by trying every itinerary: the oracle, and the default for short words."""
+
+import abc
+import dataclasses
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from .._numerics import quiet_floats
+from .._piecewise_affine import PiecewiseAffineMap
+from .._results import COVERAGE
+from ._base import AbstractCycleSolver, CycleProblem, Outcome
+from ._catalog import Catalog
+from ._enumerate import (
+    BATCH_BITS,
+    Branch,
+    ReducedSystem,
+    enumerate_branch,
+    reduced_system,
+    root_branch,
+    split,
+)
+
+_WORDS_PER_STEP = 2**14
+
+
+class AbstractEnumeration(abc.ABC):
+    """A way to try all 2^(k H) itineraries of one period."""
+
+    @abc.abstractmethod
+    def tasks(self, problem: CycleProblem) -> list:
+        """Return independent pieces of work that together cover every itinerary."""
+
+    @abc.abstractmethod
+    def candidates(
+        self, problem: CycleProblem, task
+    ) -> tuple[Bool[np.ndarray, "word time unit"], int]:
+        """Return the itineraries of a piece that may be cycles, and how many were left untried."""
+
+
+class PlainLoop(AbstractEnumeration):
+    """Try the itineraries one after another: compose, solve, compare. The simplest reference.
+
+    This is the loop that heuristics are compared with (Eisenmann et al. 2023): 2^(k H) systems.
+    """
+
+    def tasks(self, problem):
+        total = 1 << (problem.period * problem.map.num_units)
+        return [
+            (low, min(low + _WORDS_PER_STEP, total)) for low in range(0, total, _WORDS_PER_STEP)
+        ]
+
+    def candidates(self, problem, task):
+        shape = (problem.period, problem.map.num_units)
+        words = _numbered_words(np.arange(*task), *shape)
+        return words[admissible(problem.map, words)], 0
+
+
+class SchurComplement(AbstractEnumeration):
+    """Recursive Schur complements of the reduced system: some tens of nanoseconds per itinerary.
+
+    Patterns behind a pivot too small to be trusted are tried one by one, up to `max_suspects` of
+    them; the rest is counted, and the result then claims no completeness.
+    """
+
+    def __init__(self, max_suspects: int = 2**18):
+        self.max_suspects = max_suspects
+
+    def tasks(self, problem):
+        system = reduced_system(problem.map, problem.period)
+        if system is None:
+            return PlainLoop().tasks(problem)
+        branches, suspects = [root_branch(system.B, system.c)], []
+        while branches and len(branches[0].system) > BATCH_BITS:
+            parts = [split(branch) for branch in branches]
+            branches = [child for children, _ in parts for child in children]
+            suspects += [bits for _, bad in parts for bits in bad]
+        return [(system, branch) for branch in branches] + [(system, bits) for bits in suspects]
+
+    def candidates(self, problem, task):
+        system, work = task
+        if not isinstance(system, ReducedSystem):
+            return PlainLoop().candidates(problem, task)
+        if not isinstance(work, Branch):
+            return self._one_by_one(problem, system, [work])
+        scale = float(np.abs(system.c).max(initial=0.0)) or 1.0
+        leaves = enumerate_branch(work, scale)
+        words = _words_of(leaves.patterns, system)
+        if not leaves.suspects:
+            return words, 0
+        more, untried = self._one_by_one(problem, system, leaves.suspects)
+        return np.concatenate([words, more]), untried
+
+    def _one_by_one(self, problem, system: ReducedSystem, prefixes: list):
+        """Try every pattern that begins with one of the decided bits (last unknown first)."""
+        unknowns = len(system.c)
+        found, budget, untried = [], self.max_suspects, 0
+        for bits in prefixes:
+            free = unknowns - len(bits)
+            if (1 << free) > budget:
+                untried += 1 << free
+                continue
+            budget -= 1 << free
+            for low in range(0, 1 << free, _WORDS_PER_STEP):
+                numbers = np.arange(low, min(low + _WORDS_PER_STEP, 1 << free))
+                patterns = np.empty((len(numbers), unknowns), bool)
+                patterns[:, :free] = (numbers[:, None] >> np.arange(free)) & 1
+                patterns[:, free:] = np.array(bits[::-1], bool)
+                words = _words_of(patterns, system)
+                found.append(words[admissible(problem.map, words)])
+        shape = (0, problem.period, problem.map.num_units)
+        return np.concatenate(found) if found else np.zeros(shape, bool), untried
+
+
+def _numbered_words(numbers: np.ndarray, period: int, num_units: int) -> np.ndarray:
+    bits = (numbers[:, None] >> np.arange(period * num_units)) & 1
+    return bits.astype(bool).reshape(-1, period, num_units)
+
+
+def _words_of(patterns: np.ndarray, system: ReducedSystem) -> np.ndarray:
+    """Return patterns of the reduced system as itineraries, reflected units turned back."""
+    return patterns.reshape(-1, system.period, len(system.reference)) ^ system.reference
+
+
+def admissible(
+    map: PiecewiseAffineMap, words: Bool[np.ndarray, "word time unit"]
+) -> Bool[np.ndarray, " word"]:
+    """Return which itineraries may be their own: solve (I - P) z = c and compare signs, loosely.
+
+    Words with I - P singular to working precision count as possible; they are examined later.
+    """
+    count, period, _ = words.shape
+    size = map.state_size
+    with quiet_floats():
+        pieces = [map.affine_piece(words[:, t]) for t in range(period)]
+        P = np.broadcast_to(np.eye(size), (count, size, size))
+        c = np.zeros((count, size))
+        for J, offset in pieces:
+            P, c = J @ P, (J @ c[..., None])[..., 0] + offset
+        system = np.eye(size) - P
+        singular = ~(np.linalg.cond(_finite(system)) < 1e12)
+        system[singular] = np.eye(size)
+        z = np.linalg.solve(system, c[..., None])[..., 0]
+        possible = np.ones(count, bool)
+        for t, (J, offset) in enumerate(pieces):
+            y = map.pre_activations(z)
+            loose = 1e-7 * np.maximum(np.abs(y).max(axis=1, initial=0.0), _size(map, z))
+            wrong = np.where(words[:, t], y < -loose[:, None], y > loose[:, None])
+            possible &= ~wrong.any(axis=1)
+            z = (J @ z[..., None])[..., 0] + offset
+    return possible | singular
+
+
+def _finite(matrices: np.ndarray) -> np.ndarray:
+    """Replace matrices that overflowed by zero, which counts as singular."""
+    good = np.isfinite(matrices).all(axis=(1, 2))
+    return np.where(good[:, None, None], matrices, 0.0)
+
+
+def _size(map: PiecewiseAffineMap, z: Float[np.ndarray, "word state"]) -> np.ndarray:
+    return np.abs(z).max(axis=1) * np.abs(map.W2).max(initial=0.0) + np.abs(map.h2).max(initial=0.0)
+
+
+@dataclasses.dataclass
+class _State:
+    tasks: list
+    catalog: Catalog
+    done: int = 0
+    untried: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Exhaustive(AbstractCycleSolver):
+    """Try every itinerary: complete up to rounding, for k H up to `max_bits`.
+
+    **Arguments:**
+
+    - `enumeration`: `SchurComplement()` (default) or `PlainLoop()`, the naive reference.
+    - `max_bits`: refuse words of more than so many bits (2^max_bits itineraries).
+
+    **Raises:** `ValueError` with the number of itineraries, when there are too many.
+    """
+
+    enumeration: AbstractEnumeration = dataclasses.field(default_factory=SchurComplement)
+    max_bits: int = 30
+
+    needs_key = False
+
+    def init(self, problem):
+        bits = problem.period * problem.map.num_units
+        if bits > self.max_bits:
+            raise ValueError(
+                f"periods: exhaustive search of period {problem.period} would try 2^{bits} "
+                f"itineraries ({problem.period} steps x {problem.map.num_units} units); the limit "
+                f"is 2^{self.max_bits} (Exhaustive(max_bits=...)), or use plrjax.SCYFI()"
+            )
+        return _State(self.enumeration.tasks(problem), Catalog(problem.map))
+
+    def step(self, problem, state):
+        words, untried = self.enumeration.candidates(problem, state.tasks[state.done])
+        if len(words):
+            state.catalog.identify(words)
+        return dataclasses.replace(state, done=state.done + 1, untried=state.untried + untried)
+
+    def terminate(self, problem, state):
+        return state.done >= len(state.tasks)
+
+    def progress(self, problem, state):
+        return state.done / max(len(state.tasks), 1)
+
+    def outcome(self, problem, state):
+        complete = self.terminate(problem, state) and not state.untried
+        complete = complete and not state.catalog.num_unexamined
+        coverage = COVERAGE.complete_in_floating_point if complete else COVERAGE.partial
+        total = 1 << (problem.period * problem.map.num_units)
+        stats = {"candidates": int(total * self.progress(problem, state)) - state.untried}
+        stats["untried"] = state.untried
+        return Outcome(state.catalog, coverage, None, stats)

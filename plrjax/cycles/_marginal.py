@@ -1,0 +1,74 @@
+"""Words whose system I - P is singular: families of cycles (lines, planes) or none at all."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.optimize import linprog
+
+from .._piecewise_affine import PiecewiseAffineMap
+
+_MAX_UNKNOWNS = 600
+
+
+def marginal_family(
+    map: PiecewiseAffineMap, itinerary: Bool[np.ndarray, "time unit"]
+) -> Float[np.ndarray, "time state"] | None:
+    """Return the points of one member of the family of cycles of a singular word, or None.
+
+    The cycles of the word solve a singular linear system; its solutions, if any, form an affine
+    space, and the family is the part of it inside the word's linear subregions. A linear program
+    (HiGHS) finds the member farthest from the switching boundaries. None where the system has no
+    solution, or none inside; also where it has more than 600 unknowns (kept out, so a caller that
+    counts must say so).
+    """
+    period, size = itinerary.shape[0], map.state_size
+    if period * size > _MAX_UNKNOWNS:
+        return None
+    matrix, right = _dense_system(map, itinerary)
+    left, values, right_vectors = np.linalg.svd(matrix)
+    rank = int((values > 1e-10 * max(values[0], 1.0)).sum())
+    center = right_vectors[:rank].T @ ((left[:, :rank].T @ right) / values[:rank])
+    scale = max(np.abs(center).max(initial=0.0), np.abs(right).max(initial=0.0), 1e-300)
+    if np.abs(matrix @ center - right).max(initial=0.0) > 1e-8 * scale:
+        return None
+    basis = right_vectors[rank:].T
+    offset = _most_interior(map, itinerary, center, basis, scale)
+    return None if offset is None else (center + basis @ offset).reshape(period, size)
+
+
+def _dense_system(
+    map: PiecewiseAffineMap, itinerary: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the matrix and right-hand side of z_{t+1} - J_t z_t = c_t (cyclic)."""
+    J, c = map.affine_piece(itinerary)
+    period, size = c.shape
+    matrix = np.zeros((period, size, period, size))
+    for t in range(period):
+        matrix[t, :, t, :] -= J[t]
+        matrix[t, :, (t + 1) % period, :] += np.eye(size)
+    return matrix.reshape(period * size, -1), c.reshape(-1)
+
+
+def _most_interior(
+    map: PiecewiseAffineMap,
+    itinerary: np.ndarray,
+    center: np.ndarray,
+    basis: np.ndarray,
+    scale: float,
+) -> np.ndarray | None:
+    """Maximize the least signed pre-activation over center + span(basis); None if negative."""
+    period, size = itinerary.shape[0], map.state_size
+    sign = np.where(itinerary, 1.0, -1.0).reshape(-1)
+    rows = (map.W2 @ basis.reshape(period, size, -1)).reshape(sign.size, -1)
+    y = sign * map.pre_activations(center.reshape(period, size)).reshape(-1)
+    slopes = sign[:, None] * rows
+    # Variables: coordinates along the basis in units of `scale`, then the slack in the same unit.
+    answer = linprog(
+        np.append(np.zeros(basis.shape[1]), -1.0),
+        A_ub=np.hstack([-slopes, np.ones((sign.size, 1))]),
+        b_ub=y / scale,
+        bounds=[(-1e3, 1e3)] * basis.shape[1] + [(-1.0, 1.0)],
+        method="highs",
+    )
+    if answer.status != 0 or answer.x[-1] < -1e-9:
+        return None
+    return answer.x[:-1] * scale

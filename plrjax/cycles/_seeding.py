@@ -1,0 +1,227 @@
+"""Where walks start: windows of itineraries cut from one table of regions."""
+
+import abc
+import dataclasses
+
+import jax
+import jax.random as jr
+import numpy as np
+from jaxtyping import Bool, Float, Int, PRNGKeyArray
+
+from .._numerics import quiet_floats
+from .._piecewise_affine import PiecewiseAffineMap
+
+_BURN_IN = 300
+_HUGE = 1e120
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Simulated orbits of a map, from initial points at the map's own scale.
+
+    **Fields:** `states`: the orbits; an orbit that runs away is restarted at a new point;
+    `regions`: their activation patterns; `growth`: largest mean log growth of a tangent vector
+    over the orbits (per step, nats), an estimate of the top Lyapunov exponent;
+    `scale`: typical size of the states.
+    """
+
+    states: Float[np.ndarray, "orbit time state"]
+    regions: Bool[np.ndarray, "orbit time unit"]
+    growth: float
+    scale: float
+
+
+def natural_scale(map: PiecewiseAffineMap, generator: np.random.Generator) -> float:
+    """Return the typical size of the map's states: the median of its (virtual) fixed points."""
+    regions = generator.random((256, map.num_units)) < 0.5
+    J, c = map.affine_piece(regions)
+    with quiet_floats():
+        systems = np.eye(map.state_size) - J
+        systems = systems[np.abs(np.linalg.det(systems)) > 0]
+        points = np.zeros((0, map.state_size))
+        if len(systems) == len(c):
+            points = np.linalg.solve(systems, c[..., None])[..., 0]
+        sizes = np.abs(points).max(axis=1, initial=0.0)
+        rows = np.linalg.norm(map.W2, axis=1)
+        switching = np.abs(map.h2[rows > 0]) / rows[rows > 0]
+    sizes = np.concatenate([sizes, np.abs(map.h1), switching])
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    return float(np.median(sizes)) if sizes.size else 1.0
+
+
+def simulate(
+    map: PiecewiseAffineMap, num_orbits: int, num_steps: int, generator: np.random.Generator
+) -> Sample:
+    """Simulate orbits from Gaussian initial points in growing boxes around the natural scale."""
+    scale = natural_scale(map, generator)
+
+    def fresh(count: int) -> np.ndarray:
+        box = scale * 10.0 ** generator.uniform(-1.0, 1.0, (count, 1))
+        return box * generator.standard_normal((count, map.state_size))
+
+    z = fresh(num_orbits)
+    states = np.empty((num_orbits, num_steps, map.state_size))
+    v = generator.standard_normal(z.shape)
+    growth, steps = np.zeros(num_orbits), np.zeros(num_orbits)
+    with quiet_floats():
+        for t in range(num_steps):
+            states[:, t] = z
+            y = map.pre_activations(z)
+            v = v @ map.A.T + ((v @ map.W2.T) * (y > 0)) @ map.W1.T
+            norm = np.linalg.norm(v, axis=1)
+            alive = norm > 0
+            growth += np.where(alive & (t >= 50), np.log(np.where(alive, norm, 1.0)), 0.0)
+            steps += t >= 50
+            v = np.where(alive[:, None], v / np.where(alive, norm, 1.0)[:, None], 1.0)
+            z = z @ map.A.T + np.maximum(y, 0.0) @ map.W1.T + map.h1
+            lost = ~(np.abs(z).max(axis=1) < _HUGE * max(scale, 1.0))
+            if lost.any():
+                z[lost] = fresh(int(lost.sum()))
+                growth[lost] = steps[lost] = 0.0
+    long = steps >= min(100, num_steps - 50)
+    rate = float((growth[long] / np.maximum(steps[long], 1)).max()) if long.any() else 0.0
+    return Sample(states, map.region_of(states), rate, scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedTable:
+    """Starts of walks as data: walk i of kind i mod K takes the k rows from one of `starts[kind]`.
+
+    **Fields:** `regions`: rows of activation patterns; `starts`: first rows that a window of k
+    rows may begin at, padded; `counts`: how many of them each kind has.
+    """
+
+    regions: Bool[np.ndarray, "row unit"]
+    starts: Int[np.ndarray, "kind start"]
+    counts: Int[np.ndarray, " kind"]
+
+
+class AbstractSeeding(abc.ABC):
+    """A strategy for the itineraries that walks start from."""
+
+    @abc.abstractmethod
+    def rows(
+        self, sample: Sample, period: int, generator: np.random.Generator
+    ) -> tuple[Bool[np.ndarray, "row unit"], Int[np.ndarray, " start"]]:
+        """Return rows of regions, and the rows at which a window of `period` rows may start."""
+
+    def parts(self) -> tuple["AbstractSeeding", ...]:
+        """Return the strategies to be used in turn (itself, unless it is a mixture)."""
+        return (self,)
+
+
+def _windows(sample: Sample, period: int, first: int, last: int) -> np.ndarray:
+    """Return the flat rows orbit * time + t for t in [first, last] that leave room for a window."""
+    orbits, time = sample.regions.shape[:2]
+    last = max(min(last, time - period), 0)
+    first = min(first, last)
+    return (np.arange(orbits)[:, None] * time + np.arange(first, last + 1)).reshape(-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class TransientItineraries(AbstractSeeding):
+    """Itineraries of simulated points after 0 to `burn_in` steps: best for few, long cycles."""
+
+    burn_in: int = _BURN_IN
+
+    def rows(self, sample, period, generator):
+        flat = sample.regions.reshape(-1, sample.regions.shape[2])
+        return flat, _windows(sample, period, 0, self.burn_in)
+
+
+@dataclasses.dataclass(frozen=True)
+class FlippedItineraries(AbstractSeeding):
+    """The same with each bit flipped with `probability`: best in chaos."""
+
+    probability: float = 0.02
+    burn_in: int = _BURN_IN
+
+    def rows(self, sample, period, generator):
+        flat = sample.regions.reshape(-1, sample.regions.shape[2])
+        return (
+            flat ^ (generator.random(flat.shape) < self.probability),
+            _windows(sample, period, 0, self.burn_in),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RegionPool(AbstractSeeding):
+    """Independent draws from the regions that simulated orbits visit."""
+
+    def rows(self, sample, period, generator):
+        flat = sample.regions.reshape(-1, sample.regions.shape[2])
+        order = generator.permutation(len(flat))
+        return flat[order], np.arange(max(len(flat) - period + 1, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class CloseReturns(AbstractSeeding):
+    """Itineraries of orbit pieces that nearly close after k steps, the closest `share` of them."""
+
+    share: float = 0.05
+
+    def rows(self, sample, period, generator):
+        flat = sample.regions.reshape(-1, sample.regions.shape[2])
+        starts = _windows(sample, period, 0, sample.regions.shape[1])
+        states = sample.states.reshape(-1, sample.states.shape[2])
+        ends = np.minimum(starts + period, len(states) - 1)
+        with quiet_floats():
+            gap = np.linalg.norm(states[ends] - states[starts], axis=1)
+            gap = gap / (np.linalg.norm(states[starts], axis=1) + sample.scale)
+        keep = max(1, int(self.share * len(starts)))
+        return flat, starts[np.argsort(gap, kind="stable")[:keep]]
+
+
+@dataclasses.dataclass(frozen=True)
+class UniformItineraries(AbstractSeeding):
+    """Fair coin flips, as the published algorithm starts (Eisenmann et al. 2023)."""
+
+    def rows(self, sample, period, generator):
+        flat = generator.random((sample.regions[..., 0].size, sample.regions.shape[2])) < 0.5
+        return flat, np.arange(max(len(flat) - period + 1, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class MixtureSeeding(AbstractSeeding):
+    """Several strategies in turn, walk by walk."""
+
+    strategies: tuple[AbstractSeeding, ...]
+
+    def rows(self, sample, period, generator):
+        return self.strategies[0].rows(sample, period, generator)
+
+    def parts(self):
+        return self.strategies
+
+
+def default_seeding(map: PiecewiseAffineMap, period: int) -> MixtureSeeding:
+    """Return the mixture measured to be best; fair coin flips only where words are short."""
+    short = period * map.num_units <= 64
+    last = UniformItineraries() if short else FlippedItineraries(probability=0.1)
+    return MixtureSeeding(
+        (TransientItineraries(), FlippedItineraries(), CloseReturns(), RegionPool(), last)
+    )
+
+
+def generator_of(key: PRNGKeyArray, *indices: int) -> np.random.Generator:
+    """Return a NumPy generator determined by a JAX key and indices folded into it."""
+    for index in indices:
+        key = jr.fold_in(key, index)
+    words = np.asarray(jax.device_get(jr.key_data(key))).astype(np.uint32).reshape(-1)
+    return np.random.default_rng(words.tolist())
+
+
+def seed_table(
+    seeding: AbstractSeeding, sample: Sample, period: int, generator: np.random.Generator
+) -> SeedTable:
+    """Return the rows and starts of every part of a strategy, one behind the other."""
+    blocks, starts, offset = [], [], 0
+    for part in seeding.parts():
+        rows, begin = part.rows(sample, period, generator)
+        blocks.append(rows)
+        starts.append(begin + offset)
+        offset += len(rows)
+    width = sample.regions[..., 0].size
+    padded = np.stack([np.resize(begin, width) for begin in starts])
+    counts = np.array([len(begin) for begin in starts])
+    return SeedTable(np.concatenate(blocks), padded, counts)

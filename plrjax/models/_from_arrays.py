@@ -1,0 +1,175 @@
+"""Models from arrays and back: one table of kinds, for loaders, tests and users alike."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from .._numerics import as_float64, as_real
+from .._piecewise_affine import PiecewiseAffineMap
+from ._plrnn import (
+    PLRNN,
+    AlmostLinearRNN,
+    ClippedDendriticPLRNN,
+    DendriticPLRNN,
+    MeanCenteredPLRNN,
+    ReluRNN,
+)
+from ._shallow import ClippedShallowPLRNN, ShallowPLRNN
+from ._smooth import GRU, LSTM, TanhRNN
+
+_PLAIN = {"h": "M", "A": "M M", "W": "M M", "C": "M K"}
+_DENDRITIC = {**_PLAIN, "alpha": "B", "thresholds": "B M"}
+_SHALLOW = {"h1": "M", "h2": "H", "A": "M M", "W1": "M H", "W2": "H M", "C": "M K"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """One kind of model: its class, the shapes of its fields, and what may be left out.
+
+    Shapes are written as lengths in letters, checked in this order; `A` may also be a vector, the
+    diagonal. An empty shape is a scalar, "integer" a fixed integer.
+    """
+
+    model: type[Any]
+    shapes: dict[str, str]
+    defaults: dict[str, object] = dataclasses.field(default_factory=lambda: {"C": None})
+
+    @property
+    def required(self) -> list[str]:
+        """Fields that must be given, in the order of the class."""
+        names = [field.name for field in dataclasses.fields(self.model)]
+        return [name for name in names if name not in self.defaults]
+
+
+KINDS: dict[str, Kind] = {
+    "plrnn": Kind(PLRNN, _PLAIN),
+    "mean-centered": Kind(MeanCenteredPLRNN, _PLAIN),
+    "dendritic": Kind(DendriticPLRNN, _DENDRITIC),
+    "clipped-dendritic": Kind(ClippedDendriticPLRNN, _DENDRITIC),
+    "shallow": Kind(ShallowPLRNN, _SHALLOW),
+    "clipped-shallow": Kind(ClippedShallowPLRNN, _SHALLOW),
+    "almost-linear": Kind(AlmostLinearRNN, {**_PLAIN, "num_relu": "integer"}),
+    "relu-rnn": Kind(
+        ReluRNN,
+        {"b": "M", "W": "M M", "leak": "", "slope": "", "C": "M K"},
+        {"C": None, "leak": 1.0, "slope": 0.0},
+    ),
+    "tanh-rnn": Kind(TanhRNN, {"b": "M", "W": "M M", "C": "M K"}),
+    "gru": Kind(GRU, {"b_candidate": "H", "b": "3H", "W": "3H H", "C": "3H K"}),
+    "lstm": Kind(LSTM, {"W": "4H H", "b": "4H", "C": "4H K"}),
+    "piecewise-affine": Kind(
+        PiecewiseAffineMap, {k: v for k, v in _SHALLOW.items() if k != "C"}, {}
+    ),
+}
+
+
+def kind_named(kind: str) -> Kind:
+    """Return the entry of the table of kinds, or say which kinds there are."""
+    if kind not in KINDS:
+        raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    return KINDS[kind]
+
+
+def _length(token: str, sizes: dict[str, int]) -> int | str:
+    """Return the length that a token such as "M" or "3H" stands for, or itself if unknown."""
+    factor, letter = (int(token[0]), token[1:]) if token[0].isdigit() else (1, token)
+    return factor * sizes[letter] if letter in sizes else token
+
+
+def _checked(name: str, value, shape: str, sizes: dict[str, int]):
+    """Return one field as a NumPy array of its own dtype, and note the lengths it fixes."""
+    if shape == "integer":
+        return _integer(name, value, sizes)
+    array = as_real(name, value)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = as_float64(name, array)
+    tokens = shape.split()
+    if name == "A" and array.ndim == 1:
+        tokens = tokens[:1]
+    if len(tokens) == array.ndim:
+        for token, length in zip(tokens, array.shape):
+            if token.isalpha():
+                sizes.setdefault(token, length)
+    as_real(name, array, tuple(_length(token, sizes) for token in tokens))
+    if 0 in array.shape and "M" in sizes and sizes["M"] == 0:
+        raise ValueError(f"{name}: expected at least one state, got shape {array.shape}")
+    return array
+
+
+def _integer(name: str, value, sizes: dict[str, int]) -> int:
+    """Return a fixed integer between 0 and the state size."""
+    array = as_real(name, value)
+    if array.ndim or array.dtype.kind not in "iu":
+        raise ValueError(f"{name}: expected an integer, got {value!r}")
+    if not 0 <= int(array) <= sizes["M"]:
+        raise ValueError(f"{name}: expected 0 to {sizes['M']} (the state size), got {int(array)}")
+    return int(array)
+
+
+def _check_names(kind: str, entry: Kind, given: set[str]) -> None:
+    """Refuse fields that are missing or that this kind does not have."""
+    missing = [name for name in entry.required if name not in given]
+    if missing:
+        raise ValueError(
+            f"{missing[0]}: missing; {kind!r} needs {', '.join(entry.required)}, "
+            f"got {', '.join(sorted(given)) or 'nothing'}"
+        )
+    unexpected = sorted(given - set(entry.shapes))
+    if unexpected:
+        raise ValueError(
+            f"{unexpected[0]}: unexpected; {kind!r} has the fields {', '.join(entry.shapes)}"
+        )
+
+
+def from_arrays(kind: str, /, **arrays) -> Any:
+    """Return the model of this kind with these arrays, which keep their own dtype.
+
+    **Arguments:**
+
+    - `kind`: "plrnn", "mean-centered" (A, W, h), "dendritic", "clipped-dendritic" (and alpha,
+        thresholds), "shallow", "clipped-shallow" (A, W1, W2, h1, h2), "almost-linear" (A, W, h,
+        num_relu), "relu-rnn" (W, b, leak, slope), "tanh-rnn" (W, b), "gru" (W, b, b_candidate),
+        "lstm" (W, b), "piecewise-affine" (A, W1, W2, h1, h2, in float64).
+    - `arrays`: the fields, by name; `C` (input matrix) may be left out. `A` is a vector (the
+        diagonal) or a full matrix. Real and finite; the shapes are those of the model's class.
+
+    **Raises:** `ValueError` naming the argument, what was expected and what came.
+    """
+    entry = kind_named(kind)
+    arrays = {name: value for name, value in arrays.items() if value is not None}
+    _check_names(kind, entry, set(arrays))
+    sizes: dict[str, int] = {}
+    checked = {
+        name: _checked(name, arrays[name], shape, sizes)
+        for name, shape in entry.shapes.items()
+        if name in arrays
+    }
+    if entry.model is PiecewiseAffineMap:
+        return PiecewiseAffineMap(**checked)
+    # The constructors draw at random; this fills the same fields from arrays instead.
+    model = object.__new__(entry.model)
+    for name in entry.shapes:
+        default = entry.defaults.get(name)
+        object.__setattr__(model, name, checked.get(name, default))
+    return model
+
+
+def kind_of(model: object) -> str:
+    """Return the `from_arrays` name of a model.
+
+    **Raises:** `ValueError` naming `model` if its class is not one of the kinds.
+    """
+    for kind, entry in KINDS.items():
+        if type(model) is entry.model:
+            return kind
+    raise ValueError(f"model: expected one of {', '.join(KINDS)}, got {type(model).__name__}")
+
+
+def arrays_of(model: object) -> dict[str, np.ndarray]:
+    """Return the fields of a model as NumPy arrays, such that
+    `from_arrays(kind_of(model), **arrays_of(model))` is the model again.
+    """
+    names = [field.name for field in dataclasses.fields(KINDS[kind_of(model)].model)]
+    fields = {name: getattr(model, name) for name in names}
+    return {name: np.asarray(value) for name, value in fields.items() if value is not None}

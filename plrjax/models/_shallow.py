@@ -1,0 +1,105 @@
+"""Shallow PLRNNs: one hidden layer of H ReLU units between M states and M states."""
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.nn import relu
+from jaxtyping import PRNGKeyArray
+
+from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap
+from ._common import (
+    Parameter,
+    check_size,
+    exact_operands,
+    input_matrix,
+    linear,
+    operands,
+    positive_definite,
+    uniform,
+)
+
+
+def _draw(key: PRNGKeyArray, state_size: int, hidden_size: int) -> tuple:
+    """Draw (A, W1, W2, h1) as the public code of Hess et al. 2023 does."""
+    check_size("state_size", state_size)
+    check_size("hidden_size", hidden_size)
+    keys = jr.split(key, 3)
+    A = jnp.diag(positive_definite(keys[0], state_size))
+    W1 = uniform(keys[1], (state_size, hidden_size), hidden_size)
+    W2 = uniform(keys[2], (hidden_size, state_size), state_size)
+    return A, W1, W2, jnp.zeros(state_size)
+
+
+class ShallowPLRNN(AbstractPLRNN):
+    """z' = A z + W1 relu(W2 z + h2) + h1 + C s (Hess et al. 2023, eq. 3).
+
+    Shapes: `A` M (diagonal) or M x M, `W1` M x H, `W2` H x M, `h1` M, `h2` H, `C` M x K or None.
+
+    **Arguments:** `state_size` M, `hidden_size` H, `input_size` K or None, `key` for A =
+    diag(K/lambda_max(K)), W1 ~ U(±1/sqrt(H)), W2 ~ U(±1/sqrt(M)), h1 = h2 = 0.
+
+    **Raises:** `ValueError` if a size is not a positive integer, or for an input without C.
+    """
+
+    A: Parameter
+    W1: Parameter
+    W2: Parameter
+    h1: Parameter
+    h2: Parameter
+    C: Parameter | None
+
+    def __init__(self, state_size: int, hidden_size: int, *, key, input_size: int | None = None):
+        keys = jr.split(key, 2)
+        self.A, self.W1, self.W2, self.h1 = _draw(keys[0], state_size, hidden_size)
+        self.h2 = jnp.zeros(hidden_size)
+        self.C = input_matrix(keys[1], state_size, input_size)
+
+    @property
+    def state_size(self) -> int:
+        return self.h1.shape[0]
+
+    def step(self, state, input=None):
+        p, z = operands(self, state, input)
+        return linear(p.A, z) + p.W1 @ relu(p.W2 @ z + p.h2) + p.h1 + p.drive
+
+    def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
+        p = exact_operands(self, input)
+        return PiecewiseAffineMap(p.A, p.W1, p.W2, p.h1 + p.drive, p.h2)
+
+
+class ClippedShallowPLRNN(AbstractPLRNN):
+    """z' = A z + W1 (relu(W2 z + h2) - relu(W2 z)) + h1 + C s (Hess et al. 2023, eq. 5).
+
+    Shapes, arguments and errors as `ShallowPLRNN`; h2 ~ U(±1/sqrt(H)). With max|A| < 1 every
+    bounded invariant set lies within |z_i| <= (|h1_i| + sum_j |W1_ij| |h2_j|) / (1 - |A_i|).
+    """
+
+    A: Parameter
+    W1: Parameter
+    W2: Parameter
+    h1: Parameter
+    h2: Parameter
+    C: Parameter | None
+
+    def __init__(self, state_size: int, hidden_size: int, *, key, input_size: int | None = None):
+        keys = jr.split(key, 3)
+        self.A, self.W1, self.W2, self.h1 = _draw(keys[0], state_size, hidden_size)
+        self.h2 = uniform(keys[1], (hidden_size,), hidden_size)
+        self.C = input_matrix(keys[2], state_size, input_size)
+
+    @property
+    def state_size(self) -> int:
+        return self.h1.shape[0]
+
+    def step(self, state, input=None):
+        p, z = operands(self, state, input)
+        y = p.W2 @ z
+        return linear(p.A, z) + p.W1 @ (relu(y + p.h2) - relu(y)) + p.h1 + p.drive
+
+    def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
+        p = exact_operands(self, input)
+        W1 = np.concatenate([p.W1, -p.W1], axis=1)
+        W2 = np.concatenate([p.W2, p.W2])
+        return PiecewiseAffineMap(
+            p.A, W1, W2, p.h1 + p.drive, np.concatenate([p.h2, np.zeros_like(p.h2)])
+        )

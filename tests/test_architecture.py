@@ -1,0 +1,164 @@
+"""The house: floors, bans, sizes, and what importing the package may do."""
+
+import ast
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "plrjax"
+
+# A module, or a sub-package as a whole, imports lower floors or its own sub-package only.
+# The public API (`plrjax`, its __init__) stands between the plots and the command line.
+FLOORS = {
+    "_types": 0,
+    "_results": 0,
+    "_files": 0,
+    "_numerics": 0,
+    "_elimination": 1,
+    "_parallel": 0,
+    "_dynamics": 1,
+    "_lyapunov": 2,
+    "_piecewise_affine": 2,
+    "models": 3,
+    "_stability": 3,
+    "_fixed_points": 3,
+    "cycles": 4,
+    "systems": 5,
+    "metrics": 5,
+    "_scan": 5,
+    "training": 6,
+    "bifurcations": 6,
+    "_io": 7,
+    "plot": 8,
+    "plrjax": 8.5,
+    "_cli": 9,
+    "__main__": 10,
+}
+BANS = (
+    ("cycles", "models"),
+    ("_lyapunov", "_piecewise_affine"),
+    ("training", "bifurcations"),
+    ("bifurcations", "training"),
+)
+MAX_LINES = 500
+PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "torch"}
+
+
+def module_name(path: pathlib.Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+
+
+def house(module: str) -> str:
+    """Return the floor's name: 'plrjax.cycles._words' lives in 'cycles'."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
+def targets(module: str, node: ast.AST) -> set[str]:
+    """Return the modules of the package that one import statement names."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            inside = MODULES[module].name == "__init__.py"
+            parts = module.split(".")
+            kept = parts[: len(parts) - node.level + (1 if inside else 0)]
+            base = ".".join([*kept, *([node.module] if node.module else [])])
+        full = [f"{base}.{alias.name}" for alias in node.names]
+        names = [name if name in MODULES else base for name in full]
+    else:
+        return set()
+    return {name for name in names if name in MODULES} - {module}
+
+
+def imports(module: str) -> set[str]:
+    """Return every module of the package that `module` imports, also inside functions."""
+    return set().union(*(targets(module, node) for node in ast.walk(TREES[module])))
+
+
+def imports_on_load(module: str) -> set[str]:
+    return set().union(*(targets(module, node) for node in TREES[module].body))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_imports_lower_floors_only(module):
+    assert house(module) in FLOORS, f"{module}: give it a floor in FLOORS (and in the design)"
+    for target in imports(module):
+        own = house(target) == house(module) and house(module) != "plrjax"
+        lower = FLOORS[house(target)] < FLOORS[house(module)]
+        assert own or lower, f"{module} imports {target}, which is not on a lower floor"
+
+
+@pytest.mark.parametrize("importer, banned", BANS)
+def test_bans(importer, banned):
+    for module in MODULES:
+        if house(module) == importer:
+            assert banned not in map(house, imports(module)), f"{module} imports {banned}"
+
+
+def test_only_the_command_line_imports_plot():
+    importers = {house(module) for module in MODULES if "plrjax.plot" in imports(module)}
+    assert importers <= {"_cli", "plrjax"}
+    assert "plrjax.plot" not in imports_on_load("plrjax"), "the public API must load plot lazily"
+
+
+def test_no_import_cycles():
+    graph = {module: imports_on_load(module) for module in MODULES}
+    while leaves := {module for module, needed in graph.items() if not needed & graph.keys()}:
+        graph = {module: graph[module] for module in graph.keys() - leaves}
+    assert not graph, f"modules in or behind an import cycle: {sorted(graph)}"
+
+
+@pytest.mark.parametrize("folder", ["plrjax", "tests", "benchmarks", "notebooks"])
+def test_files_are_short(folder):
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py")}
+    long = {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n >= MAX_LINES}
+    assert not long, f"files of {MAX_LINES} lines or more: {long}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_unpickled(module):
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            assert not PICKLES & {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            assert (node.module or "").split(".")[0] not in PICKLES
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            assert isinstance(node.value, ast.Constant) and node.value.value is False
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_silenced(module):
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.ExceptHandler):
+            silent = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
+            assert node.type is not None and not silent, f"line {node.lineno}: error swallowed"
+
+
+IMPORT_PROBE = """
+import json, sys
+import jax
+before = {name: repr(value) for name, value in jax.config.values.items()}
+import plrjax
+after = {name: repr(value) for name, value in jax.config.values.items()}
+changed = sorted(name for name in before if before[name] != after.get(name))
+loaded = sorted({"matplotlib", "numba", "pandas", "torch", "h5py", "tyro"} & set(sys.modules))
+print(json.dumps({"changed": changed, "loaded": loaded}))
+"""
+
+
+def test_importing_plrjax_changes_nothing_and_loads_no_extra():
+    ran = subprocess.run(
+        [sys.executable, "-c", IMPORT_PROBE], capture_output=True, text=True, check=True
+    )
+    assert json.loads(ran.stdout) == {"changed": [], "loaded": []}

@@ -1,0 +1,189 @@
+"""Files of arrays: round trips, atomicity, bounds, and refusal of anything that could execute."""
+
+import io
+import json
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from plrjax import _files
+
+SUFFIXES = [".npz", ".safetensors"]
+
+
+def many_arrays():
+    """Return arrays of every dtype and layout that can be stored."""
+    rng = np.random.default_rng(0)
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    arrays = {
+        "complex128": rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4)),
+        "complex64": (rng.normal(size=5) + 1j).astype(np.complex64),
+        "bool": np.array([True, False]),
+        "empty": np.zeros((0, 3)),
+        "empty_complex": np.zeros((2, 0), complex),
+        "scalar": np.array(3.5, np.float32),
+        "big_endian": np.arange(4, dtype=">f8"),
+        "fortran": np.asfortranarray(rng.normal(size=(3, 5))),
+        "strided": rng.normal(size=(6, 6))[::2, ::-1],
+        "bfloat16": np.arange(5).astype(bfloat16),
+        "special": np.array([np.nan, np.inf, -np.inf, -0.0, 5e-324]),
+    }
+    for code in "i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split():
+        arrays[code] = np.array([0, 1, 100]).astype(code)
+    return arrays
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_round_trip_is_exact_and_reproducible(tmp_path, suffix):
+    path, arrays = tmp_path / f"x{suffix}", many_arrays()
+    header = {"type": "test", "kind": None, "provenance": {"source": "größe\n1"}}
+    _files.write_arrays(path, header, arrays)
+    first = path.read_bytes()
+    found, loaded = _files.read_arrays(path)
+    assert {key: found[key] for key in header} == header and found["format"] == 1
+    assert found["version"] == _files.plrjax_version()
+    assert set(loaded) == set(arrays)
+    for name, array in arrays.items():
+        assert loaded[name].shape == array.shape
+        assert loaded[name].dtype == array.dtype.newbyteorder("=")
+        assert loaded[name].tobytes() == array.astype(loaded[name].dtype).tobytes()
+    _files.write_arrays(path, header, arrays)
+    assert path.read_bytes() == first
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_numpy_and_safetensors_read_our_files(tmp_path):
+    safetensors_numpy = pytest.importorskip("safetensors.numpy")
+    A = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    for suffix in SUFFIXES:
+        _files.write_arrays(tmp_path / f"x{suffix}", {"type": "test"}, {"A": A})
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as archive:
+        assert np.array_equal(archive["A"], A)
+        assert json.loads(archive[_files.HEADER].tobytes())["type"] == "test"
+    assert np.array_equal(safetensors_numpy.load_file(tmp_path / "x.safetensors")["A"], A)
+
+
+def test_foreign_files_have_no_header(tmp_path):
+    A = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    np.savez_compressed(tmp_path / "x.npz", A=A, label=np.array("text"), n=3)
+    header, arrays = _files.read_arrays(tmp_path / "x.npz")
+    assert header == {} and np.array_equal(arrays["A"], A) and arrays["n"] == 3
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_failed_write_leaves_the_old_file(tmp_path, suffix, monkeypatch):
+    path = tmp_path / f"x{suffix}"
+    _files.write_arrays(path, {}, {"A": np.ones(3)})
+    before = path.read_bytes()
+
+    def fail(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(_files.os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        _files.write_arrays(path, {}, {"A": np.zeros(3)})
+    monkeypatch.undo()
+    assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
+
+
+def refused(function, path, *args, match, error: type[Exception] = ValueError, **kwargs):
+    """Check for a one-line error that starts with the path."""
+    with pytest.raises(error, match=match) as caught:
+        function(path, *args, **kwargs)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_cannot_be_written(tmp_path, suffix):
+    path, write = tmp_path / f"x{suffix}", _files.write_arrays
+    refused(write, path, {}, {"A": np.array([None])}, match="A: cannot store dtype object")
+    refused(write, path, {}, {"A": np.array(["a"])}, match="A: cannot store dtype")
+    refused(write, path, {}, {_files.HEADER: np.ones(2)}, match="cannot be the name")
+    refused(write, tmp_path / "x.txt", {}, {}, match="expected a name ending in")
+    missing = tmp_path / "no" / f"x{suffix}"
+    refused(write, missing, {}, {}, match="folder .* does not exist", error=FileNotFoundError)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_cannot_be_read(tmp_path, suffix):
+    path, read = tmp_path / f"x{suffix}", _files.read_arrays
+    refused(read, path, match="no such file", error=FileNotFoundError)
+    path.mkdir()
+    refused(read, path, match="expected a file, got a folder")
+    path.rmdir()
+    path.write_bytes(b"")
+    refused(read, path, match="the file is empty")
+    path.write_bytes(b"nonsense" * 20)
+    refused(read, path, match="not a readable")
+    _files.write_arrays(path, {}, {"A": np.ones(1000)})
+    refused(read, path, max_bytes=1000, match="exceed the limit of 1000")
+    _files.write_arrays(path, {"format": 2}, {})
+    refused(read, path, match="written by a newer plrjax .format 2, .* upgrade")
+
+
+def write_zip(path, entries, compression=zipfile.ZIP_STORED):
+    """Write a zip archive from bytes."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+def npy(array, **kwargs):
+    """Return the bytes of a `.npy` file."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.asarray(array), **kwargs)
+    return buffer.getvalue()
+
+
+def test_zip_bombs_are_refused_before_they_expand(tmp_path):
+    path = tmp_path / "x.npz"
+    bomb = npy(np.zeros(20_000_000, np.uint8))
+    for compression in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        write_zip(path, {"A.npy": bomb}, compression)
+        assert path.stat().st_size < 100_000
+        refused(_files.read_arrays, path, max_bytes=10_000_000, match="exceed the limit")
+    refused(_files.read_arrays, path, match="another method than deflate")
+
+
+def test_objects_are_never_unpickled(tmp_path):
+    path = tmp_path / "x.npz"
+
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "executed"),))
+
+    evil = np.array([Evil()], dtype=object)
+    write_zip(path, {"A.npy": npy(evil, allow_pickle=True)})
+    refused(_files.read_arrays, path, match="A.npy: holds Python objects")
+    structured = np.zeros(2, [("a", "f4"), ("b", "i4")])
+    write_zip(path, {"A.npy": npy(structured)})
+    refused(_files.read_arrays, path, match="A.npy: not an array of plain numbers")
+    write_zip(path, {"A.npy": pickle.dumps(Evil())})
+    refused(_files.read_arrays, path, match="A.npy: not an array")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_headers_that_lie(tmp_path):
+    path, content = tmp_path / "x.npz", npy(np.ones(4))
+    liars = {
+        b"'shape': (4,)": b"'shape': (5,)",
+        b"<f8": b"<f4",
+        b"(4,), }": b"(99999999999,), }",
+    }
+    for old, new in liars.items():
+        assert old in content
+        write_zip(path, {"A.npy": content.replace(old, new)})
+        refused(_files.read_arrays, path, match="A.npy: ")
+    deep = np.frombuffer(b"[" * 100_000, np.uint8)
+    for text in (deep, np.frombuffer(b'{"format": "x"}', np.uint8), np.arange(3, dtype=np.uint8)):
+        write_zip(path, {f"{_files.HEADER}.npy": npy(text)})
+        refused(_files.read_arrays, path, match="the header is damaged")
+    wrong = np.frombuffer(b'{"format": 1, "dtype": {"A": "float32"}}', np.uint8)
+    write_zip(path, {"A.npy": content, f"{_files.HEADER}.npy": npy(wrong)})
+    refused(_files.read_arrays, path, match="A: the header says float32")
+    write_zip(path, {f"{_files.HEADER}.npy": npy(wrong)})
+    refused(_files.read_arrays, path, match="the header does not fit the arrays")

@@ -1,0 +1,138 @@
+"""Damaged files of every format: each loads to valid arrays or is refused in one line, quickly."""
+
+import functools
+import io
+import time
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+import scipy.io
+from test_io import shallow_arrays, write_state_dict
+
+from plrjax import _io, models
+
+NUM_DAMAGED = 200
+MAX_SECONDS = 2.0
+MAX_BYTES = 64_000_000
+
+
+def write_native(path, arrays):
+    """Write a native file."""
+    _io.save(path, models.from_arrays("shallow", **arrays), provenance="fuzz")
+
+
+def write_compressed(path, arrays):
+    """Write a compressed `.npz` without our header."""
+    np.savez_compressed(path, **arrays)
+
+
+def write_matlab(path, arrays):
+    """Write a MATLAB file with variables that a reader has to skip."""
+    scipy.io.savemat(path, {**arrays, "note": "text", "cell": np.array([1, "a"], dtype=object)})
+
+
+def write_matlab_compressed(path, arrays):
+    """Write a compressed MATLAB file."""
+    scipy.io.savemat(path, arrays, do_compression=True)
+
+
+WRITERS = {
+    "native.npz": write_native,
+    "foreign.npz": write_compressed,
+    "native.safetensors": write_native,
+    "plain.mat": write_matlab,
+    "compressed.mat": write_matlab_compressed,
+    "state.pt": write_state_dict,
+}
+
+
+def truncated(data, rng):
+    """Cut a file at random."""
+    return data[: rng.integers(0, len(data))]
+
+
+def bits_flipped(data, rng):
+    """Flip one to eight bits, half of the time near either end, where the structure is."""
+    damaged = bytearray(data)
+    reach = len(data) if rng.random() < 0.5 else min(len(data), 300)
+    for _ in range(rng.integers(1, 9)):
+        position = int(rng.integers(0, reach))
+        position = position if rng.random() < 0.5 else len(data) - 1 - position
+        damaged[position] ^= 1 << int(rng.integers(0, 8))
+    return bytes(damaged)
+
+
+def bytes_replaced(data, rng):
+    """Overwrite a run of bytes with extreme values, as lengths and counts that lie."""
+    damaged = bytearray(data)
+    start = int(rng.integers(0, min(len(data), 600)))
+    run = rng.choice([b"\xff\xff\xff\x7f", b"\xff" * 8, b"\x00" * 8, b"\x7f\x00\x00\x00"])
+    damaged[start : start + len(run)] = run
+    return bytes(damaged)
+
+
+def repacked(data, rng):
+    """Damage one entry of a zip archive and write a valid archive around it (no checksum helps)."""
+    source, target = io.BytesIO(data), io.BytesIO()
+    with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w") as after:
+        names = before.namelist()
+        chosen = names[int(rng.integers(len(names)))] if rng.random() < 0.5 else names[0]
+        for name in names:
+            content = before.read(name)
+            damage = (truncated, bits_flipped, bytes_replaced)[int(rng.integers(3))]
+            after.writestr(name, damage(content, rng) if name == chosen and content else content)
+    return target.getvalue()
+
+
+def check_damaged(path):
+    """Load and describe a damaged file; return whether it loaded."""
+    loaded = True
+    for function in (functools.partial(_io.load, kind="shallow"), _io.describe):
+        started = time.perf_counter()
+        try:
+            result = function(path)
+        except ValueError as error:
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+            loaded = False
+        else:
+            if isinstance(result, models.ShallowPLRNN):
+                for array in models.arrays_of(result).values():
+                    assert array.dtype.kind in "fiu" and np.isfinite(array).all()
+        assert time.perf_counter() - started < MAX_SECONDS
+    return loaded
+
+
+CASES = [(name, d) for name in WRITERS for d in (truncated, bits_flipped, bytes_replaced)]
+CASES += [(name, repacked) for name in WRITERS if name.endswith((".npz", ".pt"))]
+
+
+@pytest.mark.parametrize("name, damage", CASES)
+def test_damaged_files(tmp_path, name, damage):
+    path, rng = tmp_path / name, np.random.default_rng(1234)
+    WRITERS[name](path, shallow_arrays())
+    data = path.read_bytes()
+    assert check_damaged(path)
+    tracemalloc.start()
+    try:
+        survivors = 0
+        for _ in range(NUM_DAMAGED):
+            path.write_bytes(damage(data, rng))
+            survivors += check_damaged(path)
+        assert tracemalloc.get_traced_memory()[1] < MAX_BYTES
+    finally:
+        tracemalloc.stop()
+    if damage is truncated:
+        # only bytes behind the last array, or whole trailing variables, may be missing
+        assert survivors <= NUM_DAMAGED // 10
+
+
+def test_noise_under_every_suffix(tmp_path):
+    rng = np.random.default_rng(0)
+    starts = (b"", b"PK\x03\x04", b"MATLAB 5.0".ljust(124) + b"\x00\x01IM", b"\x10" + b"\x00" * 7)
+    for suffix in (".npz", ".safetensors", ".mat", ".pt", ".pth"):
+        for start in starts:
+            path = tmp_path / f"noise{suffix}"
+            path.write_bytes(start + rng.bytes(500))
+            assert not check_damaged(path)

@@ -14,21 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.systems import (
+    Network,
+    mean_largest_eigenvalue,
+    num_fixed_points,
+    random_network,
+    systems_by_period,
+)
+
 PUBLISHED_LINE = (1.905, 0.0294)
 """Intercept and slope per step of k that the paper reports for its own 2-D test set."""
-
-A_2D = np.array([0.9777689, 0.96461297])
-H_2D = (np.array([0.37298253, -0.97931491]), np.array([0.37298253, -0.77931491]))
-W12_2D = -0.14375
-W21_2D = (0.4, 1.4)
-
-
-class Network(NamedTuple):
-    """A PLRNN z' = A z + W relu(z) + h with diagonal A."""
-
-    A: np.ndarray
-    W: np.ndarray
-    h: np.ndarray
 
 
 class Scaling(NamedTuple):
@@ -54,6 +49,7 @@ def plrjax_search(num_searches: int = 1000) -> Search:
     import jax
 
     import plrjax as plr
+    from plrjax._parallel import NoProgress
 
     def search(network, period, seed):
         found = plr.find_cycles(
@@ -63,6 +59,7 @@ def plrjax_search(num_searches: int = 1000) -> Search:
             solver=plr.SCYFI(),
             num_searches=num_searches,
             throw=False,
+            progress=NoProgress(),
         )
         return np.asarray(found.stats["first_found"].get(period, np.empty(0)), float)
 
@@ -95,72 +92,6 @@ def least_rotation(word: np.ndarray) -> bytes | None:
     return min(rotations) if len(set(rotations)) == len(rotations) else None
 
 
-def attracting_period(
-    W21: np.ndarray, h: np.ndarray, longest: int, num_transient: int = 20_000
-) -> np.ndarray:
-    """Simulate the 2-D family for every W21; return the attractor's period, 0 if above `longest`."""
-    z = np.zeros((2, len(W21)))
-
-    def step(z):
-        on = np.maximum(z, 0.0)
-        return A_2D[:, None] * z + np.stack([W12_2D * on[1], W21 * on[0]]) + h[:, None]
-
-    for _ in range(num_transient):
-        z = step(z)
-    anchor, period = z, np.zeros(len(W21), int)
-    closed = 1e-9 * (1.0 + np.abs(anchor).max(axis=0))
-    for t in range(1, longest + 1):
-        z = step(z)
-        again = np.abs(z - anchor).max(axis=0) < closed
-        period = np.where(again & (period == 0), t, period)
-    return period
-
-
-def systems_by_period(
-    longest: int = 50, per_period: int = 2, grid: int = 4000
-) -> dict[int, list[Network]]:
-    """Return 2-D networks with an attracting k-cycle, up to `per_period` for every k that occurs."""
-    W21 = np.linspace(*W21_2D, grid)
-    chosen: dict[int, list[Network]] = {}
-    for h in H_2D:
-        period = attracting_period(W21, h, longest)
-        for k in range(1, longest + 1):
-            values = W21[period == k]
-            room = per_period - len(chosen.get(k, []))
-            for index in np.linspace(0, len(values) - 1, min(room, len(values))).astype(int):
-                W = np.array([[0.0, W12_2D], [values[index], 0.0]])
-                chosen.setdefault(k, []).append(Network(A_2D, W, h))
-    return dict(sorted(chosen.items()))
-
-
-def random_network(size: int, gain: float, seed: int) -> Network:
-    """Return A ~ U(.2, .9), off-diagonal W ~ N(0, gain^2 / M), h ~ N(0, 1)."""
-    rng = np.random.default_rng([seed, size])
-    W = rng.standard_normal((size, size)) * gain / np.sqrt(size)
-    np.fill_diagonal(W, 0.0)
-    return Network(rng.uniform(0.2, 0.9, size), W, rng.standard_normal(size))
-
-
-def num_fixed_points(network: Network, chunk: int = 1024) -> int:
-    """Count the fixed points by solving in every one of the 2^M linear subregions."""
-    A, W, h = network
-    size, count = len(h), 0
-    for first in range(0, 2**size, chunk):
-        number = np.arange(first, min(first + chunk, 2**size))
-        region = (number[:, None] >> np.arange(size)) & 1
-        systems = np.eye(size) - np.diag(A) - W * region[:, None, :]
-        z = np.linalg.solve(systems, np.broadcast_to(h[:, None], (len(number), size, 1)))
-        count += int(((z[..., 0] > 0) == region).all(axis=1).sum())
-    return count
-
-
-def mean_largest_eigenvalue(network: Network, num_regions: int = 256) -> float:
-    """Return the mean over random linear subregions of the largest |eigenvalue| of the Jacobian."""
-    region = np.random.default_rng(0).random((num_regions, len(network.h))) < 0.5
-    jacobians = np.diag(network.A) + network.W * region[:, None, :]
-    return float(np.abs(np.linalg.eigvals(jacobians)).max(axis=-1).mean())
-
-
 def expected_enumeration(size, period, num_cycles) -> np.ndarray:
     """Return (2^(M k) + 1)/(#cycles + 1), the mean number of random draws to find all cycles."""
     return (2.0 ** (np.asarray(size) * np.asarray(period)) + 1.0) / (np.asarray(num_cycles) + 1.0)
@@ -171,7 +102,7 @@ def _complete_at(first_found: np.ndarray, truth: int) -> float:
 
 
 def scale_with_period(
-    search: Search, *, longest: int = 50, per_period: int = 2, repeats: int = 5
+    search: Search, *, longest: int = 50, per_period: int = 3, repeats: int = 5
 ) -> Scaling:
     """Measure over k. Truth: the most cycles any repeat found, and at least the attracting one."""
     rows = []
@@ -220,11 +151,16 @@ def medians(scaling: Scaling) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
 
 
 def fit_line(scaling: Scaling) -> tuple[float, float]:
-    """Return intercept and slope of the medians against the size by least squares."""
+    """Return intercept and slope of the medians against the size, by Theil and Sen.
+
+    The median of pairwise slopes: one hard system must not set the law.
+    """
+    from scipy.stats import theilslopes
+
     sizes, values, _, _ = medians(scaling)
     good = np.isfinite(values)
-    slope, intercept = np.polyfit(sizes[good], values[good], 1)
-    return float(intercept), float(slope)
+    line = theilslopes(values[good], sizes[good])
+    return float(line.intercept), float(line.slope)
 
 
 def plot(by_period: Scaling, by_size: Scaling, label: str = "search"):

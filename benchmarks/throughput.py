@@ -20,8 +20,11 @@ SIZES = ((2, 1), (2, 10), (2, 80), (5, 40), (10, 1), (10, 10), (50, 10))
 PUBLISHED = {(2, 1): 0.83, (2, 10): 3.7, (2, 80): 24.0, (10, 1): 2.8, (10, 10): 11.5, (50, 10): 128}
 """Microseconds per candidate of SCYFI-speedup (Julia, one core, another machine): context only."""
 
-EVALUATIONS = "num_evaluations"
+EVALUATIONS = "candidates"
 """Entry of `CycleSet.stats` with the candidate evaluations of a search."""
+
+
+_REPORTED: set[str] = set()
 
 
 def piecewise_affine_map(state_size: int):
@@ -93,8 +96,11 @@ def kernel_call(pwa_map, period: int, *, steps: int = 4):
     return call, steps * layout.lanes
 
 
-def search_call(pwa_map, period: int, *, num_searches: int = 2000):
-    """Return a function that runs a whole search and returns its candidate evaluations.
+def search_call(pwa_map, period: int, *, seconds: float = 0.3):
+    """Return a function that runs a whole search, and its candidate evaluations.
+
+    The number of walks is chosen so that the bare kernel would take `seconds` for the same
+    candidates (1000 to 200,000 walks): fixed costs of a call count, but do not rule.
 
     **Raises:** `ImportError` where this version of plrjax has no such search.
     """
@@ -104,8 +110,9 @@ def search_call(pwa_map, period: int, *, num_searches: int = 2000):
 
     if not hasattr(plr, "find_cycles"):
         raise ImportError("benchmarks: plrjax.find_cycles is not there yet")
+    from plrjax._parallel import NoProgress
 
-    def call():
+    def search(num_searches):
         found = plr.find_cycles(
             pwa_map,
             [period],
@@ -113,15 +120,14 @@ def search_call(pwa_map, period: int, *, num_searches: int = 2000):
             solver=plr.SCYFI(),
             num_searches=num_searches,
             throw=False,
+            progress=NoProgress(),
         )
-        return int(np.sum(np.fromiter(_flat(found.stats[EVALUATIONS]), np.int64)))
+        return int(found.stats[EVALUATIONS][period])
 
-    return call, call()
-
-
-def _flat(count):
-    """Yield counts from one number, an array of them, or a dict by period."""
-    return np.ravel(list(count.values()) if isinstance(count, dict) else count)
+    per_walk = search(1000) / 1000
+    walks = seconds / (per_walk * plrjax_candidate_time(pwa_map, period, repeats=3))
+    num_searches = int(np.clip(walks, 1000, 200_000))
+    return (lambda: search(num_searches)), search(num_searches)
 
 
 def kernel_throughput(pwa_map, period: int, *, repeats: int = 9) -> timing.Timing:
@@ -145,8 +151,8 @@ def gesv_seconds(size: int = 50) -> float:
 def row(state_size: int, period: int, *, repeats: int = 9, search: bool = True) -> dict[str, float]:
     """Measure one row in alternation: seconds per candidate of every competitor that exists.
 
-    Keys: the names in `VARIANTS`, `<name>_walk` for whole walks of the fastest one, `kernel`,
-    `search`; the last two are NaN where this version of plrjax lacks them.
+    Keys: the names in `VARIANTS`, `walk` (whole walks of the `loops` reference), `kernel`,
+    `search` (both NaN where this version of plrjax lacks them), and `spread`, the noise.
     """
     calls = {name: reference_call(name, state_size, period) for name in VARIANTS}
     calls["walk"] = reference_walk_call("loops", state_size, period)
@@ -161,8 +167,10 @@ def row(state_size: int, period: int, *, repeats: int = 9, search: bool = True) 
     times = timing.alternate({n: call for n, (call, _) in calls.items()}, repeats=repeats)
     seconds = {name: times[name].best / calls[name][1] for name in calls}
     seconds["spread"] = max(t.spread for t in times.values())
-    if missing:
-        print("  not measured:", "; ".join(missing))
+    for reason in missing:
+        if reason not in _REPORTED:
+            _REPORTED.add(reason)
+            print("not measured:", reason)
     return {"kernel": np.nan, "search": np.nan} | seconds
 
 

@@ -129,7 +129,9 @@ NUM_KEYS = 3 if REDUCED else 20
 
 def evaluations(model, period, number, seed):
     """Return the candidate evaluations until `number` cycles are found, inf if they are not."""
-    result = plr.find_cycles(model, period, key=jr.key(seed), solver=plr.SCYFI())
+    result = plr.find_cycles(
+        model, period, key=jr.key(seed), solver=plr.SCYFI(), progress=plr.NoProgress()
+    )
     first_found = np.asarray(result.stats["first_found"][period])
     return float(first_found.max()) if len(first_found) >= number else np.inf
 
@@ -150,7 +152,8 @@ slope, offset = np.polyfit(periods, np.median(counts, axis=1), 1)
 print(f"straight line through our medians: {offset:.2f} + {slope:.3f} k")
 
 # %% [markdown]
-# In dimension $M$ we take fixed points of random networks, where enumeration gives the truth.
+# In dimension $M$ we take fixed points of random networks that have some, where enumeration gives
+# the truth.
 
 
 # %%
@@ -162,25 +165,40 @@ def random_network(size, seed, gain=1.5):
     return plr.from_arrays("plrnn", A=np.full(size, 0.5), W=W, h=rng.normal(size=size))
 
 
+def fixed_point_searches(size, number):
+    """Yield (number of fixed points, evaluations until all are found) of `number` networks."""
+    seed = 0
+    while number:
+        net = random_network(size, seed)
+        truth = plr.find_cycles(net, 1, solver=plr.Exhaustive(), progress=plr.NoProgress())
+        if len(truth):
+            number -= 1
+            yield len(truth), evaluations(net, 1, len(truth), seed)
+        seed += 1
+
+
 sizes = np.array([2, 4, 6] if REDUCED else [2, 4, 6, 8, 10, 12])
 per_size, brute_force = [], []
 for size in sizes:
-    row = []
-    for seed in range(2 if REDUCED else 10):
-        net = random_network(size, seed)
-        truth = plr.find_cycles(net, 1, solver=plr.Exhaustive())
-        if len(truth):
-            row.append((evaluations(net, 1, len(truth), seed), (2.0**size + 1) / (len(truth) + 1)))
-    ours, theirs = np.median(row, axis=0)
-    per_size.append(ours)
-    brute_force.append(theirs)
-    print(f"M = {size:2d}: {len(row):2d} networks with fixed points, median {ours:.0f} evaluations")
+    fixed, tried = np.array(list(fixed_point_searches(size, 2 if REDUCED else 20))).T
+    per_size.append(np.median(tried))
+    brute_force.append(np.median((2.0**size + 1) / (fixed + 1)))
+    print(
+        f"M = {size:2d}: {int(fixed.sum()):3d} fixed points, all found in "
+        f"{np.isfinite(tried).sum()} of {len(tried)} networks, median {per_size[-1]:.0f} evaluations"
+    )
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-low, middle, high = np.quantile(counts, [0.25, 0.5, 0.75], axis=1, method="nearest")
+low, high = np.quantile(counts, [0.25, 0.75], axis=1, method="nearest")
 left.fill_between(periods, low, high, color="#0072B2", alpha=0.2, lw=0)
-left.plot(periods, middle, "o-", color="#0072B2", label="plrjax, until all (median, quartiles)")
+left.plot(
+    periods,
+    np.median(counts, axis=1),
+    "o-",
+    color="#0072B2",
+    label="plrjax, until all (median, quartiles)",
+)
 left.plot(periods, published, "^--", color="#009E73", label="law of Eisenmann et al. 2023")
 left.plot(periods, exhaustive, "s:", color="#D55E00", label="exhaustive, until the first: E[n]")
 left.set(xlabel="period $k$ (M = 2)", ylabel="candidates tried", yscale="log", ylim=(0.8, 1e12))
@@ -190,3 +208,10 @@ right.plot(sizes, brute_force, "s:", color="#D55E00", label="exhaustive, until t
 right.set(xlabel="number of states $M$ (k = 1)", ylabel="candidates tried", yscale="log")
 right.legend(fontsize="small")
 _ = figure.suptitle("Candidates tried until the cycles are found")
+
+# %% [markdown]
+# **How ours compares.** Exhaustive search grows exponentially in $M k$: $10^{47}$ words at $k =
+# 80$. The walk needs tens to hundreds of candidates, all cycles included. It lies above the
+# published straight line $1.905 + 0.0294\, k$, which holds for the paper's own test set (periods
+# to 50) and its way of counting; we count every candidate of every walk, also of the walks that
+# fail, until the last cycle.

@@ -1,1 +1,67 @@
-"""Dynamics of ReLU-based recurrent networks: cycles, stability, coverage (public API only)."""
+"""Dynamics of ReLU-based recurrent networks in JAX: cycles, their stability, and how sure one is."""
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING
+
+from ._dynamics import AbstractDynamics as AbstractDynamics
+from ._dynamics import Dynamics as Dynamics
+from ._dynamics import jacobian as jacobian
+from ._dynamics import trajectory as trajectory
+from ._io import describe as describe
+from ._io import example_network as example_network
+from ._io import load as load
+from ._io import save as save
+from ._parallel import AbstractProgress as AbstractProgress
+from ._parallel import NoProgress as NoProgress
+from ._parallel import ProgressBar as ProgressBar
+from ._piecewise_affine import AbstractPLRNN as AbstractPLRNN
+from ._piecewise_affine import PiecewiseAffineMap as PiecewiseAffineMap
+from ._results import BIFURCATION as BIFURCATION
+from ._results import COVERAGE as COVERAGE
+from ._results import RESULTS as RESULTS
+from ._results import STABILITY as STABILITY
+from ._stability import classify as classify
+from ._stability import cycle_index as cycle_index
+from ._stability import floquet_multipliers as floquet_multipliers
+from .cycles import SCYFI as SCYFI
+from .cycles import AbstractCycleSolver as AbstractCycleSolver
+from .cycles import AbstractSeeding as AbstractSeeding
+from .cycles import CloseReturns as CloseReturns
+from .cycles import CycleProblem as CycleProblem
+from .cycles import CycleSet as CycleSet
+from .cycles import Exhaustive as Exhaustive
+from .cycles import FlippedItineraries as FlippedItineraries
+from .cycles import MixtureSeeding as MixtureSeeding
+from .cycles import PlainLoop as PlainLoop
+from .cycles import RegionPool as RegionPool
+from .cycles import SchurComplement as SchurComplement
+from .cycles import TransientItineraries as TransientItineraries
+from .cycles import UniformItineraries as UniformItineraries
+from .cycles import Unseen as Unseen
+from .cycles import cycles_of_itineraries as cycles_of_itineraries
+from .cycles import find_cycles as find_cycles
+from .models import GRU as GRU
+from .models import LSTM as LSTM
+from .models import PLRNN as PLRNN
+from .models import AlmostLinearRNN as AlmostLinearRNN
+from .models import ClippedDendriticPLRNN as ClippedDendriticPLRNN
+from .models import ClippedShallowPLRNN as ClippedShallowPLRNN
+from .models import DendriticPLRNN as DendriticPLRNN
+from .models import MeanCenteredPLRNN as MeanCenteredPLRNN
+from .models import ReluRNN as ReluRNN
+from .models import ShallowPLRNN as ShallowPLRNN
+from .models import TanhRNN as TanhRNN
+from .models import from_arrays as from_arrays
+
+if TYPE_CHECKING:
+    from . import plot as plot
+
+__version__ = importlib.metadata.version("plrjax")
+
+
+def __getattr__(name: str):
+    """Load `plrjax.plot` when first asked for: it alone needs matplotlib."""
+    if name == "plot":
+        return importlib.import_module(".plot", __name__)
+    raise AttributeError(f"module 'plrjax' has no attribute {name!r}")

@@ -111,7 +111,7 @@ class PiecewiseAffineMap(AbstractPLRNN):
             P, c = J @ P, J @ c + offset
         return P, c
 
-    def margin(self, states: Float[np.ndarray, "*batch state"]) -> np.ndarray:
+    def margin(self, states: Float[np.ndarray, "*batch state"]) -> Float[np.ndarray, "*batch"]:
         """Return the Euclidean distance of each state to the nearest switching boundary.
 
         It is min_i |W2_i z + h2_i| / |W2_i|_2, infinite for a map without switching boundaries.
@@ -121,7 +121,7 @@ class PiecewiseAffineMap(AbstractPLRNN):
         if not live.any():
             return np.full(np.shape(states)[:-1], np.inf)
         distances = np.abs(self.pre_activations(states)[..., live]) / norms[live]
-        return distances.min(axis=-1)
+        return np.asarray(distances.min(axis=-1))
 
     def rebase(self, region: Bool[np.ndarray, " unit"]) -> "PiecewiseAffineMap":
         """Return the same map written with the units of `region` reflected.

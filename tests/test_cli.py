@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -234,8 +233,9 @@ def test_ctrl_c_prints_and_saves_what_was_found(tmp_path):
     )
     try:
         assert process.stderr is not None
-        process.stderr.readline()
-        time.sleep(4.0)
+        seen = ""
+        while "period" not in seen and process.poll() is None:
+            seen += process.stderr.read(1)
         process.send_signal(signal.SIGINT)
         printed, complaint = process.communicate(timeout=120)
     finally:

@@ -1,5 +1,6 @@
 """Files of models: ours, and those of other programs."""
 
+from ._example import EXAMPLE as EXAMPLE
 from ._example import example_network as example_network
 from ._load import LOADERS as LOADERS
 from ._load import describe as describe

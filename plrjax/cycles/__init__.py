@@ -7,6 +7,7 @@ from ._cycle_set import Unseen as Unseen
 from ._exhaustive import Exhaustive as Exhaustive
 from ._exhaustive import PlainLoop as PlainLoop
 from ._exhaustive import SchurComplement as SchurComplement
+from ._find import cycles_of_itineraries as cycles_of_itineraries
 from ._find import find_cycles as find_cycles
 from ._scyfi import SCYFI as SCYFI
 from ._seeding import AbstractSeeding as AbstractSeeding

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
 
-BATCH_BITS = 16
+BATCH_BITS = 15
 """Number of units whose patterns are carried side by side."""
 
 SMALL_PIVOT = 1e-7
@@ -66,7 +66,10 @@ def _assemble(based, period, closing, reference) -> ReducedSystem:
 
 
 class Branch(NamedTuple):
-    """A system reduced to its first r unknowns, the rest decided: rows to check and their bits."""
+    """A system reduced to its first r unknowns, the rest decided: rows to check and their bits.
+
+    The right-hand side is column 0, so that the last unknown can be cut off by a slice.
+    """
 
     system: Float[np.ndarray, "row column"]
     rows: tuple[Float[np.ndarray, " column"], ...]
@@ -83,33 +86,45 @@ class Leaves(NamedTuple):
 
 def root_branch(B: np.ndarray, c: np.ndarray) -> Branch:
     """Return the branch in which nothing is decided."""
-    return Branch(np.concatenate([B, c[:, None]], axis=1), (), (), ())
+    return Branch(np.concatenate([c[:, None], B], axis=1), (), (), ())
 
 
 def split(branch: Branch) -> tuple[list[Branch], list[tuple[bool, ...]]]:
     """Decide the last open unknown: return the children, and suspect prefixes."""
     system = branch.system
-    last = len(system) - 1
-    row = np.delete(system[last], last)
-    pivot = 1.0 - system[last, last]
-    kept = np.delete(system[:last], last, axis=1)
+    row = system[-1, :-1]
+    pivot = 1.0 - system[-1, -1]
+    kept = system[:-1, :-1]
     rows = (*branch.rows, row)
     children = [Branch(kept, rows, (*branch.pivots, 1.0), (*branch.bits, False))]
     bits = (*branch.bits, True)
     if abs(pivot) < SMALL_PIVOT:
         return children, [bits]
-    reduced = kept + np.outer(system[:last, last] / pivot, row)
+    reduced = kept + np.outer(system[:-1, -1] / pivot, row)
     return [*children, Branch(reduced, rows, (*branch.pivots, pivot), bits)], []
 
 
-def enumerate_branch(branch: Branch, scale: float) -> Leaves:
+class Workspace:
+    """Buffers of the lane systems, kept between batches (fresh memory costs more than the work)."""
+
+    def __init__(self):
+        self._buffers: dict[tuple[int, ...], np.ndarray] = {}
+
+    def buffer(self, *shape: int) -> np.ndarray:
+        """Return an uninitialized array that is valid until the next batch."""
+        if shape not in self._buffers:
+            self._buffers[shape] = np.empty(shape)
+        return self._buffers[shape]
+
+
+def enumerate_branch(branch: Branch, scale: float, workspace: Workspace) -> Leaves:
     """Return the patterns below a branch whose solution has the pattern's signs.
 
     `scale` is the size of the right-hand side; signs are judged loosely (1e-7 of it), so the result
     is a superset up to rounding, to be verified.
     """
     with quiet_floats():
-        levels, bad = _eliminate_all(branch.system)
+        levels, bad = _eliminate_all(branch.system, workspace)
         suspects = [
             (*branch.bits, *_lane_bits(lane, depth)) for depth, lanes in bad for lane in lanes
         ]
@@ -130,7 +145,7 @@ def _lane_bits(lane: int, depth: int) -> tuple[bool, ...]:
     return tuple(bool((lane >> level) & 1) for level in range(depth))
 
 
-def _eliminate_all(system: np.ndarray):
+def _eliminate_all(system: np.ndarray, workspace: Workspace):
     """Eliminate unknowns last to first in all lanes; lane bit j is the j-th decision.
 
     Returns (row, pivot) of every level, each over the lanes of the level, and the lanes with small
@@ -139,20 +154,20 @@ def _eliminate_all(system: np.ndarray):
     S = system[:, :, None]
     levels, bad = [], []
     for last in range(len(system) - 1, -1, -1):
-        pivot = 1.0 - S[last, last]
-        row = np.concatenate([S[last, :last], S[last, last + 1 :]])
+        pivot = 1.0 - S[last, -1]
+        lanes = len(pivot)
         small = np.abs(pivot) < SMALL_PIVOT
         if small.any():
-            lanes = np.flatnonzero(small) + len(pivot)
-            bad.append((len(levels) + 1, lanes.tolist()))
-            pivot = np.where(small, np.nan, pivot)
+            bad.append((len(levels) + 1, (np.flatnonzero(small) + lanes).tolist()))
+            pivot[small] = np.nan
+        row = S[last, :-1]
         levels.append((row, pivot))
         if last:
-            factor = S[:last, last] / pivot
-            grown = np.empty((last, last + 1, 2 * len(pivot)))
-            grown[:, :, : len(pivot)] = np.concatenate([S[:last, :last], S[:last, last + 1 :]], axis=1)
-            np.multiply(factor[:, None], row[None], out=grown[:, :, len(pivot) :])
-            grown[:, :, len(pivot) :] += grown[:, :, : len(pivot)]
+            grown = workspace.buffer(last, last + 1, 2 * lanes)
+            off, on = grown[:, :, :lanes], grown[:, :, lanes:]
+            off[...] = S[:last, :-1]
+            np.multiply((S[:last, -1] / pivot)[:, None], row[None], out=on)
+            on += S[:last, :-1]
             S = grown
     return levels, bad
 
@@ -165,28 +180,25 @@ def _check_open(levels, scale: float):
     """
     loose = _LOOSE * scale
     depth = len(levels)
-    lanes, values = None, np.empty((0, 1))
+    lanes, values = np.zeros(1, int), np.empty((0, 1))
     for unknown, (row, pivot) in enumerate(reversed(levels)):
         half = len(pivot)
-        if lanes is None:
-            total = row[-1]
-            on = total / pivot
-            off_lanes = np.flatnonzero(~(total > loose))
+        if unknown == 0:
+            on = row[0] / pivot
+            off_lanes = np.flatnonzero(~(row[0] > loose))
             on_lanes = np.flatnonzero(~(on < -loose))
             lanes = np.concatenate([off_lanes, on_lanes + half])
             values = np.concatenate([np.zeros(len(off_lanes)), on[on_lanes]])[None]
             continue
         parent = lanes & (half - 1)
         chosen = (lanes >> (depth - 1 - unknown)) & 1 == 1
-        total = row[-1][parent]
+        value = row[0][parent]
         for column in range(unknown):
-            total = total + row[column][parent] * values[column]
-        value = np.where(chosen, total / np.where(chosen, pivot[parent], 1.0), total)
-        keep = np.where(chosen, ~(value < -loose), ~(value > loose))
+            value += row[1 + column][parent] * values[column]
+        value = np.where(chosen, value / pivot[parent], value)
+        keep = ~np.where(chosen, value < -loose, value > loose)
         lanes, values = lanes[keep], values[:, keep]
         values = np.concatenate([values, np.where(chosen, value, 0.0)[keep][None]])
-    if lanes is None:
-        lanes = np.zeros(1, int)
     return lanes, values, np.isnan(values).any(axis=0)
 
 
@@ -196,7 +208,7 @@ def _check_decided(branch: Branch, lanes: np.ndarray, values: np.ndarray, scale:
     for row, pivot, bit in zip(
         reversed(branch.rows), reversed(branch.pivots), reversed(branch.bits)
     ):
-        total = (row[:-1] @ values + row[-1]) / pivot
+        total = (row[1:] @ values + row[0]) / pivot
         keep = total >= -loose if bit else total <= loose
         lanes, values, total = lanes[keep], values[:, keep], total[keep]
         values = np.concatenate([values, (total if bit else np.zeros_like(total))[None]])

@@ -15,6 +15,7 @@ from ._enumerate import (
     BATCH_BITS,
     Branch,
     ReducedSystem,
+    Workspace,
     enumerate_branch,
     reduced_system,
     root_branch,
@@ -65,6 +66,7 @@ class SchurComplement(AbstractEnumeration):
 
     def __init__(self, max_suspects: int = 2**18):
         self.max_suspects = max_suspects
+        self._workspace = Workspace()
 
     def tasks(self, problem):
         system = reduced_system(problem.map, problem.period)
@@ -84,7 +86,7 @@ class SchurComplement(AbstractEnumeration):
         if not isinstance(work, Branch):
             return self._one_by_one(problem, system, [work])
         scale = float(np.abs(system.c).max(initial=0.0)) or 1.0
-        leaves = enumerate_branch(work, scale)
+        leaves = enumerate_branch(work, scale, self._workspace)
         words = _words_of(leaves.patterns, system)
         if not leaves.suspects:
             return words, 0

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Bool, PRNGKeyArray
 
 from .._parallel import AbstractProgress, ProgressBar
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._results import COVERAGE, RESULTS
 from ._base import AbstractCycleSolver, CycleProblem, Outcome
-from ._catalog import degenerate_notes, merge, row_arrays
+from ._catalog import Catalog, degenerate_notes, merge, row_arrays
 from ._cycle_set import CycleSet
 from ._exhaustive import Exhaustive
 from ._scyfi import SCYFI
@@ -94,6 +94,34 @@ def find_cycles(
     if throw and result is RESULTS.not_finite:
         raise RuntimeError(f"find_cycles: {result.message}")
     return found
+
+
+def cycles_of_itineraries(
+    model: AbstractPLRNN, itineraries: Iterable[Bool[np.ndarray, "time unit"]]
+) -> CycleSet:
+    """Return the cycles that have the given itineraries: those whose solution is admissible.
+
+    Each itinerary is solved by multiple shooting (no product of Jacobians, so the length does not
+    matter) and verified as in `find_cycles`. Rotations and repetitions of one word give one cycle;
+    virtual words give none. The result says nothing about other cycles (`coverage` is partial).
+
+    **Raises:** `ValueError` for an itinerary that is not a boolean array "time unit".
+    """
+    map = lower(model)
+    groups: dict[int, list[np.ndarray]] = {}
+    for number, item in enumerate(itineraries):
+        word = np.asarray(item)
+        if word.dtype != bool or word.ndim != 2 or word.shape[1] != map.num_units or not len(word):
+            raise ValueError(
+                f"itineraries: expected boolean arrays time x {map.num_units}, "
+                f"got {word.dtype} {word.shape} as number {number}"
+            )
+        groups.setdefault(len(word), []).append(word)
+    catalog = Catalog(map)
+    for words in groups.values():
+        catalog.identify(np.stack(words))
+    entries = merge([catalog])
+    return CycleSet(**row_arrays(map, entries), num_units=map.num_units)
 
 
 def default_solver(map: PiecewiseAffineMap, period: int) -> AbstractCycleSolver:

@@ -71,7 +71,7 @@ class Step(NamedTuple):
 def make_layout(
     map: PiecewiseAffineMap, period: int, growth: float = 0.0, lanes: int | None = None
 ) -> Layout:
-    """Choose the layout for a period: rows by buckets of four, segments by the growth rate.
+    """Choose the layout for a period: rows by buckets 1, 4, 16, 32, 64, ..., segments by the growth rate.
 
     A segment may grow errors by about exp(20) (`growth`: log growth per step, nats). Lanes fill
     the second-level cache on a CPU, and the device elsewhere.
@@ -83,7 +83,7 @@ def make_layout(
             segments *= 2
     rows = 1
     while rows * segments < period:
-        rows *= 4
+        rows *= 4 if rows < 16 else 2
     if lanes is None:
         on_cpu = jax.default_backend() == "cpu"
         size = 8 * max(map.state_size, map.num_units) * (map.state_size + 1) * segments
@@ -176,33 +176,33 @@ def _anchors(
 
 
 def hash_constants(layout: Layout) -> tuple[Array, Array]:
-    """Return random odd multipliers: one per unit and one per segment (fixed, no secret)."""
+    """Return fixed random 64-bit numbers, one per row and unit, and odd ones per segment.
+
+    The hash of an itinerary is the sum (mod 2^64) of the numbers of its active units: two given
+    itineraries collide with probability 2^-64 over the choice of numbers (Carter, Wegman 1979).
+    """
     draw = np.random.default_rng(0x5C1F1)
-    bits = draw.integers(0, 2**63, layout.num_units + layout.segments, dtype=np.uint64)
-    bits = bits * np.uint64(2) + np.uint64(1)
-    return jnp.asarray(bits[: layout.num_units]), jnp.asarray(bits[layout.num_units :])
+    bits = draw.integers(0, 2**64, (layout.rows, layout.num_units), dtype=np.uint64)
+    odd = draw.integers(0, 2**63, layout.segments, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    return jnp.asarray(bits), jnp.asarray(odd)
 
 
 def _orbit(
-    p: MapParameters, layout: Layout, anchors: Array, old: Array, kept: Array | None, period: Array
+    p: MapParameters, layout: Layout, anchors: Array, old: Array, period: Array
 ) -> tuple[Array, Array]:
     """Return the itinerary of the true orbit inside every segment, and its hash per candidate.
 
-    Columns marked in `kept` keep their old itinerary.
+    The buffer `old` is overwritten. Reading it here would make the compiler copy it at every step.
     """
     unit_bits, segment_bits = hash_constants(layout)
-    odd = jnp.asarray(np.uint64(0x9E3779B97F4A7C15))
 
     def advance(t, carry, active=None):
         z, D, h = carry
         Y = z if layout.plain_units else _times(p.W2, z) + p.h2[:, None]
         region = Y > 0
-        if kept is not None:
-            region = jnp.where(kept, D[t], region)
         if active is not None:
             region = region & active
-        mark = jnp.sum(jnp.where(region, unit_bits[:, None], np.uint64(0)), axis=0)
-        h = (h ^ (mark + (h >> np.uint64(29)))) * odd
+        h = h + jnp.sum(jnp.where(region, unit_bits[t][:, None], np.uint64(0)), axis=0)
         z = _linear(p, layout, z) + _times(p.W1, jnp.maximum(Y, 0.0)) + p.h1[:, None]
         return z, D.at[t].set(region), h
 
@@ -220,24 +220,14 @@ def _orbit(
 
 
 def newton_step(
-    p: MapParameters,
-    layout: Layout,
-    D: Bool[Array, "row unit column"],
-    period: Array,
-    *,
-    keep_singular: bool = True,
+    p: MapParameters, layout: Layout, D: Bool[Array, "row unit column"], period: Array
 ) -> Step:
-    """Return the virtual cycle of every itinerary and the itinerary of the orbit through it.
-
-    With `keep_singular`, an itinerary without a finite solution stays as it is.
-    """
+    """Return the virtual cycle of every itinerary and the itinerary of the orbit through it."""
     X = _compose(p, layout, D, period)
     anchors, regular = _anchors(layout, X)
     finite = jnp.isfinite(jnp.sum(anchors, axis=0)).reshape(layout.segments, layout.lanes)
-    regular = regular & finite.all(axis=0)
-    kept = ~jnp.tile(regular, layout.segments) if keep_singular else None
-    itinerary, mark = _orbit(p, layout, anchors, D, kept, period)
-    return Step(anchors, itinerary, mark, regular)
+    itinerary, mark = _orbit(p, layout, anchors, D, period)
+    return Step(anchors, itinerary, mark, regular & finite.all(axis=0))
 
 
 def bare_kernel(layout: Layout, times: int):
@@ -245,7 +235,7 @@ def bare_kernel(layout: Layout, times: int):
 
     def run(p, D, period):
         def once(_, D):
-            return newton_step(p, layout, D, period, keep_singular=False).itinerary
+            return newton_step(p, layout, D, period).itinerary
 
         return lax.fori_loop(0, times, once, D)
 

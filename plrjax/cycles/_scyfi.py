@@ -28,7 +28,7 @@ from ._walk import (
     pack_table,
 )
 
-_CHUNK_SECONDS = 0.1
+_CHUNK_SECONDS = 0.2
 _POLISH = 8
 
 
@@ -212,10 +212,10 @@ def _first_round(map: PiecewiseAffineMap, period: int) -> int:
 
 
 def _num_groups(layout: Layout) -> int:
-    """Return groups per chunk: some hundredths of a second on one core."""
+    """Return groups per chunk: some tenths of a second at most on one core."""
     work = layout.rows * layout.columns * layout.state_size
     work *= (layout.state_size + 1) * (layout.state_size + 2 * layout.num_units)
-    return int(np.clip(_CHUNK_SECONDS * 5e9 / (GROUP * work), 1, 8))
+    return int(np.clip(_CHUNK_SECONDS * 5e9 / (GROUP * work), 1, 16))
 
 
 def _last_news(state: _State) -> int:
@@ -259,14 +259,14 @@ def _digest(problem: CycleProblem, state: _State, report) -> None:
 
 
 def _digest_singular(state: _State, report, where: np.ndarray, period: int) -> None:
-    """Examine one singular word per group of steps."""
+    """Walk on in block form from one itinerary per group that led to a singular system."""
     groups = where.any(axis=2)
     if not groups.any():
         return
     stuck = report.singular[groups]
     words = np.stack([_in_time_order(word, state.layout, period) for word in stuck])
     words = np.unique(words, axis=0)
-    numbers = state.catalog.identify(words)
+    numbers = state.catalog.identify(words, polish=_POLISH)
     walks = report.index[groups].max(axis=1)
     for number in numbers[numbers != REJECTED]:
         entry = state.catalog.entries[number]

@@ -40,7 +40,10 @@ class WalkState(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a group of steps tells the host, lane by lane."""
+    """What a group of steps tells the host, lane by lane.
+
+    `singular` is the itinerary, before the group, of one walk that met a singular system.
+    """
 
     index: Int[Array, " lane"]
     status: Int[Array, " lane"]
@@ -77,7 +80,8 @@ def _fresh(
     kinds = table.counts.shape[0]
     kind = (index % kinds).astype(jnp.int32)
     draw = _mix(seed + index.astype(jnp.uint64))
-    pick = (draw % table.counts[kind].astype(jnp.uint64)).astype(jnp.int32)
+    count = table.counts[kind].astype(jnp.uint64)
+    pick = (((draw >> np.uint64(32)) * count) >> np.uint64(32)).astype(jnp.int32)
     start = jnp.tile(table.starts[kind, pick], layout.segments)
     base = period // layout.segments
     longer = period - base * layout.segments
@@ -119,7 +123,7 @@ def initial_state(
 
 
 def _group(p: MapParameters, layout: Layout, state: WalkState, period: Array):
-    """Make GROUP Newton steps; a singular candidate stops its walk where it is."""
+    """Make GROUP Newton steps; return itineraries, hashes, when each walk converged, soundness."""
 
     def one(j, carry):
         D, last, when, sound, _ = carry
@@ -154,30 +158,67 @@ def advance(
     """
     TRACES["count"] += 1
 
-    def body(state, _):
-        D, mark, when, sound, anchors = _group(p, layout, state, period)
-        live = state.index >= 0
-        steps = state.steps + jnp.where(when > 0, when, GROUP)
-        status = jnp.where(steps >= max_steps, CAPPED, RUNNING)
-        status = jnp.where(mark == state.mark, LOOPED, status)
-        status = jnp.where(when > 0, CONVERGED, status)
-        status = jnp.where(sound, status, SINGULAR)
-        status = jnp.where(live, status, RUNNING)
-        worst = jnp.argmax(status == SINGULAR)
-        stuck = D.reshape(*D.shape[:2], layout.segments, layout.lanes)[..., worst]
-        report = Report(state.index, status.astype(jnp.int8), steps, mark, anchors, stuck)
-        over = (status != RUNNING) & live
-        order = state.next_index + stride * (jnp.cumsum(over) - 1)
-        index = jnp.where(over, order, state.index)
-        D = _fresh(layout, table, seed, index, D, over, period)
-        new = WalkState(
-            D,
-            jnp.where(index < limit, index, -1),
-            jnp.where(over, 0, steps),
-            jnp.where(over, np.uint64(0), mark),
-            state.next_index + stride * jnp.sum(over),
-        )
-        return new, report
+    def body(carry):
+        group, state, reports = carry
+        state, report = _one_group(p, layout, table, state, seed, limit, period, max_steps, stride)
+        reports = jax.tree.map(lambda all, new: all.at[group].set(new), reports, report)
+        return group + 1, state, reports
 
-    return lax.scan(body, state, None, length=num_groups)
+    def unfinished(carry):
+        group, state, _ = carry
+        return (group < num_groups) & jnp.any(state.index >= 0)
 
+    carry = (jnp.asarray(0), state, _blank_reports(layout, num_groups))
+    _, state, reports = lax.while_loop(unfinished, body, carry)
+    return state, reports
+
+
+def _blank_reports(layout: Layout, count: int) -> Report:
+    """Return reports in which every walk is still running."""
+    lanes, size = layout.lanes, layout.state_size
+    return Report(
+        jnp.full((count, lanes), -1),
+        jnp.zeros((count, lanes), jnp.int8),
+        jnp.zeros((count, lanes), jnp.int32),
+        jnp.zeros((count, lanes), jnp.uint64),
+        jnp.zeros((count, size, layout.columns)),
+        jnp.zeros((count, layout.rows, layout.num_units, layout.segments), bool),
+    )
+
+
+def _one_group(
+    p: MapParameters,
+    layout: Layout,
+    table: DeviceTable,
+    state: WalkState,
+    seed: Array,
+    limit: Array,
+    period: Array,
+    max_steps: Array,
+    stride: Array,
+) -> tuple[WalkState, Report]:
+    """Make GROUP steps, look at every walk, start new ones in the lanes of those that ended."""
+    D, mark, when, sound, anchors = _group(p, layout, state, period)
+    live = state.index >= 0
+    steps = state.steps + jnp.where(when > 0, when, GROUP)
+    status = jnp.where(steps >= max_steps, CAPPED, RUNNING)
+    status = jnp.where(mark == state.mark, LOOPED, status)
+    status = jnp.where(when > 0, CONVERGED, status)
+    status = jnp.where(sound, status, SINGULAR)
+    status = jnp.where(live, status, RUNNING)
+    worst = jnp.argmax(status == SINGULAR)
+    before = state.itineraries
+    stuck = before.reshape(*before.shape[:2], layout.segments, layout.lanes)[..., worst]
+    report = Report(state.index, status.astype(jnp.int8), steps, mark, anchors, stuck)
+    over = (status != RUNNING) & live
+    order = state.next_index + stride * (jnp.cumsum(over) - 1)
+    index = jnp.where(over, order, state.index)
+    D = _fresh(layout, table, seed, index, D, over, period)
+    new = WalkState(
+        D,
+        jnp.where(index < limit, index, -1),
+        jnp.where(over, 0, steps),
+        jnp.where(over, np.uint64(0), mark),
+        state.next_index + stride * jnp.sum(over),
+    )
+    return new, report

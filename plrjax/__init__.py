@@ -1,4 +1,4 @@
-"""Dynamics of ReLU-based recurrent networks in JAX: cycles, their stability, and how sure one is."""
+"""Dynamics of ReLU-based recurrent networks in JAX: cycles, stability, and how sure one is."""
 
 import importlib
 import importlib.metadata

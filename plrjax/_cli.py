@@ -314,6 +314,8 @@ def _listing(facts: dict) -> str:
     """Return a description as aligned lines, without what is empty."""
     provenance = (facts.get("header") or {}).get("provenance")
     facts = {**facts, "header": None, "provenance": provenance}
+    if facts.get("type") not in (None, "model"):
+        facts["ignored"] = None
     if isinstance(facts.get("arrays"), dict):
         facts["arrays"] = {
             name: " x ".join(map(str, array["shape"])) + " " + array["dtype"]

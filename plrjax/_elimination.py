@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from ._numerics import EPS
 
+
 def _pick_pivot(system: Array) -> tuple[Array, Array]:
     """Return the row with the largest leading entry, per lane, and the other rows."""
     rows = system.shape[0]
@@ -32,12 +33,12 @@ def _eliminate(system: Array, count: int) -> tuple[list[Array], Array, Array]:
     Returns the pivot rows (each without the columns before its own), the remaining rows, and the
     smallest ratio of a pivot to the largest entry of its column's original system, per lane.
     """
-    pivots, quality = [], None
+    pivots: list[Array] = []
     scale = jnp.max(jnp.abs(system[:, :count]), axis=(0, 1))
+    quality = jnp.full_like(scale, jnp.inf)
     for _ in range(count):
         pivot, rest = _pick_pivot(system)
-        size = jnp.abs(pivot[0]) / scale
-        quality = size if quality is None else jnp.minimum(quality, size)
+        quality = jnp.minimum(quality, jnp.abs(pivot[0]) / scale)
         factor = rest[:, 0] / pivot[0]
         system = rest[:, 1:] - factor[:, None, :] * pivot[None, 1:]
         pivots.append(pivot)
@@ -143,7 +144,7 @@ def _dense_cyclic_solve(P: Array, c: Array) -> tuple[Array, Array]:
 
 
 class CyclicSystem:
-    """The systems z_{t+1} - J_t z_t = b_t, t = 0..k-1 cyclic, for many cycles: factor once, solve many.
+    """The cyclic systems z_{t+1} - J_t z_t = b_t of many cycles: factor once, solve many.
 
     Orthogonal elimination of z_1 ... z_{k-2} in turn (Wright 1992, structured orthogonal
     factorization): backward stable, no product of Jacobians is ever formed, so the error does not
@@ -188,7 +189,9 @@ class CyclicSystem:
         z[:, 0], z[:, -1] = ends[:, :size], ends[:, size:]
         for t in range(period - 2, 0, -1):
             _, R, first, following = self._stages[t - 1]
-            right = kept[t - 1][..., None] - first @ z[:, 0, :, None] - following @ z[:, t + 1, :, None]
+            right = (
+                kept[t - 1][..., None] - first @ z[:, 0, :, None] - following @ z[:, t + 1, :, None]
+            )
             z[:, t] = _solve_or_nan(R, right[..., 0])
         return z
 

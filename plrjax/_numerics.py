@@ -8,9 +8,20 @@ import numpy as np
 EPS = float(np.finfo(np.float64).eps)
 
 
+@contextlib.contextmanager
 def float64_scope():
-    """Return a context in which JAX computes in float64, whatever the caller's global setting."""
-    return jax.enable_x64(True)
+    """Compute in float64 inside, whatever the caller's global JAX settings.
+
+    Lanes without a solution hold NaN on purpose and broadcasting is meant as NumPy's, so the
+    caller's checks for NaN and for promotion are off inside, too.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(jax.enable_x64(True))
+        stack.enter_context(jax.numpy_rank_promotion("allow"))
+        stack.enter_context(jax.numpy_dtype_promotion("standard"))
+        stack.enter_context(jax.debug_nans(False))
+        stack.enter_context(jax.debug_infs(False))
+        yield
 
 
 def as_real(name: str, value, shape: tuple[int | str, ...] | None = None) -> np.ndarray:
@@ -56,6 +67,6 @@ def as_float64(name: str, value, shape: tuple[int | str, ...] | None = None) -> 
 
 @contextlib.contextmanager
 def quiet_floats():
-    """Silence NumPy's overflow and invalid warnings where non-finite lanes are masked afterwards."""
+    """Silence NumPy's floating-point warnings where non-finite lanes are masked afterwards."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
         yield

@@ -3,6 +3,7 @@
 import abc
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ from jax.sharding import Mesh, PartitionSpec
 from tqdm import tqdm
 
 
-def device_mesh(devices: Sequence[jax.Device] | None) -> Mesh:
+def device_mesh(devices: Sequence[Any] | None) -> Mesh:
     """Return a one-dimensional mesh over the given devices (None: the default device alone)."""
     if devices is None:
         devices = jax.devices()[:1]

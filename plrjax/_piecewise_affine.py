@@ -17,7 +17,7 @@ class AbstractPLRNN(AbstractDynamics):
     def as_piecewise_affine(
         self, input: Float[Array, " input"] | None = None
     ) -> "PiecewiseAffineMap":
-        """Lower to the canonical form in NumPy float64, a constant input folded into the offsets."""
+        """Lower to the canonical form in NumPy float64, a constant input folded into offsets."""
 
 
 class PiecewiseAffineMap(AbstractPLRNN):
@@ -85,9 +85,7 @@ class PiecewiseAffineMap(AbstractPLRNN):
         """Return F(z) in NumPy float64 for states of any leading shape."""
         states = np.asarray(states, np.float64)
         return (
-            states @ self.A.T
-            + np.maximum(self.pre_activations(states), 0.0) @ self.W1.T
-            + self.h1
+            states @ self.A.T + np.maximum(self.pre_activations(states), 0.0) @ self.W1.T + self.h1
         )
 
     def affine_piece(
@@ -136,9 +134,7 @@ class PiecewiseAffineMap(AbstractPLRNN):
         return PiecewiseAffineMap(A, self.W1, sign[:, None] * self.W2, h1, sign * self.h2)
 
 
-def lower(
-    model: AbstractPLRNN, name: str = "model", input=None
-) -> PiecewiseAffineMap:
+def lower(model: AbstractPLRNN, name: str = "model", input=None) -> PiecewiseAffineMap:
     """Return `model` in canonical form, or say that it is not piecewise affine.
 
     **Raises:** `ValueError` naming `name` for anything that is not an `AbstractPLRNN`.
@@ -154,5 +150,3 @@ def lower(
 def region_words(region: np.ndarray) -> str:
     """Return an activation pattern as text, first unit first: '0110'."""
     return "".join("1" if bit else "0" for bit in np.asarray(region, bool))
-
-

@@ -4,7 +4,7 @@ import enum
 
 
 class _MessageEnum(enum.IntEnum):
-    """An integer code (stored as int8 in arrays) whose `.message` says what it means and what to do."""
+    """An integer code (int8 in arrays) whose `.message` says what it means and what to do."""
 
     _message: str
 
@@ -75,5 +75,8 @@ class BIFURCATION(_MessageEnum):
 
     border_collision = 0, "A point of the cycle reached a switching boundary."
     degenerate_transcritical = 1, "A multiplier reached +1: the cycle runs to infinity."
-    degenerate_flip = 2, "A multiplier reached -1: the cycle loses stability, a double-period family appears."
+    degenerate_flip = (
+        2,
+        "A multiplier reached -1: the cycle loses stability, a double-period family appears.",
+    )
     center = 3, "A complex pair of multipliers crossed the unit circle."

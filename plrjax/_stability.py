@@ -6,6 +6,9 @@ from jaxtyping import Complex, Float, Int
 from ._numerics import EPS, quiet_floats
 from ._results import STABILITY
 
+INVARIANT = 1e-12
+"""Columns of the frame that return into their span up to this angle have converged."""
+
 
 def floquet_multipliers(
     jacobians: Float[np.ndarray, "cycle time state state"],
@@ -14,8 +17,8 @@ def floquet_multipliers(
 
     The product itself is useless for long cycles: its small eigenvalues drown in rounding. Here
     orthogonal iteration around the cycle (QR of J_t Q, as for Lyapunov exponents) brings it to
-    block triangular form; blocks are split where the growth per round differs enough for the
-    iteration to have converged, and only the small diagonal blocks are multiplied out.
+    block triangular form; blocks are split where the leading columns of the frame return into
+    their own span, and only the diagonal blocks are multiplied out.
 
     **Returns:** multipliers by decreasing modulus, and first-order bounds of their errors
     (eigenvalue condition times rounding; not a proof). Moduli beyond the range of float64 come
@@ -41,6 +44,7 @@ def _periodic_iteration(jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     rounds = 5 if size <= 4 else 16
     frame = np.linalg.qr(np.random.default_rng(7).standard_normal((size, size)))[0]
     Q = np.broadcast_to(frame, (count, size, size))
+    start, growth, product = Q, np.zeros((count, size)), Q
     for last in [False] * (rounds - 1) + [True]:
         start, growth = Q, np.zeros((count, size))
         product = np.broadcast_to(np.eye(size), (count, size, size))
@@ -50,13 +54,13 @@ def _periodic_iteration(jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
             if last:
                 product = R @ product
     turn = np.swapaxes(start, 1, 2) @ Q
-    gaps = growth[:, :-1] - growth[:, 1:]
-    cuts = ~(gaps < np.log(10.0) * 16 / (rounds - 1))
+    lower = [np.abs(turn[:, i:, :i]).max(axis=(1, 2)) for i in range(1, size)]
+    cuts = np.stack(lower, axis=1) < INVARIANT if size > 1 else np.zeros((count, 0), bool)
     return _masked(turn, cuts) @ product, growth, cuts
 
 
 def _masked(turn: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-    """Keep the diagonal blocks of the frame's turn; elsewhere it is zero up to rounding."""
+    """Keep the diagonal blocks of the frame's turn; below them it is zero up to `INVARIANT`."""
     label = np.concatenate([np.zeros((len(cuts), 1), int), np.cumsum(cuts, axis=1)], axis=1)
     return np.where(label[:, :, None] == label[:, None, :], turn, 0.0)
 
@@ -77,15 +81,19 @@ def _block_eigenvalues(
         values.append(found)
         errors.append(error)
     multipliers, bounds = np.concatenate(values), np.concatenate(errors)
-    order = np.lexsort((multipliers.imag, -np.abs(multipliers)))
+    order = np.lexsort((np.imag(multipliers), -np.abs(multipliers)))
     return multipliers[order], bounds[order]
 
 
 def _eigenvalues(block: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the eigenvalues of one block and eps |block| times their condition numbers."""
     rounding = 4 * EPS * (len(block) + period) * np.linalg.norm(block)
+    if len(block) == 1 and period == 1:
+        return block[0].astype(complex), np.array([4 * EPS * abs(block[0, 0])])
     if len(block) == 1:
-        return block[0].astype(complex), np.array([4 * EPS * (1 + period) * abs(block[0, 0])])
+        return block[0].astype(complex), np.array(
+            [(INVARIANT + 4 * EPS * period) * abs(block[0, 0])]
+        )
     values, right = np.linalg.eig(block)
     condition = np.linalg.cond(right)
     # A defective eigenvalue moves like the root of the perturbation, of order its multiplicity.
@@ -118,5 +126,5 @@ def cycle_index(
     Complex multipliers come in conjugate pairs and contribute |1 - m|^2 > 0.
     """
     singular = (np.abs(multipliers - 1.0) <= errors).any(axis=1)
-    above = ((multipliers.imag == 0) & (multipliers.real > 1)).sum(axis=1)
+    above = ((np.imag(multipliers) == 0) & (np.real(multipliers) > 1)).sum(axis=1)
     return np.where(singular, 0, 1 - 2 * (above % 2)).astype(np.int8)

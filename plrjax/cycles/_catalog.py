@@ -1,6 +1,7 @@
 """What a search has found, by word; and its conversion into a `CycleSet`."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -122,7 +123,7 @@ def merge(catalogs: list[Catalog]) -> list[Entry]:
     return [merged[key] for key in sorted(merged)]
 
 
-def row_arrays(map: PiecewiseAffineMap, entries: list[Entry]) -> dict[str, np.ndarray]:
+def row_arrays(map: PiecewiseAffineMap, entries: list[Entry]) -> dict[str, Any]:
     """Return the per-cycle fields of a `CycleSet` for entries sorted by period and word."""
     longest = max((entry.period for entry in entries), default=0)
     count, size = len(entries), map.state_size
@@ -170,7 +171,7 @@ def _multipliers(
 
 
 def degenerate_notes(arrays: dict[str, np.ndarray], periods: list[int]) -> list[str]:
-    """Name cycles with a multiplier that is a root of unity: continua of longer cycles around them."""
+    """Name cycles with a multiplier that is a root of unity: longer cycles may surround them."""
     notes = []
     longest = max(periods, default=0)
     for row in np.flatnonzero(arrays["stability"] == STABILITY.nonhyperbolic):

@@ -46,13 +46,14 @@ class CycleSet:
     - `points`: z_1 ... z_k of each cycle in the order of its word; NaN beyond its period.
     - `period`: minimal period k.
     - `multipliers`: Floquet multipliers, eigenvalues of DF^k, by decreasing modulus.
-    - `stability`: codes of `STABILITY`; `nonhyperbolic` also for marginal families (I - P singular).
+    - `stability`: codes of `STABILITY`; `nonhyperbolic` for marginal families (I - P singular).
     - `index`: sign det(I - DF^k); 0 where it is singular.
     - `itinerary`: the word, bit-packed (see `regions`).
     - `residual`: max_t |F(z_t) - z_{t+1}| (maximum norm).
     - `error_bound`: first-order bound of the error of `points` (maximum norm), the inverse norm
-        estimated by Hager's method: an estimate, not a proof.
-    - `condition`: estimated condition number of the multiple-shooting system (maximum norm).
+        estimated by Hager's method: an estimate, not a proof; infinite for a marginal family.
+    - `condition`: estimated condition number of the multiple-shooting system (maximum norm);
+        infinite for a marginal family.
     - `margin`: least Euclidean distance of a point to a switching boundary.
     - `hits`: number of walks that ended on the cycle; 0 where it was enumerated.
     - `verified`: every pre-activation exceeds 1000 times its error bound with the word's sign.
@@ -236,8 +237,8 @@ def power_index(multipliers: np.ndarray, repeats: int, index: int) -> int:
     """Return sign det(I - P^m) from the multipliers of P; complex pairs do not count."""
     if repeats == 1 or index == 0:
         return index
-    real = multipliers[np.abs(multipliers.imag) <= 1e-12 * np.abs(multipliers)].real
-    values = real**repeats
+    on_axis = np.abs(np.imag(multipliers)) <= 1e-12 * np.abs(multipliers)
+    values = np.real(multipliers)[on_axis] ** repeats
     return 0 if np.any(values == 1.0) else int((-1) ** np.count_nonzero(values > 1.0))
 
 

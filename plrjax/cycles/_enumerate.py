@@ -24,7 +24,7 @@ _LOOSE = 1e-7
 
 
 class ReducedSystem(NamedTuple):
-    """y = B relu(y) + c for k-cycles of `map`, and the region whose reflection made I - A^k regular."""
+    """y = B relu(y) + c for k-cycles, and the region whose reflection made I - A^k regular."""
 
     B: Float[np.ndarray, "unknown unknown"]
     c: Float[np.ndarray, " unknown"]

@@ -140,7 +140,7 @@ def admissible(
         for J, offset in pieces:
             P, c = J @ P, (J @ c[..., None])[..., 0] + offset
         system = np.eye(size) - P
-        singular = ~(np.linalg.cond(_finite(system)) < 1e12)
+        singular = np.asarray(~(np.linalg.cond(_finite(system)) < 1e12))
         system[singular] = np.eye(size)
         z = np.linalg.solve(system, c[..., None])[..., 0]
         possible = np.ones(count, bool)
@@ -148,15 +148,15 @@ def admissible(
             y = map.pre_activations(z)
             loose = 1e-7 * np.maximum(np.abs(y).max(axis=1, initial=0.0), _size(map, z))
             wrong = np.where(words[:, t], y < -loose[:, None], y > loose[:, None])
-            possible &= ~wrong.any(axis=1)
+            possible = possible & ~wrong.any(axis=1)
             z = (J @ z[..., None])[..., 0] + offset
     return possible | singular
 
 
 def _finite(matrices: np.ndarray) -> np.ndarray:
     """Replace matrices that overflowed by zero, which counts as singular."""
-    good = np.isfinite(matrices).all(axis=(1, 2))
-    return np.where(good[:, None, None], matrices, 0.0)
+    good = np.isfinite(matrices).all(axis=(1, 2), keepdims=True)
+    return np.where(good, matrices, 0.0)
 
 
 def _size(map: PiecewiseAffineMap, z: Float[np.ndarray, "word state"]) -> np.ndarray:

@@ -145,7 +145,7 @@ def _run(problem: CycleProblem, chosen: dict, deadline: float | None, report: Ab
                     return outcomes, RESULTS.budget_exhausted
                 state = solver.step(task, state)
                 share = (done + solver.progress(task, state)) / len(chosen)
-                report.update(share, f", period {period}, {total} cycles before it")
+                report.update(share, f"period {period}, {total} cycles found")
             outcomes[period] = solver.outcome(task, state)
             total += outcomes[period].catalog.count(period)
     except KeyboardInterrupt:

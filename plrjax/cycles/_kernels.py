@@ -12,7 +12,7 @@ exp(lambda k). Segment s of candidate b is lane s B + b.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ class MapParameters(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Everything a kernel is compiled for; the period is a traced value below rows * segments."""
+    """What a kernel is compiled for; the period is a traced value up to rows * segments."""
 
     state_size: int
     num_units: int
@@ -60,7 +60,7 @@ class Layout:
 
 
 class Step(NamedTuple):
-    """Result of one step: segment anchors, the orbit's itinerary, its hash, the word's regularity."""
+    """Result of one step: segment anchors, the orbit's itinerary and hash, regularity."""
 
     anchors: Float[Array, "state column"]
     itinerary: Bool[Array, "row unit column"]
@@ -71,7 +71,7 @@ class Step(NamedTuple):
 def make_layout(
     map: PiecewiseAffineMap, period: int, growth: float = 0.0, lanes: int | None = None
 ) -> Layout:
-    """Choose the layout for a period: rows by buckets 1, 4, 16, 32, 64, ..., segments by the growth rate.
+    """Choose the layout for a period: rows in buckets 1, 4, 16, 32, ..., segments by the growth.
 
     A segment may grow errors by about exp(20) (`growth`: log growth per step, nats). Lanes fill
     the second-level cache on a CPU, and the device elsewhere.
@@ -84,17 +84,21 @@ def make_layout(
     rows = 1
     while rows * segments < period:
         rows *= 4 if rows < 16 else 2
-    if lanes is None:
-        on_cpu = jax.default_backend() == "cpu"
-        size = 8 * max(map.state_size, map.num_units) * (map.state_size + 1) * segments
-        fitting = (2**17 if on_cpu else 2**28) / size * (4 if rows == 1 else 1)
-        lanes = 2 ** int(np.clip(np.log2(max(fitting, 1.0)), 3, 13 if on_cpu else 17))
     diagonal, plain = structure_of(map)
-    return Layout(map.state_size, map.num_units, rows, segments, lanes, diagonal, plain)
+    count = lanes or _fitting_lanes(map, rows, segments)
+    return Layout(map.state_size, map.num_units, rows, segments, count, diagonal, plain)
+
+
+def _fitting_lanes(map: PiecewiseAffineMap, rows: int, segments: int) -> int:
+    """Return the power of two of candidates whose [P c] fill a CPU cache, or a part of a GPU."""
+    on_cpu = jax.default_backend() == "cpu"
+    size = 8 * max(map.state_size, map.num_units) * (map.state_size + 1) * segments
+    fitting = (2**17 if on_cpu else 2**28) / size * (4 if rows == 1 else 1)
+    return 2 ** int(np.clip(np.log2(max(fitting, 1.0)), 3, 13 if on_cpu else 17))
 
 
 def structure_of(map: PiecewiseAffineMap) -> tuple[bool, bool]:
-    """Return whether A is diagonal, and whether the units are the states themselves (W2 = I, h2 = 0)."""
+    """Return whether A is diagonal, and whether the units are the states (W2 = I, h2 = 0)."""
     diagonal = np.array_equal(map.A, np.diag(np.diag(map.A)))
     plain = map.num_units == map.state_size and np.array_equal(map.W2, np.eye(map.state_size))
     return diagonal, plain and not map.h2.any()
@@ -106,15 +110,18 @@ def parameters_of(map: PiecewiseAffineMap, layout: Layout) -> MapParameters:
     return MapParameters(*(jnp.asarray(x) for x in (A, map.W1, map.W2, map.h1, map.h2)))
 
 
-def _times(W: Float[Array, "out inner"], Y: Float[Array, "inner *rest"]) -> Array:
+def _times(W: Float[Array, "out inner"], Y: Float[Array, " inner *rest"]) -> Array:
     """Return W Y with every trailing axis of Y in one matrix product."""
     return (W @ Y.reshape(Y.shape[0], -1)).reshape(W.shape[0], *Y.shape[1:])
 
 
-def _fused_times(W: Float[Array, "out inner"], Y: Float[Array, "inner *rest"]) -> Array:
+def _fused_times(W: Float[Array, "out inner"], Y: Float[Array, " inner *rest"]) -> Array:
     """Return W Y as sums that fuse with their neighbors: faster than a product outside of loops."""
     shape = (-1, *(1,) * (Y.ndim - 1))
-    return sum(W[:, i].reshape(shape) * Y[i][None] for i in range(W.shape[1]))
+    total = W[:, 0].reshape(shape) * Y[0][None]
+    for i in range(1, W.shape[1]):
+        total = total + W[:, i].reshape(shape) * Y[i][None]
+    return total
 
 
 def _linear(p: MapParameters, layout: Layout, X: Array) -> Array:
@@ -196,25 +203,28 @@ def _orbit(
     """
     unit_bits, segment_bits = hash_constants(layout)
 
-    def advance(t, carry, active=None):
-        z, D, h = carry
+    def look(z):
         Y = z if layout.plain_units else _times(p.W2, z) + p.h2[:, None]
-        region = Y > 0
-        if active is not None:
-            region = region & active
-        h = h + jnp.sum(jnp.where(region, unit_bits[t][:, None], np.uint64(0)), axis=0)
+        return Y, Y > 0
+
+    def marks(t, region):
+        return jnp.sum(jnp.where(region, unit_bits[t][:, None], np.uint64(0)), axis=0)
+
+    def advance(t, carry):
+        z, D, h = carry
+        Y, region = look(z)
+        h = h + marks(t, region)
         z = _linear(p, layout, z) + _times(p.W1, jnp.maximum(Y, 0.0)) + p.h1[:, None]
         return z, D.at[t].set(region), h
 
     carry = (anchors, old, jnp.zeros(layout.columns, jnp.uint64))
-    if layout.rows == 1:
-        carry = advance(0, carry)
-    else:
-        base, active = _segment_lengths(layout, period)
-        carry = lax.fori_loop(0, base, advance, carry)
+    base, longer = _segment_lengths(layout, period)
+    z, D, h = advance(0, carry) if layout.rows == 1 else lax.fori_loop(0, base, advance, carry)
     if layout.segments > 1:
-        carry = advance(jnp.minimum(base, layout.rows - 1), carry, active)
-    _, D, h = carry
+        t = jnp.minimum(base, layout.rows - 1)
+        region = look(z)[1] & longer
+        h = h + marks(t, region)
+        D = D.at[t].set(jnp.where(longer, region, D[t]))
     h = h.reshape(layout.segments, layout.lanes) * segment_bits[:, None]
     return D, jnp.sum(h, axis=0)
 
@@ -231,7 +241,7 @@ def newton_step(
 
 
 def bare_kernel(layout: Layout, times: int):
-    """Return a compiled function (p, D, period) that makes `times` Newton steps and nothing else."""
+    """Return a compiled function (p, D, period) making `times` Newton steps and nothing else."""
 
     def run(p, D, period):
         def once(_, D):

@@ -35,9 +35,7 @@ def marginal_family(
     return None if offset is None else (center + basis @ offset).reshape(period, size)
 
 
-def _dense_system(
-    map: PiecewiseAffineMap, itinerary: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _dense_system(map: PiecewiseAffineMap, itinerary: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the matrix and right-hand side of z_{t+1} - J_t z_t = c_t (cyclic)."""
     J, c = map.affine_piece(itinerary)
     period, size = c.shape

@@ -88,7 +88,7 @@ class SCYFI(AbstractCycleSolver):
     min_searches: int | None = None
     max_searches: int | None = None
     lanes: int | None = None
-    devices: Sequence[jax.Device] | None = None
+    devices: Sequence[Any] | None = None
 
     def __post_init__(self):
         for name in ("max_steps", "min_searches", "max_searches", "lanes"):
@@ -124,7 +124,7 @@ class SCYFI(AbstractCycleSolver):
                 state.device,
             )
             report = jax.device_get(report)
-            idle = bool((np.asarray(state.device.index) < 0).all())
+            idle = bool((np.asarray(state.device.walk) < 0).all())
         _digest(problem, state, report)
         if idle:
             state.device = None
@@ -162,7 +162,7 @@ class SCYFI(AbstractCycleSolver):
         )
 
     def _settled(self, problem: CycleProblem, state: _State) -> bool:
-        """Return whether to stop after this round: nothing new in its last half, or no more walks."""
+        """Return whether to stop after this round: nothing new lately, or no more walks."""
         if state.round + 1 >= len(state.limits):
             return True
         return problem.num_searches is None and _quiet(state)
@@ -171,7 +171,9 @@ class SCYFI(AbstractCycleSolver):
         return state.over
 
     def progress(self, problem, state):
-        return state.num_ended / state.limits[-1 if problem.num_searches else state.round - state.over]
+        return (
+            state.num_ended / state.limits[-1 if problem.num_searches else state.round - state.over]
+        )
 
     def outcome(self, problem, state):
         settled = state.over and _quiet(state)
@@ -206,7 +208,7 @@ class SCYFI(AbstractCycleSolver):
 
 
 def _first_round(map: PiecewiseAffineMap, period: int) -> int:
-    """Return how many walks to start with: about a tenth of a second's worth of steps, 512 to 4096."""
+    """Return how many walks to start with: some tenths of a second's worth, 512 to 4096."""
     work = period * (map.state_size + 1) * (map.state_size + 2 * map.num_units) * map.state_size
     return int(2 ** np.clip(np.floor(np.log2(2e8 / max(work, 1))), 9, 12))
 
@@ -230,7 +232,7 @@ def _quiet(state: _State) -> bool:
 
 def _digest(problem: CycleProblem, state: _State, report) -> None:
     """Enter what a chunk reports: steps of ended walks, hits of cycles, singular words."""
-    status, index = report.status, report.index
+    status, index = report.status, report.walk
     ended = (status != RUNNING) & (index >= 0)
     state.steps[index[ended]] = report.steps[ended]
     state.num_ended += int(np.count_nonzero(ended))
@@ -239,9 +241,7 @@ def _digest(problem: CycleProblem, state: _State, report) -> None:
     converged = np.nonzero((status == CONVERGED) & ended)
     walks = index[converged]
     state.num_converged += len(walks)
-    marks, first, where = np.unique(
-        report.hash[converged], return_index=True, return_inverse=True
-    )
+    marks, first, where = np.unique(report.hash[converged], return_index=True, return_inverse=True)
     fresh = [i for i, mark in enumerate(marks.tolist()) if mark not in state.numbers]
     if fresh:
         picked = tuple(axis[first[fresh]] for axis in converged)
@@ -267,7 +267,7 @@ def _digest_singular(state: _State, report, where: np.ndarray, period: int) -> N
     words = np.stack([_in_time_order(word, state.layout, period) for word in stuck])
     words = np.unique(words, axis=0)
     numbers = state.catalog.identify(words, polish=_POLISH)
-    walks = report.index[groups].max(axis=1)
+    walks = report.walk[groups].max(axis=1)
     for number in numbers[numbers != REJECTED]:
         entry = state.catalog.entries[number]
         if entry.first_walk < 0:
@@ -295,12 +295,12 @@ def host_itineraries(
     z = np.swapaxes(z, 1, 2)
     words = np.zeros((len(anchors), period, map.num_units), bool)
     bounds = _segment_bounds(layout, period)
+    A, W1, W2, h1, h2 = map.A.T, map.W1.T, map.W2.T, map.h1, map.h2
     with quiet_floats():
         for step in range(max(length for _, length in bounds)):
-            regions = map.region_of(z)
+            y = z @ W2 + h2
             for s, (begin, length) in enumerate(bounds):
                 if step < length:
-                    words[:, begin + step] = regions[:, s]
-            z = map.apply(z)
+                    words[:, begin + step] = y[:, s] > 0
+            z = z @ A + np.maximum(y, 0.0) @ W1 + h1
     return words
-

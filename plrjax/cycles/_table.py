@@ -24,11 +24,9 @@ def _rows(cycles) -> list[tuple[str, ...]]:
     rows = []
     for period, number in cycles.counts().items():
         here = cycles.period == period
-        stability = [
-            str(np.count_nonzero(here & (cycles.stability == code))) for code in STABILITY
-        ]
+        stability = [str(np.count_nonzero(here & (cycles.stability == code))) for code in STABILITY]
         unseen = cycles.unseen.get(period)
-        mass = "-" if unseen is None or np.isnan(unseen.missing_mass) else _percent(unseen)
+        mass = "-" if unseen is None or np.isnan(unseen.missing_mass) else _mass(unseen)
         coverage = cycles.coverage_by_period.get(period)
         rows.append(
             (
@@ -43,8 +41,11 @@ def _rows(cycles) -> list[tuple[str, ...]]:
     return rows
 
 
-def _percent(unseen) -> str:
-    return f"{100 * unseen.missing_mass:.2g} %"
+def _mass(unseen) -> str:
+    """Return the Good-Turing estimate, or its 95 % bound where there are no singletons."""
+    if unseen.missing_mass > 0:
+        return f"{100 * unseen.missing_mass:.2g} %"
+    return f"< {300 / max(unseen.quiet_draws, 1):.2g} %" if unseen.quiet_draws >= 6 else "-"
 
 
 def _shown(rows: list[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], str]:
@@ -69,7 +70,8 @@ def _footer(cycles) -> list[str]:
 
 def _title(cycles) -> str:
     plural = "" if len(cycles) == 1 else "s"
-    return f"{len(cycles)} cycle{plural} of a map with {cycles.state_size} states and {cycles.num_units} units"
+    sizes = f"{cycles.state_size} states and {cycles.num_units} units"
+    return f"{len(cycles)} cycle{plural} of a map with {sizes}"
 
 
 def as_text(cycles) -> str:

@@ -33,7 +33,7 @@ class WalkState(NamedTuple):
     """Everything the device needs to go on: itineraries, walk numbers, steps made, hashes."""
 
     itineraries: Bool[Array, "row unit column"]
-    index: Int[Array, " lane"]
+    walk: Int[Array, " lane"]
     steps: Int[Array, " lane"]
     mark: UInt64[Array, " lane"]
     next_index: Int[Array, ""]
@@ -45,7 +45,7 @@ class Report(NamedTuple):
     `singular` is the itinerary, before the group, of one walk that met a singular system.
     """
 
-    index: Int[Array, " lane"]
+    walk: Int[Array, " lane"]
     status: Int[Array, " lane"]
     steps: Int[Array, " lane"]
     hash: UInt64[Array, " lane"]
@@ -166,7 +166,7 @@ def advance(
 
     def unfinished(carry):
         group, state, _ = carry
-        return (group < num_groups) & jnp.any(state.index >= 0)
+        return (group < num_groups) & jnp.any(state.walk >= 0)
 
     carry = (jnp.asarray(0), state, _blank_reports(layout, num_groups))
     _, state, reports = lax.while_loop(unfinished, body, carry)
@@ -199,7 +199,7 @@ def _one_group(
 ) -> tuple[WalkState, Report]:
     """Make GROUP steps, look at every walk, start new ones in the lanes of those that ended."""
     D, mark, when, sound, anchors = _group(p, layout, state, period)
-    live = state.index >= 0
+    live = state.walk >= 0
     steps = state.steps + jnp.where(when > 0, when, GROUP)
     status = jnp.where(steps >= max_steps, CAPPED, RUNNING)
     status = jnp.where(mark == state.mark, LOOPED, status)
@@ -209,10 +209,10 @@ def _one_group(
     worst = jnp.argmax(status == SINGULAR)
     before = state.itineraries
     stuck = before.reshape(*before.shape[:2], layout.segments, layout.lanes)[..., worst]
-    report = Report(state.index, status.astype(jnp.int8), steps, mark, anchors, stuck)
+    report = Report(state.walk, status.astype(jnp.int8), steps, mark, anchors, stuck)
     over = (status != RUNNING) & live
     order = state.next_index + stride * (jnp.cumsum(over) - 1)
-    index = jnp.where(over, order, state.index)
+    index = jnp.where(over, order, state.walk)
     D = _fresh(layout, table, seed, index, D, over, period)
     new = WalkState(
         D,

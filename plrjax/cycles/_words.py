@@ -15,7 +15,7 @@ def unpack(packed: UInt8[np.ndarray, "*batch byte"], num_units: int) -> np.ndarr
 
 
 def primitive_period(word: bytes, period: int) -> int:
-    """Return the length d of the shortest v with word = v v ... v; `period` is the word's length."""
+    """Return the length d of the shortest v with word = v ... v; `period` is the word's length."""
     width = len(word) // period
     for divisor in range(1, period // 2 + 1):
         if period % divisor == 0 and word[: divisor * width] * (period // divisor) == word:
@@ -27,9 +27,7 @@ def least_rotation(word: bytes, period: int) -> int:
     """Return the shift s that makes word[s:] + word[:s] least in byte order."""
     width = len(word) // period
     doubled = word + word
-    return min(
-        range(period), key=lambda shift: doubled[shift * width : (shift + period) * width]
-    )
+    return min(range(period), key=lambda shift: doubled[shift * width : (shift + period) * width])
 
 
 def canonical(packed: UInt8[np.ndarray, "time byte"]) -> UInt8[np.ndarray, "time byte"]:

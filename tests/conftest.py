@@ -1,0 +1,50 @@
+"""Settings of the whole suite: strict promotion, four CPU devices, fixed keys, shared data."""
+
+import os
+import pathlib
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+_FLAG = "--xla_force_host_platform_device_count=4"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()
+
+import jax
+import jax.random as jr
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Skip tests marked slow unless they are asked for with -m, and gpu tests without one."""
+    chosen = config.getoption("-m")
+    on_cpu = jax.default_backend() == "cpu"
+    for item in items:
+        if "slow" in item.keywords and "slow" not in chosen:
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run with -m slow"))
+        if "gpu" in item.keywords and on_cpu:
+            item.add_marker(pytest.mark.skip(reason="needs an accelerator"))
+
+
+@pytest.fixture
+def getkey():
+    """Return a function that hands out fresh keys from a fixed seed."""
+    numbers = iter(range(10_000))
+    return lambda: jr.fold_in(jr.key(5678), next(numbers))
+
+
+@pytest.fixture
+def shared() -> pathlib.Path:
+    """Return the folder of shared systems, networks and series, or skip where it is missing."""
+    place = os.environ.get("PLRJAX_SHARED", "../shared")
+    folder = pathlib.Path(__file__).resolve().parent.parent / place
+    if not (folder / "cases").is_dir():
+        pytest.skip("the shared data are not here (set PLRJAX_SHARED)")
+    return folder
+
+
+@pytest.fixture(params=[False, True], ids=["x64-off", "x64-on"])
+def either_precision(request):
+    """Run a test with the global float64 setting off, as users have it, and on."""
+    with jax.enable_x64(request.param):
+        yield request.param

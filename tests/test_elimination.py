@@ -1,0 +1,100 @@
+"""Batched elimination and cyclic systems against dense linear algebra."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plrjax._elimination import CyclicSystem, batched_solve, block_cyclic_solve
+from plrjax._numerics import EPS, float64_scope
+
+
+def dense(J):
+    """Return the matrix of z_{t+1} - J_t z_t (cyclic)."""
+    period, size = J.shape[:2]
+    matrix = np.zeros((period, size, period, size))
+    for t in range(period):
+        matrix[t, :, t, :] -= J[t]
+        matrix[t, :, (t + 1) % period, :] += np.eye(size)
+    return matrix.reshape(period * size, -1)
+
+
+@pytest.mark.parametrize("unrolled", [True, False])
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_batched_solve_agrees_with_numpy(size, unrolled):
+    draw = np.random.default_rng(size)
+    S, b = draw.standard_normal((50, size, size)), draw.standard_normal((50, size))
+    with float64_scope():
+        system = jnp.asarray(np.concatenate([S, b[..., None]], axis=2).transpose(1, 2, 0))
+        x, regular = batched_solve(system, unrolled=unrolled)
+        x, regular = np.asarray(x).T, np.asarray(regular)
+    expected = np.linalg.solve(S, b[..., None])[..., 0]
+    error = np.abs(x - expected).max(axis=1)
+    assert regular.all()
+    assert (error <= 100 * EPS * np.linalg.cond(S) * np.abs(expected).max(axis=1)).all()
+
+
+@pytest.mark.parametrize("unrolled", [True, False])
+def test_singular_systems_are_marked(unrolled):
+    S = np.stack([np.eye(3), np.ones((3, 3)), np.diag([1.0, 0.0, 2.0])])
+    with float64_scope():
+        system = jnp.asarray(np.concatenate([S, np.ones((3, 3, 1))], axis=2).transpose(1, 2, 0))
+        _, regular = batched_solve(system, unrolled=unrolled)
+        assert np.asarray(regular).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("unrolled", [True, False])
+@pytest.mark.parametrize("segments", [2, 3, 8])
+def test_block_cyclic_solve_agrees_with_dense(segments, unrolled):
+    draw = np.random.default_rng(segments)
+    lanes, size = 20, 3
+    P = draw.standard_normal((lanes, segments, size, size))
+    c = draw.standard_normal((lanes, segments, size))
+    with float64_scope():
+        Z, regular = block_cyclic_solve(
+            jnp.asarray(P.transpose(1, 2, 3, 0)),
+            jnp.asarray(c.transpose(1, 2, 0)),
+            unrolled=unrolled,
+        )
+        Z = np.asarray(Z).transpose(2, 0, 1)
+        assert np.asarray(regular).all()
+    for lane in range(lanes):
+        matrix = dense(P[lane])
+        expected = np.linalg.solve(matrix, c[lane].reshape(-1)).reshape(segments, size)
+        bound = 1e3 * EPS * np.linalg.cond(matrix) * np.abs(expected).max()
+        assert np.abs(Z[lane] - expected).max() <= bound
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, 9])
+def test_cyclic_system_agrees_with_dense(period):
+    draw = np.random.default_rng(period)
+    J = draw.standard_normal((30, period, 4, 4))
+    b = draw.standard_normal((30, period, 4))
+    system = CyclicSystem(J)
+    z, adjoint = system.solve(b), system.transposed().solve(b[:, ::-1])[:, ::-1]
+    norms = system.inverse_norm()
+    for lane in range(30):
+        matrix = dense(J[lane])
+        bound = 1e3 * EPS * np.linalg.cond(matrix)
+        right = b[lane].reshape(-1)
+        for got, expected in (
+            (z, np.linalg.solve(matrix, right)),
+            (adjoint, np.linalg.solve(matrix.T, right)),
+        ):
+            assert np.abs(got[lane].reshape(-1) - expected).max() <= bound * np.abs(expected).max()
+        true = np.abs(np.linalg.inv(matrix)).sum(axis=1).max()
+        assert true / 3 <= norms[lane] <= true * (1 + 1e-6)
+
+
+def test_error_does_not_grow_with_the_period():
+    """z_{t+1} = ±2 z_t + 1: products reach 2^400, the solution stays accurate."""
+    sign = np.random.default_rng(0).choice([-2.0, 2.0], size=(1, 400, 1, 1))
+    z = CyclicSystem(sign).solve(np.ones((1, 400, 1)))
+    defect = np.roll(z, -1, axis=1) - sign[..., 0] * z - 1.0
+    assert np.abs(defect).max() <= 8 * EPS * np.abs(z).max()
+    assert np.abs(z).max() < 10
+
+
+def test_exactly_singular_cyclic_system_gives_nan_only_there():
+    J = np.stack([np.ones((1, 1, 1)), np.full((1, 1, 1), 0.5)])
+    z = CyclicSystem(J).solve(np.ones((2, 1, 1)))
+    assert np.isnan(z[0]).all() and z[1, 0, 0] == 2.0

@@ -31,10 +31,11 @@ def _eliminate(system: Array, count: int) -> tuple[list[Array], Array, Array]:
     """Eliminate the leading `count` unknowns of systems "row column lane" with partial pivoting.
 
     Returns the pivot rows (each without the columns before its own), the remaining rows, and the
-    smallest ratio of a pivot to the largest entry of its column's original system, per lane.
+    smallest ratio of a pivot to the largest entry of the system (at least 1, since these are I - P
+    whose entries may all cancel), per lane.
     """
     pivots: list[Array] = []
-    scale = jnp.max(jnp.abs(system[:, :count]), axis=(0, 1))
+    scale = jnp.maximum(jnp.max(jnp.abs(system[:, :count]), axis=(0, 1)), 1.0)
     quality = jnp.full_like(scale, jnp.inf)
     for _ in range(count):
         pivot, rest = _pick_pivot(system)
@@ -76,7 +77,7 @@ def batched_solve(
     factors, order = jax.scipy.linalg.lu_factor(system[:, :, :size])
     solution = jax.scipy.linalg.lu_solve((factors, order), system[:, :, size:])[..., 0]
     diagonal = jnp.abs(jnp.diagonal(factors, axis1=1, axis2=2))
-    scale = jnp.max(jnp.abs(system[:, :, :size]), axis=(1, 2))
+    scale = jnp.maximum(jnp.max(jnp.abs(system[:, :, :size]), axis=(1, 2)), 1.0)
     return solution.T, jnp.min(diagonal, axis=1) > SINGULAR * scale
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _files
 from .._dynamics import AbstractDynamics
+from ..cycles import CycleSet
 from ..models import KINDS, arrays_of, from_arrays, kind_named, kind_of
 from . import _foreign
 from ._mat import read_mat
@@ -74,7 +75,15 @@ def _agrees(stored, num_relu: int) -> bool:
     return np.array_equal(np.ravel(stored), [num_relu])
 
 
-LOADERS: dict[str, Callable] = {"model": _model}
+def _cycles(header: dict, arrays: dict, kind: str | None, num_relu, index) -> CycleSet:
+    """Return the cycles of a native file."""
+    for name, value in (("kind", kind), ("num_relu", num_relu), ("index", index)):
+        if value is not None:
+            raise ValueError(f"{name}: the file holds cycles, not a network; got {value!r}")
+    return CycleSet.from_parts(header, arrays, "file")
+
+
+LOADERS: dict[str, Callable] = {"model": _model, "cycles": _cycles}
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 
 

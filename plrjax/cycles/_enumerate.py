@@ -45,10 +45,17 @@ def reduced_system(map: PiecewiseAffineMap, period: int) -> ReducedSystem | None
         with quiet_floats():
             power = np.linalg.matrix_power(based.A, period)
             closing = np.eye(map.state_size) - power
-            regular = np.isfinite(closing).all() and np.linalg.cond(closing) < 1e8
+            regular = np.isfinite(closing).all() and _amplification(closing, power) < 1e8
         if regular:
             return _assemble(based, period, closing, reference)
     return None
+
+
+def _amplification(closing: np.ndarray, power: np.ndarray) -> float:
+    """Return |(I - A^k)^-1| (1 + |A^k|): large where the entries of I - A^k cancel, too."""
+    if np.linalg.det(closing) == 0.0:
+        return np.inf
+    return float(np.linalg.norm(np.linalg.inv(closing)) * (1.0 + np.linalg.norm(power)))
 
 
 def _assemble(based, period, closing, reference) -> ReducedSystem:

@@ -140,7 +140,7 @@ def admissible(
         for J, offset in pieces:
             P, c = J @ P, (J @ c[..., None])[..., 0] + offset
         system = np.eye(size) - P
-        singular = np.asarray(~(np.linalg.cond(_finite(system)) < 1e12))
+        singular = _near_singular(system, P)
         system[singular] = np.eye(size)
         z = np.linalg.solve(system, c[..., None])[..., 0]
         possible = np.ones(count, bool)
@@ -153,10 +153,14 @@ def admissible(
     return possible | singular
 
 
-def _finite(matrices: np.ndarray) -> np.ndarray:
-    """Replace matrices that overflowed by zero, which counts as singular."""
-    good = np.isfinite(matrices).all(axis=(1, 2), keepdims=True)
-    return np.where(good, matrices, 0.0)
+def _near_singular(systems: np.ndarray, P: np.ndarray) -> np.ndarray:
+    """Return where |(I - P)^-1| (1 + |P|) exceeds 1e12 or overflows (the entries may cancel)."""
+    good = np.isfinite(systems).all(axis=(1, 2))
+    good &= np.where(good, np.abs(np.linalg.det(systems)), 0.0) > 0
+    inverse = np.full_like(systems, np.inf)
+    inverse[good] = np.linalg.inv(systems[good])
+    size = np.abs(inverse).sum(axis=2).max(axis=1) * (1 + np.abs(P).sum(axis=2).max(axis=1))
+    return ~(size < 1e12)
 
 
 def _size(map: PiecewiseAffineMap, z: Float[np.ndarray, "word state"]) -> np.ndarray:

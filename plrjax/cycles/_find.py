@@ -17,6 +17,7 @@ from .._results import COVERAGE, RESULTS
 from ._base import AbstractCycleSolver, CycleProblem, Outcome
 from ._catalog import Catalog, degenerate_notes, merge, row_arrays
 from ._cycle_set import CycleSet
+from ._enumerate import reduced_system
 from ._exhaustive import Exhaustive
 from ._scyfi import SCYFI
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
@@ -24,6 +25,9 @@ from ._walk import TRACES
 
 ENUMERATED_BITS = 22
 """Words of at most so many bits (period times units) are enumerated by default."""
+
+PLAIN_BITS = 14
+"""The same where every word costs a system of its own."""
 
 _ORBITS = 64
 
@@ -125,8 +129,15 @@ def cycles_of_itineraries(
 
 
 def default_solver(map: PiecewiseAffineMap, period: int) -> AbstractCycleSolver:
-    """Return the solver for a period: enumeration of short words, walks for longer ones."""
-    return Exhaustive() if period * map.num_units <= ENUMERATED_BITS else SCYFI()
+    """Return the solver for a period: enumeration of short words, walks for longer ones.
+
+    Where the reduced system is singular, so that words are tried one by one, only very short ones
+    are enumerated.
+    """
+    bits = period * map.num_units
+    if bits <= PLAIN_BITS or (bits <= ENUMERATED_BITS and reduced_system(map, period) is not None):
+        return Exhaustive()
+    return SCYFI()
 
 
 def _run(problem: CycleProblem, chosen: dict, deadline: float | None, report: AbstractProgress):

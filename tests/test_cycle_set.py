@@ -1,0 +1,118 @@
+"""The result type: selection, printing, saving."""
+
+import dataclasses
+
+import jax.random as jr
+import numpy as np
+import pytest
+from systems import LOZI, QUIET, words_of
+
+import plrjax as plr
+from plrjax import COVERAGE, RESULTS, STABILITY
+
+
+@pytest.fixture(scope="module")
+def cycles():
+    return plr.find_cycles(LOZI, [1, 2, 6, 24], key=jr.key(0), num_searches=300, progress=QUIET)
+
+
+def test_fields_have_their_documented_shapes_and_dtypes(cycles):
+    count, longest = len(cycles), int(cycles.period.max())
+    assert cycles.points.shape == (count, longest, 2) and cycles.points.dtype == np.float64
+    assert cycles.itinerary.shape == (count, longest, 1) and cycles.itinerary.dtype == np.uint8
+    assert cycles.multipliers.shape == (count, 2) and cycles.multipliers.dtype == np.complex128
+    for name, dtype in [("period", np.int32), ("hits", np.int32), ("stability", np.int8)]:
+        assert getattr(cycles, name).dtype == dtype
+    for name in ("index", "verified", "valid", "residual", "error_bound", "condition", "margin"):
+        assert getattr(cycles, name).shape == (count,)
+    for row in range(count):
+        k = int(cycles.period[row])
+        assert np.isfinite(cycles.points[row, :k]).all()
+        assert np.isnan(cycles.points[row, k:]).all()
+        assert np.array_equal(LOZI.region_of(cycles.orbit(row)), cycles.regions(row))
+        assert cycles.margin[row] == pytest.approx(LOZI.margin(cycles.orbit(row)).min())
+
+
+def test_rows_are_sorted_by_period_and_word(cycles):
+    keys = [(int(k), cycles.itinerary[i, :k].tobytes()) for i, k in enumerate(cycles.period)]
+    assert keys == sorted(keys) and len(set(keys)) == len(keys)
+
+
+def test_selection(cycles):
+    saddles = cycles[cycles.stability == STABILITY.saddle]
+    assert len(saddles) == np.count_nonzero(cycles.stability == STABILITY.saddle)
+    assert len(cycles[0]) == 1 and words_of(cycles[-1]) <= words_of(cycles)
+    assert words_of(cycles[[0, 2]]) == words_of(cycles[0]) | words_of(cycles[2])
+    assert len(cycles[:2]) == 2 and sum(1 for _ in cycles) == len(cycles)
+    assert saddles.coverage == cycles.coverage
+    with pytest.raises(IndexError):
+        cycles[len(cycles)]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_saving_loses_nothing(cycles, tmp_path, suffix):
+    path = tmp_path / f"cycles{suffix}"
+    cycles.save(path)
+    for again in (plr.CycleSet.load(path), plr.load(path)):
+        for field in dataclasses.fields(cycles):
+            first, second = getattr(cycles, field.name), getattr(again, field.name)
+            if isinstance(first, np.ndarray):
+                assert np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
+                assert first.dtype == second.dtype
+            elif field.name not in ("stats",):
+                assert first == second, field.name
+        assert str(again) == str(cycles)
+
+
+def test_empty_set_can_be_saved_and_printed(tmp_path):
+    empty = plr.find_cycles(LOZI, 3, solver=plr.Exhaustive())
+    assert len(empty) == 0 and empty.counts() == {3: 0}
+    empty.save(tmp_path / "none.npz")
+    assert len(plr.CycleSet.load(tmp_path / "none.npz")) == 0
+    assert "0 cycles" in str(empty)
+
+
+def test_loading_something_else_is_refused(tmp_path, cycles):
+    plr.save(tmp_path / "model.npz", plr.example_network())
+    with pytest.raises(ValueError, match="expected a file of cycles"):
+        plr.CycleSet.load(tmp_path / "model.npz")
+    cycles.save(tmp_path / "cycles.npz")
+    with pytest.raises(ValueError, match="kind: .*cycles"):
+        plr.load(tmp_path / "cycles.npz", kind="plrnn")
+
+
+def test_print_reads_like_a_table(cycles):
+    text = str(cycles)
+    lines = text.splitlines()
+    assert lines[0] == f"{len(cycles)} cycles of a map with 2 states and 1 units"
+    assert lines[1].split()[:3] == ["period", "cycles", "stable"]
+    assert [int(line.split()[0]) for line in lines[2:6]] == [1, 2, 6, 24]
+    assert "coverage: partial" in text
+    assert "<table>" in cycles._repr_html_() and "complete in floating point" in text
+
+
+def test_dataframe(cycles):
+    pytest.importorskip("pandas", reason="the extra `sweep` is not installed")
+    frame = cycles.to_dataframe()
+    assert len(frame) == len(cycles)
+    assert set(frame["stability"]) <= {item.name for item in STABILITY}
+
+
+def test_enumerations_print_their_names_and_carry_messages():
+    for kind in (RESULTS, COVERAGE, STABILITY, plr.BIFURCATION):
+        for item in kind:
+            assert str(item) == item.name and len(item.message) > 20
+            assert np.int8(item) == int(item)
+    assert COVERAGE.partial < COVERAGE.saturated < COVERAGE.complete_in_floating_point
+    assert COVERAGE.complete_in_floating_point < COVERAGE.certified
+
+
+def test_index_sum_counts_repetitions_with_their_own_sign():
+    """Tent map: a fixed point with multiplier -2 has index +1, but -1... for F^2, (-2)^2 > 1."""
+    from systems import tent
+
+    cycles = plr.find_cycles(tent(2.0), [1, 2], solver=plr.Exhaustive())
+    signs = {round(m, 9): i for m, i in zip(np.real(cycles.multipliers[:, 0]), cycles.index)}
+    assert signs == {2.0: -1, -2.0: 1, -4.0: 1}
+    assert cycles.index_sum(1) == 0
+    assert cycles.index_sum(2) == -1 - 1 + 2

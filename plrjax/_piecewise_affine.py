@@ -1,6 +1,7 @@
 """The one canonical form of every ReLU network here: F(z) = A z + W1 relu(W2 z + h2) + h1."""
 
 import abc
+from typing import Any
 
 import jax
 import numpy as np
@@ -134,7 +135,7 @@ class PiecewiseAffineMap(AbstractPLRNN):
         return PiecewiseAffineMap(A, self.W1, sign[:, None] * self.W2, h1, sign * self.h2)
 
 
-def lower(model: AbstractPLRNN, name: str = "model", input=None) -> PiecewiseAffineMap:
+def lower(model: Any, name: str = "model", input=None) -> PiecewiseAffineMap:
     """Return `model` in canonical form, or say that it is not piecewise affine.
 
     **Raises:** `ValueError` naming `name` for anything that is not an `AbstractPLRNN`.

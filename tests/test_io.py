@@ -106,8 +106,11 @@ def test_native_conflicts(tmp_path):
     refused(path, num_relu=2, match="num_relu: the file says None")
     refused(path, index=1, match="index: the file holds a single network")
     assert _io.load(path, kind="shallow", index=-1).state_size == 3
+    _files.write_arrays(path, {"type": "weather"}, {})
+    refused(path, match="holds a 'weather'; load reads model, cycles")
     _files.write_arrays(path, {"type": "cycles"}, {})
-    refused(path, match="holds a 'cycles'; load reads model")
+    refused(path, match="the arrays points, period, .* are missing")
+    refused(path, kind="plrnn", match="kind: the file holds cycles, not a network; got 'plrnn'")
     _files.write_arrays(path, {"type": "model", "kind": "new"}, {})
     refused(path, match="kind: expected one of")
     _files.write_arrays(path, {"type": "model", "kind": "plrnn"}, {"A": np.ones(2)})

@@ -1,5 +1,6 @@
 """Long unstable cycles: accuracy does not depend on the period."""
 
+import functools
 from fractions import Fraction
 
 import numpy as np
@@ -83,14 +84,12 @@ def least_signed_pre_activation(map, word: np.ndarray):
     for region in word:
         P, q = step(region, P, False), step(region, q, True)
     z = (ball(np.eye(size)) - P).solve(q)
-    least = None
+    signed = []
     for region in word:
         y = W2 * z + h2
-        for unit, on in enumerate(region):
-            signed = y[unit, 0] if on else -y[unit, 0]
-            least = signed if least is None else least.min(signed)
+        signed += [y[unit, 0] if on else -y[unit, 0] for unit, on in enumerate(region)]
         z = step(region, z, True)
-    return least
+    return functools.reduce(lambda a, b: a.min(b), signed)
 
 
 @pytest.mark.parametrize("period", [60, 80, 160])

@@ -40,7 +40,7 @@ def test_translation_has_no_cycles_and_does_not_crash(solver):
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=IDS)
 def test_reflection_has_a_family_of_two_cycles(solver):
-    """z' = 1 - z: a nonhyperbolic fixed point at 1/2 and 2-cycles z, 1 - z through every other z."""
+    """z' = 1 - z: a nonhyperbolic fixed point at 1/2; z, 1 - z is a 2-cycle for every other z."""
     map = plr.PiecewiseAffineMap([[-1.0]], [[0.0]], [[1.0]], [1.0], [0.0])
     cycles = find(map, [1, 2], solver)
     fixed = cycles[cycles.period == 1]

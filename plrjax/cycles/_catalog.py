@@ -85,7 +85,7 @@ class Catalog:
             if seen.verdict[0] not in (VERDICT.cycle, VERDICT.border):
                 self.numbers[key] = REJECTED
                 return REJECTED
-        facts = (f[row] for f in seen[2:])
+        facts = (values[row].item() for values in seen[2:])
         self.entries.append(Entry(word, seen.points[row], *facts))
         self.numbers[key] = len(self.entries) - 1
         return self.numbers[key]

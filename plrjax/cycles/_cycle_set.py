@@ -196,9 +196,7 @@ class CycleSet:
         """Rebuild the set from a native file's header and arrays."""
         if header.get("type") != "cycles":
             raise ValueError(f"{path}: expected a file of cycles, got {header.get('type')!r}")
-        absent = [name for name in ROW_FIELDS if name not in arrays]
-        if absent:
-            raise ValueError(f"{path}: the arrays {', '.join(absent)} are missing")
+        _check_rows(arrays, path)
         try:
             facts = json.loads(header["facts"])
             return cls(
@@ -231,6 +229,32 @@ class CycleSet:
 
 ROW_FIELDS = tuple(f.name for f in dataclasses.fields(CycleSet))[:13]
 """Names of the fields with one entry per cycle."""
+
+_ROW_KINDS = {
+    "points": ("f", 3),
+    "multipliers": ("c", 2),
+    "itinerary": ("u", 3),
+    **dict.fromkeys(("period", "hits", "stability", "index"), ("i", 1)),
+    **dict.fromkeys(("verified", "valid"), ("b", 1)),
+}
+
+
+def _check_rows(arrays: Mapping, path: str) -> None:
+    """Refuse arrays that are missing, of another kind or rank, or of unequal lengths."""
+    absent = [name for name in ROW_FIELDS if name not in arrays]
+    if absent:
+        raise ValueError(f"{path}: the arrays {', '.join(absent)} are missing")
+    count = len(np.atleast_1d(arrays["period"]))
+    for name in ROW_FIELDS:
+        array, (kind, rank) = arrays[name], _ROW_KINDS.get(name, ("f", 1))
+        if array.dtype.kind != kind or array.ndim != rank or len(array) != count:
+            raise ValueError(
+                f"{path}: {name}: expected {count} rows of kind {kind!r} and rank {rank}, "
+                f"got {array.dtype} {array.shape}"
+            )
+    steps, period = arrays["points"].shape[1], arrays["period"]
+    if arrays["itinerary"].shape[1] != steps or not ((period >= 1) & (period <= steps)).all():
+        raise ValueError(f"{path}: period: expected 1 to {steps} in every row")
 
 
 def power_index(multipliers: np.ndarray, repeats: int, index: int) -> int:

@@ -40,7 +40,7 @@ def find_cycles(
     solver: AbstractCycleSolver | None = None,
     seeding: AbstractSeeding | None = None,
     num_searches: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: float | int | None = None,
     throw: bool = True,
     progress: AbstractProgress | None = None,
 ) -> CycleSet:
@@ -252,7 +252,7 @@ def _period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) 
     return notes
 
 
-def _checked_periods(periods: int | Iterable[int]) -> list[int]:
+def _checked_periods(periods: Any) -> list[int]:
     values = [periods] if isinstance(periods, int | np.integer) else periods
     try:
         items = list(values)
@@ -268,7 +268,7 @@ def _checked_periods(periods: int | Iterable[int]) -> list[int]:
     return sorted({int(item) for item in items})
 
 
-def _check_budget(num_searches: int | None, max_seconds: float | None) -> None:
+def _check_budget(num_searches: Any, max_seconds: Any) -> None:
     if num_searches is not None:
         whole = isinstance(num_searches, int | np.integer) and not isinstance(num_searches, bool)
         if not whole or num_searches < 1:
@@ -277,7 +277,7 @@ def _check_budget(num_searches: int | None, max_seconds: float | None) -> None:
         raise ValueError(f"max_seconds: expected a positive number, got {max_seconds!r}")
 
 
-def _checked_key(key) -> PRNGKeyArray:
+def _checked_key(key: Any) -> PRNGKeyArray:
     """Return a typed key; raw uint32 keys of older JAX code are wrapped."""
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         if key.ndim == 0:

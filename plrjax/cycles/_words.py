@@ -30,7 +30,7 @@ def least_rotation(word: bytes, period: int) -> int:
     return min(range(period), key=lambda shift: doubled[shift * width : (shift + period) * width])
 
 
-def canonical(packed: UInt8[np.ndarray, "time byte"]) -> UInt8[np.ndarray, "time byte"]:
+def canonical(packed: UInt8[np.ndarray, "time byte"]) -> UInt8[np.ndarray, "root byte"]:
     """Return the identity of the cycle behind an itinerary: least rotation of its primitive root.
 
     The result is shorter than the argument where that one repeats itself.

@@ -112,3 +112,55 @@ def test_singular_candidates_are_marked():
         p = parameters_of(map, layout)
         step = newton_step(p, layout, jnp.asarray(to_columns(D, layout)), jnp.asarray(1))
         assert np.asarray(step.regular).tolist() == [False, True] * 4
+
+
+@pytest.mark.parametrize("name", ["plrnn-20", "shallow", "near-integrators"])
+def test_gmres_agrees_with_numpy(name):
+    integrators = random_plrnn(7, 20, 0.3)
+    A = np.where(np.arange(20) < 10, 1 - np.geomspace(1e-3, 1e-1, 20), np.diag(integrators.A))
+    slow = plr.PiecewiseAffineMap(A, 0.1 * integrators.W1, np.eye(20), integrators.h1, np.zeros(20))
+    map = {**MAPS, "near-integrators": slow}[name]
+    layout = dataclasses.replace(make_layout(map, 6, lanes=16), krylov=True)
+    D = np.random.default_rng(2).random((16, 6, map.num_units)) < 0.5
+    with float64_scope():
+        run = jax.jit(newton_step, static_argnums=1)
+        columns = jnp.asarray(to_columns(D, layout))
+        step = run(parameters_of(map, layout), layout, columns, jnp.asarray(6))
+        first = np.asarray(step.anchors).T
+        assert np.asarray(step.regular).all()
+    for lane in range(16):
+        z, _, condition = reference(map, D[lane], 1)
+        assert np.abs(first[lane] - z).max() <= 1e-8 * condition * np.abs(z).max()
+
+
+def test_gmres_falls_back_to_a_direct_solve():
+    """Twenty well-separated expanding directions and few iterations are not enough for GMRES."""
+    from plrjax.cycles import _krylov
+
+    map = plr.PiecewiseAffineMap(
+        np.random.default_rng(0).standard_normal((90, 90)) * 0.4,
+        np.zeros((90, 1)),
+        np.ones((1, 90)),
+        np.ones(90),
+        [0.0],
+    )
+    layout = dataclasses.replace(make_layout(map, 4, lanes=8), krylov=True)
+    D = np.zeros((8, 4, 1), bool)
+    with float64_scope():
+        p, period = parameters_of(map, layout), jnp.asarray(4)
+        P = np.linalg.matrix_power(map.A, 4)
+        c = map.compose(D[0])[1]
+        _, done = _krylov.gmres(lambda v: jnp.asarray(P) @ v, jnp.asarray(c)[:, None], jnp.ones(90))
+        assert not np.asarray(done).any()
+        run = jax.jit(newton_step, static_argnums=1)
+        step = run(p, layout, jnp.asarray(to_columns(D, layout)), period)
+        z = np.asarray(step.anchors)[:, 0]
+    system = np.eye(90) - P
+    expected = np.linalg.solve(system, c)
+    assert np.abs(z - expected).max() <= 1e4 * EPS * np.linalg.cond(system) * np.abs(expected).max()
+
+
+def test_large_states_use_gmres_from_period_four_on():
+    map = random_plrnn(0, 100, 0.3)
+    assert not make_layout(map, 3).krylov and make_layout(map, 4).krylov
+    assert not make_layout(random_plrnn(0, 99, 0.3), 4).krylov

@@ -22,10 +22,14 @@ from jaxtyping import Array, Bool, Float, UInt64
 
 from .._elimination import batched_solve, block_cyclic_solve
 from .._piecewise_affine import PiecewiseAffineMap
+from ._krylov import gmres, preconditioner
 
 UNROLLED_SIZE = 16
 """Largest state size whose systems are eliminated in unrolled JAX code; LAPACK above it."""
 
+
+KRYLOV_SIZE = 100
+"""Smallest state size whose cycles of period four or more are solved by GMRES."""
 
 TINY_SIZE = 4
 """Largest number of states and units whose products are written out where there is no loop."""
@@ -52,6 +56,7 @@ class Layout:
     lanes: int
     diagonal: bool
     plain_units: bool
+    krylov: bool = False
 
     @property
     def columns(self) -> int:
@@ -85,13 +90,17 @@ def make_layout(
     while rows * segments < period:
         rows *= 4 if rows < 16 else 2
     diagonal, plain = structure_of(map)
-    count = lanes or _fitting_lanes(map, rows, segments)
-    return Layout(map.state_size, map.num_units, rows, segments, count, diagonal, plain)
+    krylov = map.state_size >= KRYLOV_SIZE and period >= 4 and segments == 1
+    count = lanes or _fitting_lanes(map, rows, segments, krylov)
+    sizes = (map.state_size, map.num_units, rows, segments, count)
+    return Layout(*sizes, diagonal, plain, krylov)
 
 
-def _fitting_lanes(map: PiecewiseAffineMap, rows: int, segments: int) -> int:
+def _fitting_lanes(map: PiecewiseAffineMap, rows: int, segments: int, krylov: bool) -> int:
     """Return the power of two of candidates whose [P c] fill a CPU cache, or a part of a GPU."""
     on_cpu = jax.default_backend() == "cpu"
+    if krylov:
+        return 16 if on_cpu else 1024
     size = 8 * max(map.state_size, map.num_units) * (map.state_size + 1) * segments
     fitting = (2**17 if on_cpu else 2**28) / size * (4 if rows == 1 else 1)
     return 2 ** int(np.clip(np.log2(max(fitting, 1.0)), 3, 13 if on_cpu else 17))
@@ -182,6 +191,30 @@ def _anchors(
     return jnp.moveaxis(Z, 0, 1).reshape(size, segments * lanes), regular
 
 
+def _krylov_anchors(
+    p: MapParameters, layout: Layout, D: Bool[Array, "row unit column"], period: Array
+) -> tuple[Float[Array, "state column"], Bool[Array, " lane"]]:
+    """Solve (I - P) z = c by GMRES; where a lane does not converge, the whole batch directly."""
+
+    def travel(z, affine):
+        h1, h2 = (p.h1[:, None], p.h2[:, None]) if affine else (0.0, 0.0)
+
+        def push(t, z):
+            Y = z if layout.plain_units else _times(p.W2, z) + h2
+            return _linear(p, layout, z) + _times(p.W1, jnp.where(D[t], Y, 0.0)) + h1
+
+        return lax.fori_loop(0, period, push, z)
+
+    offset = travel(jnp.zeros((layout.state_size, layout.columns)), True)
+    diagonal = p.A if layout.diagonal else jnp.diagonal(p.A)
+    z, done = gmres(lambda v: travel(v, False), offset, preconditioner(diagonal, period))
+    return lax.cond(
+        jnp.all(done),
+        lambda: (z, done),
+        lambda: _anchors(layout, _compose(p, layout, D, period)),
+    )
+
+
 def hash_constants(layout: Layout) -> tuple[Array, Array]:
     """Return fixed random 64-bit numbers, one per row and unit, and odd ones per segment.
 
@@ -233,8 +266,10 @@ def newton_step(
     p: MapParameters, layout: Layout, D: Bool[Array, "row unit column"], period: Array
 ) -> Step:
     """Return the virtual cycle of every itinerary and the itinerary of the orbit through it."""
-    X = _compose(p, layout, D, period)
-    anchors, regular = _anchors(layout, X)
+    if layout.krylov:
+        anchors, regular = _krylov_anchors(p, layout, D, period)
+    else:
+        anchors, regular = _anchors(layout, _compose(p, layout, D, period))
     finite = jnp.isfinite(jnp.sum(anchors, axis=0)).reshape(layout.segments, layout.lanes)
     itinerary, mark = _orbit(p, layout, anchors, D, period)
     return Step(anchors, itinerary, mark, regular & finite.all(axis=0))

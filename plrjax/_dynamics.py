@@ -7,6 +7,8 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
+from ._types import State
+
 
 class AbstractDynamics(eqx.Module):
     """A discrete-time dynamical system z_{t+1} = F(z_t, s_t).
@@ -22,7 +24,7 @@ class AbstractDynamics(eqx.Module):
 
     @abc.abstractmethod
     def step(
-        self, state: Float[Array, " state"], input: Float[Array, " input"] | None = None
+        self, state: State, input: Float[Array, " input"] | None = None
     ) -> Float[Array, " state"]:
         """Return the next state F(z, s), in the dtype of the parameters and the state."""
 
@@ -58,7 +60,7 @@ class Dynamics(AbstractDynamics):
 
 def trajectory(
     dynamics: AbstractDynamics,
-    state: Float[Array, " state"],
+    state: State,
     num_steps: int,
     inputs: Float[Array, "time input"] | None = None,
 ) -> Float[Array, "time state"]:
@@ -89,7 +91,7 @@ def trajectory(
 
 def jacobian(
     dynamics: AbstractDynamics,
-    state: Float[Array, " state"],
+    state: State,
     input: Float[Array, " input"] | None = None,
 ) -> Float[Array, "state state"]:
     """Return DF(z), the M x M matrix of partial derivatives of one step."""

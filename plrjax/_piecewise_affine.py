@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from ._dynamics import AbstractDynamics
 from ._numerics import as_float64
+from ._types import Itinerary, Region
 
 
 class AbstractPLRNN(AbstractDynamics):
@@ -98,7 +99,7 @@ class PiecewiseAffineMap(AbstractPLRNN):
         return jacobians, (mask * self.h2) @ self.W1.T + self.h1
 
     def compose(
-        self, itinerary: Bool[np.ndarray, "time unit"]
+        self, itinerary: Itinerary
     ) -> tuple[Float[np.ndarray, "state state"], Float[np.ndarray, " state"]]:
         """Return (P, c) of the k-step map of an itinerary, F_w(z) = P z + c, by direct products.
 
@@ -122,7 +123,7 @@ class PiecewiseAffineMap(AbstractPLRNN):
         distances = np.abs(self.pre_activations(states)[..., live]) / norms[live]
         return np.asarray(distances.min(axis=-1))
 
-    def rebase(self, region: Bool[np.ndarray, " unit"]) -> "PiecewiseAffineMap":
+    def rebase(self, region: Region) -> "PiecewiseAffineMap":
         """Return the same map written with the units of `region` reflected.
 
         Because relu(y) = y + relu(-y), a unit i may be replaced by its reflection -y_i; then the

@@ -8,10 +8,10 @@ from jaxtyping import Array, Bool, Float, UInt8
 State: TypeAlias = Float[Array | np.ndarray, " state"]
 """One state z, a flat vector."""
 
-Region: TypeAlias = Bool[Array | np.ndarray, " unit"]
+Region: TypeAlias = Bool[np.ndarray, " unit"]
 """Activation pattern of one linear subregion: True where a unit's pre-activation is > 0."""
 
-Itinerary: TypeAlias = Bool[Array | np.ndarray, "time unit"]
+Itinerary: TypeAlias = Bool[np.ndarray, "time unit"]
 """Regions visited by k consecutive states."""
 
 PackedItinerary: TypeAlias = UInt8[np.ndarray, "time byte"]

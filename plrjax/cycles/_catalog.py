@@ -10,6 +10,7 @@ from .._numerics import EPS
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import STABILITY
 from .._stability import classify, cycle_index, floquet_multipliers
+from .._types import PackedItinerary
 from ._marginal import marginal_family
 from ._verify import VERDICT, Examined, examine
 from ._words import canonical, pack, unpack
@@ -23,7 +24,7 @@ MAX_MARGINAL = 64
 class Entry:
     """One cycle: its word, where it is, and what is known of its accuracy."""
 
-    word: np.ndarray
+    word: PackedItinerary
     points: np.ndarray
     verdict: int
     residual: float

@@ -1,16 +1,17 @@
 """Words whose system I - P is singular: families of cycles (lines, planes) or none at all."""
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.optimize import linprog
 
 from .._piecewise_affine import PiecewiseAffineMap
+from .._types import Itinerary
 
 _MAX_UNKNOWNS = 600
 
 
 def marginal_family(
-    map: PiecewiseAffineMap, itinerary: Bool[np.ndarray, "time unit"]
+    map: PiecewiseAffineMap, itinerary: Itinerary
 ) -> Float[np.ndarray, "time state"] | None:
     """Return the points of one member of the family of cycles of a singular word, or None.
 

@@ -17,7 +17,7 @@ import tyro
 
 _OUT_SUFFIXES = (".npz", ".safetensors")
 _PLOT_SUFFIXES = (".png", ".pdf", ".svg")
-_MAX_PERIOD = 10**6
+_MAX_PERIOD = 10**4
 _EMBEDDED = "the embedded example network"
 
 

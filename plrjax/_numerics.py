@@ -65,6 +65,11 @@ def as_float64(name: str, value, shape: tuple[int | str, ...] | None = None) -> 
     return result.reshape(array.shape)
 
 
+def is_whole(value) -> bool:
+    """Return whether a value is an integer (a bool is not)."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 @contextlib.contextmanager
 def quiet_floats():
     """Silence NumPy's floating-point warnings where non-finite lanes are masked afterwards."""

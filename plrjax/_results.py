@@ -29,8 +29,8 @@ class RESULTS(_MessageEnum):
     successful = 0, "The computation finished."
     budget_exhausted = (
         1,
-        "The budget (`num_searches` or `max_seconds`) ran out before the search settled. "
-        "Raise the budget, or accept `coverage == partial`.",
+        "The time limit (`max_seconds`) ran out before the search was over; what was found until "
+        "then is kept. Raise it, or accept `coverage == partial`.",
     )
     interrupted = 2, "Interrupted by Ctrl-C; what was found until then is kept."
     not_finite = (

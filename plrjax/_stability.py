@@ -1,5 +1,7 @@
 """Floquet multipliers of cycles, their index and their stability."""
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Complex, Float, Int
 
@@ -29,34 +31,63 @@ def floquet_multipliers(
     if count == 0 or size == 0:
         return np.zeros((count, size), complex), np.zeros((count, size))
     with quiet_floats():
-        if period == 1:
-            blocks, growth = jacobians[:, 0], np.zeros((count, size))
-            cuts = np.zeros((count, max(size - 1, 0)), bool)
-        else:
-            blocks, growth, cuts = _periodic_iteration(jacobians)
-        pairs = [_block_eigenvalues(*item, period) for item in zip(blocks, growth, cuts)]
+        rounds = _one_step(jacobians[:, 0]) if period == 1 else _periodic_iteration(jacobians)
+        pairs = [_block_eigenvalues(Round(*item), period) for item in zip(*rounds)]
     return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
 
 
-def _periodic_iteration(jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return Q^T P Q in scaled form, the log growth per round, and where its blocks split."""
+class Round(NamedTuple):
+    """The monodromy in the frame of orthogonal iteration, for one cycle or (stacked) for many.
+
+    **Fields:** `matrix`: Q^T P Q, block upper triangular; `error`: bound of the rounding in it, to
+    first order and entry by entry; `growth`, `sign`: log modulus and sign of the diagonal, and
+    `spread`, the relative error of its modulus; `cuts`: where its blocks split.
+    """
+
+    matrix: np.ndarray
+    error: np.ndarray
+    growth: np.ndarray
+    sign: np.ndarray
+    spread: np.ndarray
+    cuts: np.ndarray
+
+
+def _one_step(J: np.ndarray) -> Round:
+    """Return the Jacobian itself as one block."""
+    count, size, _ = J.shape
+    diagonal = np.diagonal(J, axis1=1, axis2=2)
+    cuts = np.zeros((count, max(size - 1, 0)), bool)
+    error, spread = 4 * EPS * size * np.abs(J), np.full((count, size), 4 * EPS)
+    return Round(J, error, np.log(np.abs(diagonal)), np.sign(diagonal), spread, cuts)
+
+
+def _periodic_iteration(jacobians: np.ndarray) -> Round:
+    """Turn a frame around every cycle until its columns return into their spans."""
     count, period, size, _ = jacobians.shape
-    rounds = 5 if size <= 4 else 16
     frame = np.linalg.qr(np.random.default_rng(7).standard_normal((size, size)))[0]
     Q = np.broadcast_to(frame, (count, size, size))
-    start, growth, product = Q, np.zeros((count, size)), Q
-    for last in [False] * (rounds - 1) + [True]:
-        start, growth = Q, np.zeros((count, size))
-        product = np.broadcast_to(np.eye(size), (count, size, size))
+    for _ in range(4 if size <= 4 else 15):
         for t in range(period):
-            Q, R = np.linalg.qr(jacobians[:, t] @ Q)
-            growth = growth + np.log(np.abs(np.diagonal(R, axis1=1, axis2=2)))
-            if last:
-                product = R @ product
+            Q, _ = np.linalg.qr(jacobians[:, t] @ Q)
+    start, growth, sign = Q, np.zeros((count, size)), np.ones((count, size))
+    product = absolute = np.broadcast_to(np.eye(size), (count, size, size))
+    error, spread = np.zeros((count, size, size)), np.full((count, size), INVARIANT)
+    for t in range(period):
+        Q, R = np.linalg.qr(jacobians[:, t] @ Q)
+        diagonal = np.diagonal(R, axis1=1, axis2=2)
+        growth, sign = growth + np.log(np.abs(diagonal)), sign * np.sign(diagonal)
+        # Rounding in a column of R is relative to the whole column, not to its entries.
+        column = 4 * EPS * size * np.linalg.norm(R, axis=1)
+        spread = spread + np.where(diagonal == 0, 0.0, column / np.abs(diagonal))
+        error = np.abs(R) @ error + (column[:, None, :] @ absolute)
+        product, absolute = R @ product, np.abs(R) @ absolute
     turn = np.swapaxes(start, 1, 2) @ Q
     lower = [np.abs(turn[:, i:, :i]).max(axis=(1, 2)) for i in range(1, size)]
     cuts = np.stack(lower, axis=1) < INVARIANT if size > 1 else np.zeros((count, 0), bool)
-    return _masked(turn, cuts) @ product, growth, cuts
+    turn = _masked(turn, cuts)
+    sign = sign * np.sign(np.diagonal(turn, axis1=1, axis2=2))
+    error = np.abs(turn) @ (error + EPS * size * absolute)
+    return Round(turn @ product, error, growth, sign, spread, cuts)
 
 
 def _masked(turn: np.ndarray, cuts: np.ndarray) -> np.ndarray:
@@ -65,19 +96,23 @@ def _masked(turn: np.ndarray, cuts: np.ndarray) -> np.ndarray:
     return np.where(label[:, :, None] == label[:, None, :], turn, 0.0)
 
 
-def _block_eigenvalues(
-    matrix: np.ndarray, growth: np.ndarray, cuts: np.ndarray, period: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _block_eigenvalues(cycle: Round, period: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the eigenvalues of the diagonal blocks, and bounds of their errors."""
-    edges = [0, *(np.flatnonzero(cuts) + 1).tolist(), len(matrix)]
+    edges = [0, *(np.flatnonzero(cycle.cuts) + 1).tolist(), len(cycle.matrix)]
     values, errors = [], []
     for low, high in zip(edges[:-1], edges[1:]):
-        block = matrix[low:high, low:high]
-        if not np.isfinite(block).all():
-            values.append(np.exp(growth[low:high]).astype(complex))
-            errors.append(np.full(high - low, np.inf))
-            continue
-        found, error = _eigenvalues(block, period)
+        block = cycle.matrix[low:high, low:high]
+        if high - low == 1 and period > 1:
+            modulus, value = np.exp(cycle.growth[low]), block[0, 0]
+            if not np.isfinite(value) or value == 0:
+                value = cycle.sign[low] * modulus if modulus else 0.0
+            found = np.array([value], complex)
+            error = np.array([0.0 if np.isinf(modulus) else cycle.spread[low] * modulus])
+        elif np.isfinite(block).all():
+            found, error = _eigenvalues(block, cycle.error[low:high, low:high])
+        else:
+            found = np.exp(cycle.growth[low:high]).astype(complex)
+            error = np.full(high - low, np.inf)
         values.append(found)
         errors.append(error)
     multipliers, bounds = np.concatenate(values), np.concatenate(errors)
@@ -85,15 +120,11 @@ def _block_eigenvalues(
     return multipliers[order], bounds[order]
 
 
-def _eigenvalues(block: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the eigenvalues of one block and eps |block| times their condition numbers."""
-    rounding = 4 * EPS * (len(block) + period) * np.linalg.norm(block)
-    if len(block) == 1 and period == 1:
-        return block[0].astype(complex), np.array([4 * EPS * abs(block[0, 0])])
+def _eigenvalues(block: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues of one block and its error times their condition numbers."""
+    rounding = np.linalg.norm(error) + 4 * EPS * len(block) * np.linalg.norm(block)
     if len(block) == 1:
-        return block[0].astype(complex), np.array(
-            [(INVARIANT + 4 * EPS * period) * abs(block[0, 0])]
-        )
+        return block[0].astype(complex), np.array([4 * EPS * abs(block[0, 0])])
     values, right = np.linalg.eig(block)
     condition = np.linalg.cond(right)
     # A defective eigenvalue moves like the root of the perturbation, of order its multiplicity.

@@ -96,9 +96,10 @@ def test_fixed_point_on_its_boundary_is_found_once_and_not_verified(solver):
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=IDS)
 def test_point_near_its_boundary_is_verified_only_beyond_the_error_bound(solver):
-    """Fixed point at distance d from the boundary: verified for d = 1e-9, not for d = 1e-15."""
+    """Fixed point at distance d from the boundary, as a difference of numbers of size 0.2:
+    verified for d = 1e-9, not for d = 1e-15."""
     for distance, verified in [(1e-9, True), (1e-15, False)]:
-        map = plrnn_map([0.5, 0.5], np.zeros((2, 2)), [distance / 2, 1.0])
+        map = plrnn_map([0.5, 0.5], [[0.0, 0.1], [0.0, 0.0]], [distance / 2 - 0.2, 1.0])
         cycles = find(map, 1, solver)
         assert cycles.verified.tolist() == [verified]
 

@@ -48,6 +48,10 @@ class AbstractCycleSolver(abc.ABC):
 
     needs_key: bool = True
 
+    def check(self, map: PiecewiseAffineMap, period: int) -> None:
+        """Raise `ValueError` where this solver will not search a period; nothing to object here."""
+        del map, period
+
     @abc.abstractmethod
     def init(self, problem: CycleProblem) -> Any:
         """Return the state before any work."""

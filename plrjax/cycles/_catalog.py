@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from .._numerics import EPS
+from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import STABILITY
 from .._stability import classify, cycle_index, floquet_multipliers
 from .._types import PackedItinerary
-from ._marginal import marginal_family
-from ._verify import VERDICT, Examined, examine
+from ._marginal import NotExamined, marginal_family
+from ._verify import SAFETY, VERDICT, Examined, examine
 from ._words import canonical, pack, unpack
 
 REJECTED = -1
@@ -27,10 +27,8 @@ class Entry:
     word: PackedItinerary
     points: np.ndarray
     verdict: int
-    residual: float
-    error_bound: float
+    error: np.ndarray
     condition: float
-    margin: float
     hits: int = 0
     first_walk: int = -1
 
@@ -55,7 +53,7 @@ class Catalog:
     ) -> Int[np.ndarray, " word"]:
         """Return the number of the cycle behind each itinerary, entering those not seen before."""
         words = [canonical(packed) for packed in pack(itineraries)]
-        keys = [(len(word), word.tobytes()) for word in words]
+        keys = [_key(word) for word in words]
         fresh = {key: word for key, word in zip(keys, words) if key not in self.numbers}
         for period in sorted({key[0] for key in fresh}):
             group = {key: word for key, word in fresh.items() if key[0] == period}
@@ -65,50 +63,88 @@ class Catalog:
     def _enter(self, keys: list[tuple[int, bytes]], packed: np.ndarray, polish: int) -> None:
         seen = examine(self.map, unpack(packed, self.map.num_units), polish=polish)
         for row, key in enumerate(keys):
-            verdict = seen.verdict[row]
-            if verdict == VERDICT.virtual:
+            if seen.verdict[row] == VERDICT.virtual:
                 self.num_virtual += 1
                 self.numbers[key] = REJECTED
-            elif verdict == VERDICT.marginal:
-                self.numbers[key] = self._enter_marginal(packed[row])
             else:
-                self.numbers[key] = self._enter_cycle(seen, row)
+                self.numbers[key] = self._enter_own_word(seen, row)
 
-    def _enter_cycle(self, seen: Examined, row: int) -> int:
-        """Enter an admissible itinerary under its own word (polishing may have changed it)."""
+    def _enter_own_word(self, seen: Examined, row: int) -> int:
+        """Enter what is not virtual under its own word (polishing may have changed it)."""
         own = pack(seen.itineraries[row])
         word = canonical(own)
-        key = (len(word), word.tobytes())
-        if key in self.numbers:
-            return self.numbers[key]
-        if not np.array_equal(word, own):
-            seen, row = examine(self.map, unpack(word, self.map.num_units)[None]), 0
-            if seen.verdict[0] not in (VERDICT.cycle, VERDICT.border):
-                self.numbers[key] = REJECTED
-                return REJECTED
-        facts = (values[row].item() for values in seen[2:])
-        self.entries.append(Entry(word, seen.points[row], *facts))
-        self.numbers[key] = len(self.entries) - 1
+        key = _key(word)
+        if key not in self.numbers:
+            if not np.array_equal(word, own):
+                seen, row = examine(self.map, unpack(word, self.map.num_units)[None]), 0
+            self.numbers[key] = self._enter_judged(word, seen, row)
         return self.numbers[key]
 
-    def _enter_marginal(self, word: np.ndarray) -> int:
+    def _enter_judged(self, word: np.ndarray, seen: Examined, row: int) -> int:
+        verdict, points = int(seen.verdict[row]), seen.points[row]
+        error, condition = seen.error[row], float(seen.condition[row])
+        if verdict == VERDICT.virtual:
+            return REJECTED
+        if verdict == VERDICT.marginal:
+            found = self._family_member(word)
+            if found is None:
+                return REJECTED
+            points, error, condition = found, np.full(self.map.state_size, np.inf), np.inf
+        if verdict == VERDICT.border:
+            known = self._same_border_cycle(points, error)
+            if known is not None:
+                return known
+        self.entries.append(Entry(word, points, verdict, error, condition))
+        return len(self.entries) - 1
+
+    def _family_member(self, word: np.ndarray) -> np.ndarray | None:
+        """Return the points of a cycle of a singular word, if one has its minimal period."""
         self.num_singular += 1
         if self.num_singular > MAX_MARGINAL:
             self.num_unexamined += 1
+            return None
+        try:
+            points = marginal_family(self.map, unpack(word, self.map.num_units))
+        except NotExamined:
+            self.num_unexamined += 1
+            return None
+        if points is None or _repeats(points, 1e-9 * np.abs(points).max(axis=0)):
+            return None
+        return points
+
+    def _same_border_cycle(self, points: np.ndarray, error: np.ndarray) -> int | None:
+        """Return the number under which an undecided orbit is known, REJECTED if it repeats itself.
+
+        A cycle on a switching boundary is admissible under several words, and a shorter cycle
+        there under words that mix them.
+        """
+        if _repeats(points, SAFETY * error):
             return REJECTED
-        itinerary = unpack(word, self.map.num_units)
-        points = marginal_family(self.map, itinerary)
-        if points is None:
-            return REJECTED
-        residual = np.abs(self.map.apply(points) - np.roll(points, -1, axis=0)).max()
-        margin = self.map.margin(points).min()
-        fact = (int(VERDICT.marginal), float(residual), np.inf, np.inf, float(margin))
-        self.entries.append(Entry(word, points, *fact))
-        return len(self.entries) - 1
+        for number, entry in enumerate(self.entries):
+            if entry.verdict == VERDICT.border and len(entry.points) == len(points):
+                close = SAFETY * (error + entry.error)
+                for shift in range(len(points)):
+                    if (np.abs(np.roll(points, shift, axis=0) - entry.points) <= close).all():
+                        return number
+        return None
 
     def count(self, period: int) -> int:
         """Return the number of cycles of minimal period `period`."""
         return sum(entry.period == period for entry in self.entries)
+
+
+def _key(word: np.ndarray) -> tuple[int, bytes]:
+    return len(word), word.tobytes()
+
+
+def _repeats(points: np.ndarray, close: np.ndarray) -> bool:
+    """Return whether an orbit of k points returns, within `close`, after a proper divisor of k."""
+    k = len(points)
+    return any(
+        bool((np.abs(np.roll(points, d, axis=0) - points) <= close).all())
+        for d in range(1, k // 2 + 1)
+        if k % d == 0
+    )
 
 
 def merge(catalogs: list[Catalog]) -> list[Entry]:
@@ -124,23 +160,31 @@ def merge(catalogs: list[Catalog]) -> list[Entry]:
     return [merged[key] for key in sorted(merged)]
 
 
-def row_arrays(map: PiecewiseAffineMap, entries: list[Entry]) -> dict[str, Any]:
-    """Return the per-cycle fields of a `CycleSet` for entries sorted by period and word."""
+def row_arrays(
+    map: PiecewiseAffineMap, entries: list[Entry], unit: Float[np.ndarray, " state"]
+) -> dict[str, Any]:
+    """Return the per-cycle fields of a `CycleSet` for entries sorted by period and word.
+
+    `map` is the map as the user gave it; the entries hold states in units of `unit`.
+    """
     longest = max((entry.period for entry in entries), default=0)
-    count, size = len(entries), map.state_size
-    points = np.full((count, longest, size), np.nan)
-    width = (map.num_units + 7) // 8
-    itinerary = np.zeros((count, longest, width), np.uint8)
+    count = len(entries)
+    points = np.full((count, longest, map.state_size), np.nan)
+    itinerary = np.zeros((count, longest, (map.num_units + 7) // 8), np.uint8)
+    residual, margin = np.zeros(count), np.zeros(count)
     for row, entry in enumerate(entries):
-        points[row, : entry.period] = entry.points
-        itinerary[row, : entry.period] = entry.word
+        orbit = entry.points * unit
+        points[row, : entry.period] = orbit
+        itinerary[row, : entry.period] = entry.word[:, : itinerary.shape[2]]
+        with quiet_floats():
+            residual[row] = np.abs(map.apply(orbit) - np.roll(orbit, -1, axis=0)).max()
+            margin[row] = map.margin(orbit).min()
     period = np.array([entry.period for entry in entries], np.int32)
     multipliers, errors = _multipliers(map, entries, period)
     verdict = np.array([entry.verdict for entry in entries], int)
     stability, index = classify(multipliers, errors), cycle_index(multipliers, errors)
     stability[verdict == VERDICT.marginal] = STABILITY.nonhyperbolic
     index[verdict == VERDICT.marginal] = 0
-    facts = ("residual", "error_bound", "condition", "margin")
     return {
         "points": points,
         "period": period,
@@ -148,7 +192,10 @@ def row_arrays(map: PiecewiseAffineMap, entries: list[Entry]) -> dict[str, Any]:
         "stability": stability,
         "index": index,
         "itinerary": itinerary,
-        **{name: np.array([getattr(entry, name) for entry in entries], float) for name in facts},
+        "residual": residual,
+        "error_bound": np.array([np.max(entry.error * unit) for entry in entries], float),
+        "condition": np.array([entry.condition for entry in entries], float),
+        "margin": margin,
         "hits": np.array([entry.hits for entry in entries], np.int32),
         "verified": verdict == VERDICT.cycle,
         "valid": np.isfinite(points[:, :1]).all(axis=(1, 2)) & (verdict != VERDICT.marginal),
@@ -169,22 +216,3 @@ def _multipliers(
             words = np.stack([unpack(entries[row].word, map.num_units) for row in part])
             values[part], errors[part] = floquet_multipliers(map.affine_piece(words)[0])
     return values, errors
-
-
-def degenerate_notes(arrays: dict[str, np.ndarray], periods: list[int]) -> list[str]:
-    """Name cycles with a multiplier that is a root of unity: longer cycles may surround them."""
-    notes = []
-    longest = max(periods, default=0)
-    for row in np.flatnonzero(arrays["stability"] == STABILITY.nonhyperbolic):
-        period, found = int(arrays["period"][row]), set()
-        unit = arrays["multipliers"][row]
-        unit = unit[np.abs(np.abs(unit) - 1.0) < 1e3 * EPS * period]
-        for order in range(2, max(2, longest // period) + 1):
-            close = np.abs(unit**order - 1.0) < 1e4 * EPS * period * order
-            if close.any() and not any(order % smaller == 0 for smaller in found):
-                found.add(order)
-                notes.append(
-                    f"the {period}-cycle of row {row} has a multiplier that is a root of unity of "
-                    f"order {order}: a continuum of {order * period}-cycles may surround it"
-                )
-    return notes

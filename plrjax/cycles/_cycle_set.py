@@ -24,8 +24,8 @@ class Unseen:
         walk ends on a cycle not seen before: share of singletons among the hits. NaN without hits.
     - `chao2`: lower-bound estimate (Chao 1987) of the number of cycles the starts can reach,
         seen ones included.
-    - `quiet_draws`: number q of walks since the last new cycle; with 95 % confidence the next
-        such walk finds a new one with probability below 3/q.
+    - `quiet_draws`: number q of successful walks since the last new cycle; with 95 % confidence
+        the next one finds a new cycle with probability below 3/q.
     """
 
     missing_mass: float
@@ -261,9 +261,10 @@ def power_index(multipliers: np.ndarray, repeats: int, index: int) -> int:
     """Return sign det(I - P^m) from the multipliers of P; complex pairs do not count."""
     if repeats == 1 or index == 0:
         return index
-    on_axis = np.abs(np.imag(multipliers)) <= 1e-12 * np.abs(multipliers)
-    values = np.real(multipliers)[on_axis] ** repeats
-    return 0 if np.any(values == 1.0) else int((-1) ** np.count_nonzero(values > 1.0))
+    real = np.real(multipliers)[np.imag(multipliers) == 0]
+    if repeats % 2 == 0:
+        real = np.abs(real)
+    return 0 if np.any(real == 1.0) else int((-1) ** np.count_nonzero(real > 1.0))
 
 
 def _plain(value):

@@ -17,8 +17,12 @@ from .._piecewise_affine import PiecewiseAffineMap
 BATCH_BITS = 15
 """Number of units whose patterns are carried side by side."""
 
-SMALL_PIVOT = 1e-7
-"""A pivot below this is not trusted; its patterns are checked one by one instead."""
+SMALL_PIVOT = 2e-7
+"""A pivot below this fraction of the largest number that formed its system is not trusted: rounding
+may be 1e-9 of it. Its patterns are tried one by one instead."""
+
+_WATCHED_PIVOT = 0.05
+"""Only pivots below this let a system grow enough to be worth following."""
 
 _LOOSE = 1e-7
 
@@ -47,7 +51,8 @@ def reduced_system(map: PiecewiseAffineMap, period: int) -> ReducedSystem | None
             closing = np.eye(map.state_size) - power
             regular = np.isfinite(closing).all() and _amplification(closing, power) < 1e8
         if regular:
-            return _assemble(based, period, closing, reference)
+            with quiet_floats():
+                return _assemble(based, period, closing, reference)
     return None
 
 
@@ -82,6 +87,7 @@ class Branch(NamedTuple):
     rows: tuple[Float[np.ndarray, " column"], ...]
     pivots: tuple[float, ...]
     bits: tuple[bool, ...]
+    peak: float
 
 
 class Leaves(NamedTuple):
@@ -93,7 +99,8 @@ class Leaves(NamedTuple):
 
 def root_branch(B: np.ndarray, c: np.ndarray) -> Branch:
     """Return the branch in which nothing is decided."""
-    return Branch(np.concatenate([c[:, None], B], axis=1), (), (), ())
+    peak = max(1.0, float(np.abs(B).max(initial=0.0)))
+    return Branch(np.concatenate([c[:, None], B], axis=1), (), (), (), peak)
 
 
 def split(branch: Branch) -> tuple[list[Branch], list[tuple[bool, ...]]]:
@@ -103,12 +110,14 @@ def split(branch: Branch) -> tuple[list[Branch], list[tuple[bool, ...]]]:
     pivot = 1.0 - system[-1, -1]
     kept = system[:-1, :-1]
     rows = (*branch.rows, row)
-    children = [Branch(kept, rows, (*branch.pivots, 1.0), (*branch.bits, False))]
+    peak = branch.peak
+    children = [Branch(kept, rows, (*branch.pivots, 1.0), (*branch.bits, False), peak)]
     bits = (*branch.bits, True)
-    if abs(pivot) < SMALL_PIVOT:
+    if abs(pivot) < SMALL_PIVOT * peak:
         return children, [bits]
-    reduced = kept + np.outer(system[:-1, -1] / pivot, row)
-    return [*children, Branch(reduced, rows, (*branch.pivots, pivot), bits)], []
+    added = np.outer(system[:-1, -1] / pivot, row)
+    peak = max(peak, float(np.abs(added[:, 1:]).max(initial=0.0)))
+    return [*children, Branch(kept + added, rows, (*branch.pivots, pivot), bits, peak)], []
 
 
 class Workspace:
@@ -127,11 +136,11 @@ class Workspace:
 def enumerate_branch(branch: Branch, scale: float, workspace: Workspace) -> Leaves:
     """Return the patterns below a branch whose solution has the pattern's signs.
 
-    `scale` is the size of the right-hand side; signs are judged loosely (1e-7 of it), so the result
-    is a superset up to rounding, to be verified.
+    `scale` is the size of the right-hand side; signs are judged loosely (1e-7 of the terms), so the
+    result is a superset up to rounding, to be verified.
     """
     with quiet_floats():
-        levels, bad = _eliminate_all(branch.system, workspace)
+        levels, bad = _eliminate_all(branch.system, branch.peak, workspace)
         suspects = [
             (*branch.bits, *_lane_bits(lane, depth)) for depth, lanes in bad for lane in lanes
         ]
@@ -152,24 +161,26 @@ def _lane_bits(lane: int, depth: int) -> tuple[bool, ...]:
     return tuple(bool((lane >> level) & 1) for level in range(depth))
 
 
-def _eliminate_all(system: np.ndarray, workspace: Workspace):
+def _eliminate_all(system: np.ndarray, peak: float, workspace: Workspace):
     """Eliminate unknowns last to first in all lanes; lane bit j is the j-th decision.
 
     Returns (row, pivot) of every level, each over the lanes of the level, and the lanes with small
     pivots as (number of decisions, lanes).
     """
     S = system[:, :, None]
+    peaks = np.array([peak])
     levels, bad = [], []
     for last in range(len(system) - 1, -1, -1):
         pivot = 1.0 - S[last, -1]
         lanes = len(pivot)
-        small = np.abs(pivot) < SMALL_PIVOT
+        row = S[last, :-1]
+        small = np.abs(pivot) < SMALL_PIVOT * peaks
         if small.any():
             bad.append((len(levels) + 1, (np.flatnonzero(small) + lanes).tolist()))
             pivot[small] = np.nan
-        row = S[last, :-1]
         levels.append((row, pivot))
         if last:
+            peaks = np.concatenate([peaks, _grown_peaks(S[:last, -1], row, pivot, peaks)])
             grown = workspace.buffer(last, last + 1, 2 * lanes)
             off, on = grown[:, :, :lanes], grown[:, :, lanes:]
             off[...] = S[:last, :-1]
@@ -177,6 +188,19 @@ def _eliminate_all(system: np.ndarray, workspace: Workspace):
             on += S[:last, :-1]
             S = grown
     return levels, bad
+
+
+def _grown_peaks(
+    column: np.ndarray, row: np.ndarray, pivot: np.ndarray, peaks: np.ndarray
+) -> np.ndarray:
+    """Return the largest number in each lane's system after its elimination (small pivots only)."""
+    grown = peaks.copy()
+    watched = np.flatnonzero(np.abs(pivot) < _WATCHED_PIVOT)
+    if watched.size:
+        factor = np.abs(column[:, watched]).max(axis=0) / np.abs(pivot[watched])
+        added = factor * np.abs(row[1:, watched]).max(axis=0)
+        grown[watched] = np.fmax(grown[watched], added)
+    return grown
 
 
 def _check_open(levels, scale: float):
@@ -200,10 +224,14 @@ def _check_open(levels, scale: float):
         parent = lanes & (half - 1)
         chosen = (lanes >> (depth - 1 - unknown)) & 1 == 1
         value = row[0][parent]
+        size = np.full(len(value), scale)
         for column in range(unknown):
-            value += row[1 + column][parent] * values[column]
+            term = row[1 + column][parent] * values[column]
+            value += term
+            size += np.abs(term)
         value = np.where(chosen, value / pivot[parent], value)
-        keep = ~np.where(chosen, value < -loose, value > loose)
+        signed = np.where(chosen, -value, value)
+        keep = ~(signed > _LOOSE * size)
         lanes, values = lanes[keep], values[:, keep]
         values = np.concatenate([values, np.where(chosen, value, 0.0)[keep][None]])
     return lanes, values, np.isnan(values).any(axis=0)
@@ -211,12 +239,12 @@ def _check_open(levels, scale: float):
 
 def _check_decided(branch: Branch, lanes: np.ndarray, values: np.ndarray, scale: float):
     """Check the signs of the unknowns that were decided above the branch."""
-    loose = _LOOSE * scale
     for row, pivot, bit in zip(
         reversed(branch.rows), reversed(branch.pivots), reversed(branch.bits)
     ):
         total = (row[1:] @ values + row[0]) / pivot
-        keep = total >= -loose if bit else total <= loose
+        loose = _LOOSE * (scale + np.abs(row[1:]) @ values)
+        keep = ~(total < -loose) if bit else ~(total > loose)
         lanes, values, total = lanes[keep], values[:, keep], total[keep]
         values = np.concatenate([values, (total if bit else np.zeros_like(total))[None]])
     return lanes, values

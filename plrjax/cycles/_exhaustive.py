@@ -22,7 +22,10 @@ from ._enumerate import (
     split,
 )
 
-_WORDS_PER_STEP = 2**14
+
+def _words_per_step(problem: CycleProblem) -> int:
+    """Return how many itineraries to try side by side: about 64 MiB of Jacobians."""
+    return max(1, min(2**14, 2**23 // (problem.period * problem.map.state_size**2)))
 
 
 class AbstractEnumeration(abc.ABC):
@@ -47,9 +50,8 @@ class PlainLoop(AbstractEnumeration):
 
     def tasks(self, problem):
         total = 1 << (problem.period * problem.map.num_units)
-        return [
-            (low, min(low + _WORDS_PER_STEP, total)) for low in range(0, total, _WORDS_PER_STEP)
-        ]
+        size = _words_per_step(problem)
+        return [(low, min(low + size, total)) for low in range(0, total, size)]
 
     def candidates(self, problem, task):
         shape = (problem.period, problem.map.num_units)
@@ -103,8 +105,9 @@ class SchurComplement(AbstractEnumeration):
                 untried += 1 << free
                 continue
             budget -= 1 << free
-            for low in range(0, 1 << free, _WORDS_PER_STEP):
-                numbers = np.arange(low, min(low + _WORDS_PER_STEP, 1 << free))
+            size = _words_per_step(problem)
+            for low in range(0, 1 << free, size):
+                numbers = np.arange(low, min(low + size, 1 << free))
                 patterns = np.empty((len(numbers), unknowns), bool)
                 patterns[:, :free] = (numbers[:, None] >> np.arange(free)) & 1
                 patterns[:, free:] = np.array(bits[::-1], bool)
@@ -192,14 +195,17 @@ class Exhaustive(AbstractCycleSolver):
 
     needs_key = False
 
-    def init(self, problem):
-        bits = problem.period * problem.map.num_units
+    def check(self, map, period):
+        bits = period * map.num_units
         if bits > self.max_bits:
             raise ValueError(
-                f"periods: exhaustive search of period {problem.period} would try 2^{bits} "
-                f"itineraries ({problem.period} steps x {problem.map.num_units} units); the limit "
-                f"is 2^{self.max_bits} (Exhaustive(max_bits=...)), or use plrjax.SCYFI()"
+                f"periods: exhaustive search of period {period} would try 2^{bits} itineraries "
+                f"({period} steps x {map.num_units} units); the limit is 2^{self.max_bits} "
+                "(Exhaustive(max_bits=...)), or use plrjax.SCYFI()"
             )
+
+    def init(self, problem):
+        self.check(problem.map, problem.period)
         return _State(self.enumeration.tasks(problem), Catalog(problem.map))
 
     def step(self, problem, state):

@@ -1,24 +1,28 @@
 """The one user function: find the cycles of a network."""
 
+import contextlib
 import dataclasses
+import signal
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jaxtyping import Bool, PRNGKeyArray
 
 from .._parallel import AbstractProgress, ProgressBar
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._results import COVERAGE, RESULTS
+from ._arguments import check_budget, checked_key, checked_periods
+from ._balance import balanced, with_a_unit
 from ._base import AbstractCycleSolver, CycleProblem, Outcome
-from ._catalog import Catalog, degenerate_notes, merge, row_arrays
+from ._catalog import Catalog, merge, row_arrays
 from ._cycle_set import CycleSet
 from ._enumerate import reduced_system
 from ._exhaustive import Exhaustive
+from ._notes import degenerate_notes, period_notes
 from ._scyfi import SCYFI
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
 from ._walk import TRACES
@@ -29,7 +33,8 @@ ENUMERATED_BITS = 22
 PLAIN_BITS = 14
 """The same where every word costs a system of its own."""
 
-_ORBITS = 64
+_SAMPLE_NUMBERS = 2**24
+"""States and bits of all simulated orbits together, at most; 64 orbits where that suffices."""
 
 
 def find_cycles(
@@ -74,27 +79,29 @@ def find_cycles(
 
     **Raises:** `ValueError` naming the argument; `RuntimeError` where no walk met a finite system.
     """
-    map = lower(model)
-    wanted = _checked_periods(periods)
-    _check_budget(num_searches, max_seconds)
+    original = lower(model)
+    wanted = checked_periods(periods)
+    check_budget(num_searches, max_seconds)
     if key is None and (solver is None or solver.needs_key):
         raise ValueError(
             "key: expected a JAX random key such as jax.random.key(0), got None "
             "(only solver=Exhaustive() does without)"
         )
-    key = None if key is None else _checked_key(key)
-    begun = time.perf_counter()
+    key = None if key is None else checked_key(key)
+    begun, traces = time.perf_counter(), TRACES["count"]
+    map, unit = balanced(with_a_unit(original))
     chosen = {period: solver or default_solver(map, period) for period in wanted}
+    for period in wanted:
+        chosen[period].check(map, period)
     problem = CycleProblem(map, wanted[-1], key, None, seeding, num_searches)
-    problem = dataclasses.replace(problem, sample=_sample(problem, chosen))
     report = ProgressBar() if progress is None else progress
     deadline = None if max_seconds is None else begun + max_seconds
-    traces = TRACES["count"]
     outcomes, result = _run(problem, chosen, deadline, report)
     if result is RESULTS.successful and _nothing_finite(outcomes):
         result = RESULTS.not_finite
     stats = _statistics(chosen, outcomes, time.perf_counter() - begun, TRACES["count"] - traces)
-    found = _collect(map, wanted, outcomes, result, stats, deadline is not None)
+    with _no_interrupt():
+        found = _collect(original, unit, wanted, outcomes, result, stats)
     if throw and result is RESULTS.not_finite:
         raise RuntimeError(f"find_cycles: {result.message}")
     return found
@@ -112,6 +119,8 @@ def cycles_of_itineraries(
     **Raises:** `ValueError` for an itinerary that is not a boolean array "time unit".
     """
     map = lower(model)
+    if not map.num_units:
+        raise ValueError("model: has no ReLU units, so its cycles have no itineraries")
     groups: dict[int, list[np.ndarray]] = {}
     for number, item in enumerate(itineraries):
         word = np.asarray(item)
@@ -121,11 +130,12 @@ def cycles_of_itineraries(
                 f"got {word.dtype} {word.shape} as number {number}"
             )
         groups.setdefault(len(word), []).append(word)
-    catalog = Catalog(map)
+    scaled, unit = balanced(map)
+    catalog = Catalog(scaled)
     for words in groups.values():
         catalog.identify(np.stack(words))
-    entries = merge([catalog])
-    return CycleSet(**row_arrays(map, entries), num_units=map.num_units)
+    arrays = row_arrays(map, merge([catalog]), unit)
+    return CycleSet(**arrays, num_units=map.num_units)
 
 
 def default_solver(map: PiecewiseAffineMap, period: int) -> AbstractCycleSolver:
@@ -143,44 +153,71 @@ def default_solver(map: PiecewiseAffineMap, period: int) -> AbstractCycleSolver:
 def _run(problem: CycleProblem, chosen: dict, deadline: float | None, report: AbstractProgress):
     """Search period after period; on Ctrl-C or at the deadline keep what is there."""
     outcomes: dict[int, Outcome] = {}
-    total = 0
+    samples: dict[int, Sample] = {}
+    total, running = 0, None
     report.open("cycles")
     try:
         for done, (period, solver) in enumerate(chosen.items()):
             task = dataclasses.replace(problem, period=period)
+            if solver.needs_key:
+                task = dataclasses.replace(task, sample=_sample(task, samples))
             state = solver.init(task)
-            outcomes[period] = solver.outcome(task, state)
+            running = (period, solver, task, state)
             while not solver.terminate(task, state):
                 if deadline is not None and time.perf_counter() > deadline:
                     outcomes[period] = solver.outcome(task, state)
                     return outcomes, RESULTS.budget_exhausted
                 state = solver.step(task, state)
+                running = (period, solver, task, state)
                 share = (done + solver.progress(task, state)) / len(chosen)
                 report.update(share, f"period {period}, {total} cycles found")
             outcomes[period] = solver.outcome(task, state)
             total += outcomes[period].catalog.count(period)
+            running = None
     except KeyboardInterrupt:
+        if running is not None:
+            period, solver, task, state = running
+            outcomes[period] = solver.outcome(task, state)
         return outcomes, RESULTS.interrupted
     finally:
         report.close()
     return outcomes, RESULTS.successful
 
 
-def _sample(problem: CycleProblem, chosen: dict[int, AbstractCycleSolver]) -> Sample | None:
-    """Simulate orbits if any solver starts from them: long enough for windows of every period."""
-    searched = [period for period, solver in chosen.items() if solver.needs_key]
-    if not searched:
-        return None
-    steps = 128 * int(np.ceil((320 + 2 * max(searched)) / 128))
+@contextlib.contextmanager
+def _no_interrupt():
+    """Hold Ctrl-C back while results are put together (in the main thread; elsewhere it is not)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = []
+    previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _sample(problem: CycleProblem, known: dict[int, Sample]) -> Sample:
+    """Simulate orbits long enough for windows of the period, once per length."""
     assert problem.key is not None
-    return simulate(problem.map, _ORBITS, steps, generator_of(problem.key, 0))
+    steps = 128 * int(np.ceil((320 + 2 * problem.period) / 128))
+    if steps not in known:
+        width = problem.map.state_size + problem.map.num_units
+        orbits = int(np.clip(_SAMPLE_NUMBERS // (steps * width), 4, 64))
+        generator = generator_of(problem.key, 0, steps)
+        known[steps] = simulate(problem.map, orbits, steps, generator)
+    return known[steps]
 
 
 def _nothing_finite(outcomes: dict[int, Outcome]) -> bool:
-    """Return whether there were walks and every one of them met an overflowing system."""
-    walks = [o.stats for o in outcomes.values() if "walks" in o.stats]
-    return bool(walks) and all(
-        s["walks"] > 0 and s["stuck"] == s["walks"] and not s["singular"] for s in walks
+    """Return whether nothing was found and every walk met a system that overflows."""
+    return bool(outcomes) and all(
+        not outcome.catalog.entries
+        and outcome.stats.get("walks", 0) > 0
+        and outcome.stats["stuck"] == outcome.stats["walks"]
+        and not outcome.stats["singular"]
+        for outcome in outcomes.values()
     )
 
 
@@ -205,21 +242,21 @@ def _statistics(
 
 def _collect(
     map: PiecewiseAffineMap,
+    unit: np.ndarray,
     wanted: list[int],
     outcomes: dict[int, Outcome],
     result: RESULTS,
     stats: dict[str, Any],
-    timed: bool,
 ) -> CycleSet:
-    """Merge the catalogs of all periods into one set."""
+    """Merge the catalogs of all periods into one set, in the user's units of state."""
     entries = [e for e in merge([o.catalog for o in outcomes.values()]) if e.period in set(wanted)]
-    arrays = row_arrays(map, entries)
+    arrays = row_arrays(map, entries, unit)
     coverage = {k: outcomes[k].coverage if k in outcomes else COVERAGE.partial for k in wanted}
     unseen = {k: o.unseen for k, o in outcomes.items() if o.unseen is not None}
     notes = degenerate_notes(arrays, wanted)
     for k, outcome in outcomes.items():
-        notes += _period_notes(k, outcome, arrays)
-    if timed and result is RESULTS.budget_exhausted:
+        notes += period_notes(k, outcome, arrays)
+    if result is RESULTS.budget_exhausted:
         notes.append("cut short by max_seconds: the same key may give another result next time")
     return CycleSet(
         **arrays,
@@ -229,61 +266,4 @@ def _collect(
         unseen=unseen,
         stats=stats,
         notes=tuple(notes),
-    )
-
-
-def _period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -> list[str]:
-    """Say what a reader must know about one period."""
-    notes = []
-    here = arrays["period"] == period
-    families = int(np.count_nonzero(here & ~np.isfinite(arrays["condition"])))
-    if families:
-        notes.append(
-            f"period {period}: {families} marginal famil{'y' if families == 1 else 'ies'} "
-            "(I - P singular): a continuum of cycles, one representative each"
-        )
-    if outcome.catalog.num_unexamined:
-        notes.append(
-            f"period {period}: {outcome.catalog.num_unexamined} further singular words were "
-            "not examined for families"
-        )
-    if outcome.stats.get("untried"):
-        notes.append(f"period {period}: {outcome.stats['untried']} itineraries were not tried")
-    return notes
-
-
-def _checked_periods(periods: Any) -> list[int]:
-    values = [periods] if isinstance(periods, int | np.integer) else periods
-    try:
-        items = list(values)
-    except TypeError:
-        raise ValueError(
-            f"periods: expected a positive integer or several, got {type(periods).__name__}"
-        ) from None
-    for item in items:
-        if isinstance(item, bool) or not isinstance(item, int | np.integer) or item < 1:
-            raise ValueError(f"periods: expected positive integers, got {item!r}")
-    if not items:
-        raise ValueError("periods: expected at least one period, got none")
-    return sorted({int(item) for item in items})
-
-
-def _check_budget(num_searches: Any, max_seconds: Any) -> None:
-    if num_searches is not None:
-        whole = isinstance(num_searches, int | np.integer) and not isinstance(num_searches, bool)
-        if not whole or num_searches < 1:
-            raise ValueError(f"num_searches: expected a positive integer, got {num_searches!r}")
-    if max_seconds is not None and not (max_seconds > 0):
-        raise ValueError(f"max_seconds: expected a positive number, got {max_seconds!r}")
-
-
-def _checked_key(key: Any) -> PRNGKeyArray:
-    """Return a typed key; raw uint32 keys of older JAX code are wrapped."""
-    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        if key.ndim == 0:
-            return key
-    elif isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32 and key.ndim == 1:
-        return jr.wrap_key_data(jnp.asarray(key))
-    raise ValueError(
-        f"key: expected one JAX random key such as jax.random.key(0), got {type(key).__name__}"
     )

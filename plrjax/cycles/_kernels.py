@@ -97,13 +97,21 @@ def make_layout(
 
 
 def _fitting_lanes(map: PiecewiseAffineMap, rows: int, segments: int, krylov: bool) -> int:
-    """Return the power of two of candidates whose [P c] fill a CPU cache, or a part of a GPU."""
+    """Return the power of two of candidates whose [P c] fill a CPU cache, or a part of a GPU.
+
+    Fewer where their itineraries, or their dense cyclic systems, would take more than a gigabyte.
+    """
     on_cpu = jax.default_backend() == "cpu"
+    words = 2**30 // (rows * segments * map.num_units)
+    if segments > 1 and map.state_size > UNROLLED_SIZE:
+        words = min(words, 2**27 // (segments * map.state_size) ** 2)
+    most = int(np.log2(max(words, 1)))
     if krylov:
-        return 16 if on_cpu else 1024
+        return 2 ** min(4 if on_cpu else 10, most)
     size = 8 * max(map.state_size, map.num_units) * (map.state_size + 1) * segments
     fitting = (2**17 if on_cpu else 2**28) / size * (4 if rows == 1 else 1)
-    return 2 ** int(np.clip(np.log2(max(fitting, 1.0)), 3, 13 if on_cpu else 17))
+    fill = int(np.clip(np.log2(max(fitting, 1.0)), 3, 13 if on_cpu else 17))
+    return 2 ** min(fill, most)
 
 
 def structure_of(map: PiecewiseAffineMap) -> tuple[bool, bool]:
@@ -259,7 +267,8 @@ def _orbit(
         h = h + marks(t, region)
         D = D.at[t].set(jnp.where(longer, region, D[t]))
     h = h.reshape(layout.segments, layout.lanes) * segment_bits[:, None]
-    return D, jnp.sum(h, axis=0)
+    # The offset keeps the itinerary without active units apart from "no itinerary yet" (zero).
+    return D, jnp.sum(h, axis=0) + np.uint64(0x9E3779B97F4A7C15)
 
 
 def newton_step(

@@ -10,6 +10,10 @@ from .._types import Itinerary
 _MAX_UNKNOWNS = 600
 
 
+class NotExamined(Exception):
+    """It is not known whether a singular word has cycles."""
+
+
 def marginal_family(
     map: PiecewiseAffineMap, itinerary: Itinerary
 ) -> Float[np.ndarray, "time state"] | None:
@@ -18,17 +22,19 @@ def marginal_family(
     The cycles of the word solve a singular linear system; its solutions, if any, form an affine
     space, and the family is the part of it inside the word's linear subregions. A linear program
     (HiGHS) finds the member farthest from the switching boundaries. None where the system has no
-    solution, or none inside; also where it has more than 600 unknowns (kept out, so a caller that
-    counts must say so).
+    solution, or none inside.
+
+    **Raises:** `NotExamined` where there are too many unknowns, or the linear program fails.
     """
     period, size = itinerary.shape[0], map.state_size
     if period * size > _MAX_UNKNOWNS:
-        return None
+        raise NotExamined(f"{period * size} unknowns")
     matrix, right = _dense_system(map, itinerary)
     left, values, right_vectors = np.linalg.svd(matrix)
     rank = int((values > 1e-10 * max(values[0], 1.0)).sum())
     center = right_vectors[:rank].T @ ((left[:, :rank].T @ right) / values[:rank])
-    scale = max(np.abs(center).max(initial=0.0), np.abs(right).max(initial=0.0), 1e-300)
+    sizes = [np.abs(x).max(initial=0.0) for x in (center, right, map.h2)]
+    scale = max(sizes) or 1.0
     if np.abs(matrix @ center - right).max(initial=0.0) > 1e-8 * scale:
         return None
     basis = right_vectors[rank:].T
@@ -68,6 +74,8 @@ def _most_interior(
         bounds=[(-1e3, 1e3)] * basis.shape[1] + [(-1.0, 1.0)],
         method="highs",
     )
-    if answer.status != 0 or answer.x[-1] < -1e-9:
+    if answer.status == 2 or (answer.status == 0 and answer.x[-1] < -1e-9):
         return None
+    if answer.status != 0:
+        raise NotExamined(answer.message)
     return answer.x[:-1] * scale

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._numerics import float64_scope, quiet_floats
+from .._numerics import float64_scope, is_whole, quiet_floats
 from .._parallel import device_mesh, over_devices
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
@@ -30,6 +30,9 @@ from ._walk import (
 
 _CHUNK_SECONDS = 0.2
 _POLISH = 8
+
+FEW_CONVERGED = 20
+"""Fewer walks that ended on an admissible itinerary tell little, and the result says so."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -58,8 +61,8 @@ class _State:
     seed: int = 0
     numbers: dict[int, int] = dataclasses.field(default_factory=dict)
     steps: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+    converged: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
     num_ended: int = 0
-    num_converged: int = 0
     num_stuck: int = 0
     over: bool = False
 
@@ -93,8 +96,8 @@ class SCYFI(AbstractCycleSolver):
     def __post_init__(self):
         for name in ("max_steps", "min_searches", "max_searches", "lanes"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}: expected a positive integer, got {value}")
+            if value is not None and (not is_whole(value) or value < 1):
+                raise ValueError(f"{name}: expected a positive integer, got {value!r}")
 
     def init(self, problem: CycleProblem) -> _State:
         growth = problem.sample.growth if problem.sample is not None else 0.0
@@ -141,6 +144,7 @@ class SCYFI(AbstractCycleSolver):
         limit = state.limits[state.round]
         first = state.limits[state.round - 1] if state.round else 0
         state.steps = np.concatenate([state.steps, np.zeros(limit - first, np.int32)])
+        state.converged = np.concatenate([state.converged, np.zeros(limit - first, bool)])
         generator = generator_of(problem.key, problem.period, state.round)
         seeding = problem.seeding or default_seeding(problem.map, problem.period)
         table = seed_table(seeding, problem.sample, problem.period, generator)
@@ -176,13 +180,14 @@ class SCYFI(AbstractCycleSolver):
         )
 
     def outcome(self, problem, state):
-        settled = state.over and _quiet(state)
+        arrived = int(np.count_nonzero(state.converged))
+        settled = state.over and _quiet(state) and arrived > 0
         coverage = COVERAGE.saturated if settled else COVERAGE.partial
         entries = state.catalog.entries
         own = np.array([e.period == problem.period and e.hits > 0 for e in entries], bool)
         hits = np.array([e.hits for e in entries], int)
-        quiet = len(state.steps) - 1 - _last_news(state)
-        unseen = unseen_estimate(hits, state.num_converged, own, quiet)
+        quiet = int(np.count_nonzero(state.converged[_last_news(state) + 1 :]))
+        unseen = unseen_estimate(hits, arrived, own, quiet)
         return Outcome(state.catalog, coverage, unseen, self._stats(problem, state))
 
     def _stats(self, problem: CycleProblem, state: _State) -> dict[str, Any]:
@@ -197,7 +202,7 @@ class SCYFI(AbstractCycleSolver):
         return {
             "candidates": int(total[-1]) if total.size else 0,
             "walks": state.num_ended,
-            "converged": state.num_converged,
+            "converged": int(np.count_nonzero(state.converged)),
             "stuck": state.num_stuck,
             "virtual": state.catalog.num_virtual,
             "singular": state.catalog.num_singular,
@@ -240,7 +245,7 @@ def _digest(problem: CycleProblem, state: _State, report) -> None:
     _digest_singular(state, report, (status == SINGULAR) & ended, problem.period)
     converged = np.nonzero((status == CONVERGED) & ended)
     walks = index[converged]
-    state.num_converged += len(walks)
+    state.converged[walks] = True
     marks, first, where = np.unique(report.hash[converged], return_index=True, return_inverse=True)
     fresh = [i for i, mark in enumerate(marks.tolist()) if mark not in state.numbers]
     if fresh:

@@ -59,13 +59,15 @@ def simulate(
     map: PiecewiseAffineMap, num_orbits: int, num_steps: int, generator: np.random.Generator
 ) -> Sample:
     """Simulate orbits from Gaussian initial points in growing boxes around the natural scale."""
-    scale = natural_scale(map, generator)
+    with quiet_floats():
+        scale = natural_scale(map, generator)
 
     def fresh(count: int) -> np.ndarray:
-        box = scale * 10.0 ** generator.uniform(-1.0, 1.0, (count, 1))
+        box = min(scale, 1e300) * 10.0 ** generator.uniform(-1.0, 1.0, (count, 1))
         return box * generator.standard_normal((count, map.state_size))
 
     z = fresh(num_orbits)
+    regions = np.empty((num_orbits, num_steps, map.num_units), bool)
     states = np.empty((num_orbits, num_steps, map.state_size))
     v = generator.standard_normal(z.shape)
     growth, steps = np.zeros(num_orbits), np.zeros(num_orbits)
@@ -73,6 +75,7 @@ def simulate(
         for t in range(num_steps):
             states[:, t] = z
             y = map.pre_activations(z)
+            regions[:, t] = y > 0
             v = v @ map.A.T + ((v @ map.W2.T) * (y > 0)) @ map.W1.T
             norm = np.linalg.norm(v, axis=1)
             alive = norm > 0
@@ -86,7 +89,7 @@ def simulate(
                 growth[lost] = steps[lost] = 0.0
     long = steps >= min(100, num_steps - 50)
     rate = float((growth[long] / np.maximum(steps[long], 1)).max()) if long.any() else 0.0
-    return Sample(states, map.region_of(states), rate, scale)
+    return Sample(states, regions, rate, scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +144,10 @@ class FlippedItineraries(AbstractSeeding):
     probability: float = 0.02
     burn_in: int = _BURN_IN
 
+    def __post_init__(self):
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"probability: expected a number in [0, 1], got {self.probability!r}")
+
     def rows(self, sample, period, generator):
         flips = generator.random(sample.rows.shape) < self.probability
         return sample.rows ^ flips, _windows(sample, period, 0, self.burn_in)
@@ -160,6 +167,10 @@ class CloseReturns(AbstractSeeding):
     """Itineraries of orbit pieces that nearly close after k steps, the closest `share` of them."""
 
     share: float = 0.05
+
+    def __post_init__(self):
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share: expected a number in (0, 1], got {self.share!r}")
 
     def rows(self, sample, period, generator):
         starts = _windows(sample, period, 0, sample.regions.shape[1])
@@ -186,6 +197,10 @@ class MixtureSeeding(AbstractSeeding):
     """Several strategies in turn, walk by walk."""
 
     strategies: tuple[AbstractSeeding, ...]
+
+    def __post_init__(self):
+        if not self.strategies:
+            raise ValueError("strategies: expected at least one seeding, got none")
 
     def rows(self, sample, period, generator):
         return self.strategies[0].rows(sample, period, generator)

@@ -34,10 +34,8 @@ class Examined(NamedTuple):
     itineraries: Bool[np.ndarray, "cycle time unit"]
     points: Float[np.ndarray, "cycle time state"]
     verdict: Int[np.ndarray, " cycle"]
-    residual: Float[np.ndarray, " cycle"]
-    error_bound: Float[np.ndarray, " cycle"]
+    error: Float[np.ndarray, "cycle state"]
     condition: Float[np.ndarray, " cycle"]
-    margin: Float[np.ndarray, " cycle"]
 
 
 def examine(
@@ -67,7 +65,8 @@ def _examine_chunk(map: PiecewiseAffineMap, D: np.ndarray, polish: int) -> Exami
         if not again.any():
             return first
         second = _judge(map, settled[again])
-        good = np.isin(second.verdict, (VERDICT.cycle, VERDICT.border))
+        close = _same_points(first, again, second)
+        good = np.isin(second.verdict, (VERDICT.cycle, VERDICT.border)) & close
         rows = np.flatnonzero(again)[good]
         for whole, part in zip(first, second):
             whole[rows] = part[good]
@@ -96,42 +95,60 @@ def _settle_borders(map: PiecewiseAffineMap, seen: Examined) -> np.ndarray:
     if not border.any():
         return seen.itineraries
     settled = seen.itineraries.copy()
-    y = map.pre_activations(seen.points[border])
-    unclear = np.abs(y) <= _tolerance(map, seen.points[border], seen.error_bound[border])
-    settled[border] &= ~unclear
+    settled[border] &= _known_signs(map, seen.points[border], seen.error[border])
     return settled
 
 
-def _tolerance(map: PiecewiseAffineMap, z: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Return SAFETY times the error bound of every pre-activation."""
+def _same_points(first: Examined, rows: np.ndarray, second: Examined) -> np.ndarray:
+    """Return where the settled word has the same orbit within the error of both."""
+    distance = np.abs(first.points[rows] - second.points).max(axis=1)
+    return (distance <= SAFETY * (first.error[rows] + second.error)).all(axis=1)
+
+
+def _known_signs(map: PiecewiseAffineMap, z: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return which pre-activations exceed SAFETY times their error bound.
+
+    A unit that does not look at the state (a zero row of W2) has an exact pre-activation.
+    """
     rows = np.abs(map.W2)
     rounding = 4 * EPS * (np.abs(z) @ rows.T + np.abs(map.h2))
-    return SAFETY * (rows.sum(axis=1) * error[:, None, None] + rounding)
+    bound = SAFETY * ((error @ rows.T)[:, None, :] + rounding)
+    return (np.abs(map.pre_activations(z)) > bound) | ~rows.any(axis=1)
 
 
 def _judge(map: PiecewiseAffineMap, D: np.ndarray) -> Examined:
-    """Solve, refine once, bound the error, compare signs."""
+    """Solve, refine once in equilibrated coordinates, bound the error by component, compare signs.
+
+    State i is measured in units of the largest sum |J| |z| + |c| + |z| that forms it, which is the
+    size that rounding has there; so a large state does not blur a small one.
+    """
     J, c = map.affine_piece(D)
+    rough = CyclicSystem(J).solve(c)
+    forming = (np.abs(J) @ np.abs(rough)[..., None])[..., 0] + np.abs(c) + np.abs(rough)
+    unit = _powers_of_two(forming.max(axis=1))
+    J = J * unit[:, None, None, :] / unit[:, None, :, None]
+    c = c / unit[:, None, :]
     system = CyclicSystem(J)
     z = system.solve(c)
     z = z + system.solve(c - _defect(J, z))
-    scale = _largest(np.abs(J) @ np.abs(z)[..., None]) + _largest(c) + _largest(z)
-    rounding = EPS * (4.0 + np.sqrt(map.state_size + map.num_units)) * scale
     inverse = system.inverse_norm()
+    rounding = EPS * (4.0 + np.sqrt(map.state_size + map.num_units))
     error = 2.0 * inverse * (_largest(c - _defect(J, z)) + rounding)
-    norm = 1.0 + np.abs(J).sum(axis=3).max(axis=(1, 2))
-    y = map.pre_activations(z)
-    clear = np.abs(y) > _tolerance(map, z, error)
-    signed = (y > 0) == D
-    virtual = (~signed & clear).any(axis=(1, 2))
-    verdict = np.where(virtual, VERDICT.virtual, VERDICT.border)
-    verdict[clear.all(axis=(1, 2)) & ~virtual] = VERDICT.cycle
-    condition = inverse * norm
-    marginal = ~(condition < SINGULAR_CONDITION) | ~np.isfinite(z).all(axis=(1, 2))
+    condition = inverse * (1.0 + np.abs(J).sum(axis=3).max(axis=(1, 2)))
+    points, errors = z * unit[:, None, :], error[:, None] * unit
+    clear = _known_signs(map, points, errors)
+    wrong = ((map.pre_activations(points) > 0) != D) & clear
+    verdict = np.where(wrong.any(axis=(1, 2)), VERDICT.virtual, VERDICT.border)
+    verdict[clear.all(axis=(1, 2)) & ~wrong.any(axis=(1, 2))] = VERDICT.cycle
+    marginal = ~(condition < SINGULAR_CONDITION) | ~np.isfinite(points).all(axis=(1, 2))
     verdict[marginal] = VERDICT.marginal
-    residual = _largest(map.apply(z) - np.roll(z, -1, axis=1))
-    margin = map.margin(z).min(axis=1)
-    return Examined(D, z, verdict.astype(np.int8), residual, error, condition, margin)
+    return Examined(D, points, verdict.astype(np.int8), errors, condition)
+
+
+def _powers_of_two(sizes: np.ndarray) -> np.ndarray:
+    """Return the powers of two next to positive sizes (1 where there is none): exact units."""
+    usable = np.isfinite(sizes) & (sizes > 1e-290) & (sizes < 1e290)
+    return np.exp2(np.round(np.log2(np.where(usable, sizes, 1.0))))
 
 
 def _defect(J: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -1,0 +1,59 @@
+"""What a reader of a result must know, in words."""
+
+import numpy as np
+
+from .._numerics import EPS
+from .._results import STABILITY
+from ._base import Outcome
+from ._scyfi import FEW_CONVERGED
+
+
+def degenerate_notes(arrays: dict[str, np.ndarray], periods: list[int]) -> list[str]:
+    """Name cycles with a multiplier that is a root of unity: longer cycles may surround them."""
+    notes = []
+    longest = max(periods, default=0)
+    for row in np.flatnonzero(arrays["stability"] == STABILITY.nonhyperbolic):
+        period, found = int(arrays["period"][row]), set()
+        unit = arrays["multipliers"][row]
+        near = 1e3 * EPS * period
+        unit = unit[(np.abs(np.abs(unit) - 1.0) < near) & (np.abs(unit - 1.0) > near)]
+        for order in range(2, longest // period + 1):
+            close = np.abs(unit**order - 1.0) < 10 * near * order
+            if close.any() and not any(order % smaller == 0 for smaller in found):
+                found.add(order)
+                notes.append(
+                    f"the {period}-cycle of row {row} has a multiplier that is a root of unity of "
+                    f"order {order}: a continuum of {order * period}-cycles may surround it"
+                )
+    return notes
+
+
+def period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -> list[str]:
+    """Say what a reader must know about one period."""
+    notes = []
+    here = arrays["period"] == period
+    families = int(np.count_nonzero(here & ~np.isfinite(arrays["condition"])))
+    if families:
+        notes.append(
+            f"period {period}: {families} marginal famil{'y' if families == 1 else 'ies'} "
+            "(I - P singular): a continuum of cycles, one representative each"
+        )
+    undecided = int(np.count_nonzero(here & ~arrays["verified"])) - families
+    if undecided:
+        notes.append(
+            f"period {period}: {undecided} not verified, closer to a switching boundary than "
+            "rounding tells: there may be none, or several"
+        )
+    if outcome.stats.get("walks") and outcome.stats["converged"] < FEW_CONVERGED:
+        notes.append(
+            f"period {period}: only {outcome.stats['converged']} of {outcome.stats['walks']} walks "
+            "ended on an admissible itinerary, too few to tell what may be missing"
+        )
+    if outcome.catalog.num_unexamined:
+        notes.append(
+            f"period {period}: {outcome.catalog.num_unexamined} further singular words were "
+            "not examined for families"
+        )
+    if outcome.stats.get("untried"):
+        notes.append(f"period {period}: {outcome.stats['untried']} itineraries were not tried")
+    return notes

@@ -135,7 +135,6 @@ def test_walks_do_not_converge_by_default():
     map = PiecewiseAffineMap([[1.0]], [[-0.5]], [[1.0]], [-1.0], [0.0])
     cycles = find(map, 1, plr.SCYFI(), num_searches=200)
     assert len(cycles) == 0 and cycles.stats["converged"][1] == 0
-    assert cycles.coverage is COVERAGE.partial
     assert any("too few" in note for note in cycles.notes)
 
 

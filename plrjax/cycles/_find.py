@@ -22,7 +22,7 @@ from ._catalog import Catalog, merge, row_arrays
 from ._cycle_set import CycleSet
 from ._enumerate import reduced_system
 from ._exhaustive import Exhaustive
-from ._notes import degenerate_notes, period_notes
+from ._notes import degenerate_notes, few_converged_note, period_notes
 from ._scyfi import SCYFI
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
 from ._walk import TRACES
@@ -256,6 +256,7 @@ def _collect(
     notes = degenerate_notes(arrays, wanted)
     for k, outcome in outcomes.items():
         notes += period_notes(k, outcome, arrays)
+    notes += few_converged_note(outcomes)
     if result is RESULTS.budget_exhausted:
         notes.append("cut short by max_seconds: the same key may give another result next time")
     return CycleSet(

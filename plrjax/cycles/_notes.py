@@ -5,7 +5,9 @@ import numpy as np
 from .._numerics import EPS
 from .._results import STABILITY
 from ._base import Outcome
-from ._scyfi import FEW_CONVERGED
+
+FEW_CONVERGED = 20
+"""Fewer walks that ended on an admissible itinerary tell little, and the result says so."""
 
 
 def degenerate_notes(arrays: dict[str, np.ndarray], periods: list[int]) -> list[str]:
@@ -44,11 +46,6 @@ def period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -
             f"period {period}: {undecided} not verified, closer to a switching boundary than "
             "rounding tells: there may be none, or several"
         )
-    if outcome.stats.get("walks") and outcome.stats["converged"] < FEW_CONVERGED:
-        notes.append(
-            f"period {period}: only {outcome.stats['converged']} of {outcome.stats['walks']} walks "
-            "ended on an admissible itinerary, too few to tell what may be missing"
-        )
     if outcome.catalog.num_unexamined:
         notes.append(
             f"period {period}: {outcome.catalog.num_unexamined} further singular words were "
@@ -57,3 +54,19 @@ def period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -
     if outcome.stats.get("untried"):
         notes.append(f"period {period}: {outcome.stats['untried']} itineraries were not tried")
     return notes
+
+
+def few_converged_note(outcomes: dict[int, Outcome]) -> list[str]:
+    """Name the periods whose walks hardly ever ended on an admissible itinerary."""
+    few = [
+        str(period)
+        for period, outcome in outcomes.items()
+        if outcome.stats.get("walks") and outcome.stats["converged"] < FEW_CONVERGED
+    ]
+    if not few:
+        return []
+    shown = ", ".join(few[:20]) + (f" and {len(few) - 20} more" if len(few) > 20 else "")
+    return [
+        f"period{'s' if len(few) > 1 else ''} {shown}: fewer than {FEW_CONVERGED} walks ended on an "
+        "admissible itinerary, too few to tell what may be missing"
+    ]

@@ -31,9 +31,6 @@ from ._walk import (
 _CHUNK_SECONDS = 0.2
 _POLISH = 8
 
-FEW_CONVERGED = 20
-"""Fewer walks that ended on an admissible itinerary tell little, and the result says so."""
-
 
 @functools.lru_cache(maxsize=64)
 def _programs(layout: Layout, num_groups: int, mesh) -> tuple[Any, Any]:
@@ -181,7 +178,7 @@ class SCYFI(AbstractCycleSolver):
 
     def outcome(self, problem, state):
         arrived = int(np.count_nonzero(state.converged))
-        settled = state.over and _quiet(state) and arrived > 0
+        settled = state.over and _quiet(state)
         coverage = COVERAGE.saturated if settled else COVERAGE.partial
         entries = state.catalog.entries
         own = np.array([e.period == problem.period and e.hits > 0 for e in entries], bool)

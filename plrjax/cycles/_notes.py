@@ -67,6 +67,6 @@ def few_converged_note(outcomes: dict[int, Outcome]) -> list[str]:
         return []
     shown = ", ".join(few[:20]) + (f" and {len(few) - 20} more" if len(few) > 20 else "")
     return [
-        f"period{'s' if len(few) > 1 else ''} {shown}: fewer than {FEW_CONVERGED} walks ended on an "
-        "admissible itinerary, too few to tell what may be missing"
+        f"period{'s' if len(few) > 1 else ''} {shown}: fewer than {FEW_CONVERGED} walks ended on "
+        "an admissible itinerary, too few to tell what may be missing"
     ]

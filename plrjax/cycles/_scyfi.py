@@ -99,12 +99,25 @@ class SCYFI(AbstractCycleSolver):
     def init(self, problem: CycleProblem) -> _State:
         growth = problem.sample.growth if problem.sample is not None else 0.0
         layout = make_layout(problem.map, problem.period, growth, self.lanes)
+        limits = self._round_limits(problem)
+        return _State(layout, Catalog(problem.map), limits)
+
+    def _round_limits(self, problem: CycleProblem) -> list[int]:
+        """Return the number of walks at the end of each round.
+
+        Rounds double until the search settles; a given number of walks comes in four at most. Each
+        round draws a new table of starts.
+        """
         first = self.min_searches or _first_round(problem.map, problem.period)
-        last = problem.num_searches or self.max_searches or 64 * first
+        if problem.num_searches:
+            last = problem.num_searches
+            part = max(first, -(-last // 4))
+            return [*range(part, last, part), last]
+        last = self.max_searches or 64 * first
         limits = [min(first, last)]
         while limits[-1] < last:
             limits.append(min(2 * limits[-1], last))
-        return _State(layout, Catalog(problem.map), limits)
+        return limits
 
     def step(self, problem: CycleProblem, state: _State) -> _State:
         with float64_scope():

@@ -1,8 +1,9 @@
 """Floquet multipliers of cycles, their index and their stability."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.linalg
 from jaxtyping import Complex, Float, Int
 
 from ._numerics import EPS, quiet_floats
@@ -84,10 +85,23 @@ def _periodic_iteration(jacobians: np.ndarray) -> Round:
     turn = np.swapaxes(start, 1, 2) @ Q
     lower = [np.abs(turn[:, i:, :i]).max(axis=(1, 2)) for i in range(1, size)]
     cuts = np.stack(lower, axis=1) < INVARIANT if size > 1 else np.zeros((count, 0), bool)
+    spread = spread + _dropped_coupling(turn, product)
     turn = _masked(turn, cuts)
     sign = sign * np.sign(np.diagonal(turn, axis1=1, axis2=2))
     error = np.abs(turn) @ (error + EPS * size * absolute)
     return Round(turn @ product, error, growth, sign, spread, cuts)
+
+
+def _dropped_coupling(turn: np.ndarray, product: np.ndarray) -> np.ndarray:
+    """Return the relative change of the diagonal by what lies below it in the turn.
+
+    For [[a, b], [t a, c + t b]] the eigenvalue next to c is c (1 - t b / (a - c)), to first order.
+    """
+    modulus = np.abs(np.diagonal(product, axis1=1, axis2=2))
+    gap = np.abs(modulus[:, :, None] - modulus[:, None, :])
+    coupling = np.abs(np.tril(turn, -1)) * np.abs(np.swapaxes(product, 1, 2))
+    ratio = np.where(np.isfinite(coupling / gap), coupling / gap, 0.0)
+    return ratio.sum(axis=1) + ratio.sum(axis=2)
 
 
 def _masked(turn: np.ndarray, cuts: np.ndarray) -> np.ndarray:
@@ -125,11 +139,12 @@ def _eigenvalues(block: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.n
     rounding = np.linalg.norm(error) + 4 * EPS * len(block) * np.linalg.norm(block)
     if len(block) == 1:
         return block[0].astype(complex), np.array([4 * EPS * abs(block[0, 0])])
-    values, right = np.linalg.eig(block)
-    condition = np.linalg.cond(right)
+    parts: Any = scipy.linalg.eig(block, left=True, right=True)
+    values, left, right = parts
+    condition = 1.0 / np.abs(np.sum(left.conj() * right, axis=0))
     # A defective eigenvalue moves like the root of the perturbation, of order its multiplicity.
     worst = (rounding * max(np.linalg.norm(block), 1.0) ** (len(block) - 1)) ** (1 / len(block))
-    spread = np.full(len(block), min(rounding * condition, worst))
+    spread = np.fmin(rounding * condition, worst)
     return values.astype(complex), spread
 
 

@@ -6,7 +6,7 @@ import signal
 import jax.random as jr
 import numpy as np
 import pytest
-from systems import LOZI, QUIET, check_cycles, tent, words_of
+from systems import LOZI, QUIET, check_cycles, random_plrnn, tent, words_of
 
 import plrjax as plr
 from plrjax import COVERAGE, RESULTS, STABILITY, PiecewiseAffineMap
@@ -214,3 +214,58 @@ def test_lanes_without_units_on_hash_apart():
     map = PiecewiseAffineMap([0.5, 0.4], np.zeros((2, 2)), np.eye(2), [-1.0, -1.0], np.zeros(2))
     cycles = find(map, 1, plr.SCYFI(), num_searches=300)
     assert cycles.hits.tolist() == [300] == [cycles.stats["converged"][1]]
+
+
+def test_cancellation_of_parameters_is_part_of_the_error():
+    """h1 and W1 h2 cancel to 12 digits: the offset is wrong by 1e-4, and the bound knows."""
+    map = PiecewiseAffineMap(
+        [-1.0395734275277406],
+        [[1.5395734275277406, -0.2]],
+        [[1.0], [1.0]],
+        [-2520222715680.085],
+        [1636961687321.4543, -2.0002758783136243],
+    )
+    for solver in (plr.Exhaustive(), plr.SCYFI()):
+        cycles = find(map, 1, solver)
+        assert not cycles.verified.any()
+        assert (
+            len(cycles) == 0
+            or abs(cycles.points[0, 0, 0] - 2.000275879523214) < (cycles.error_bound[0])
+        )
+
+
+@pytest.mark.parametrize("gap", [1e-10, 1e-11, 1e-12, 1e-13, 3e-14])
+def test_ill_conditioned_cycles_do_not_vanish_silently(gap):
+    """A 2-cycle with multiplier 1 - gap: found, or told to be undecided, never just missing."""
+    left, right = -0.5, -2 * (1 - gap)
+    map = PiecewiseAffineMap([left], [[right - left]], [[1.0]], [0.3], [0.0])
+    cycles = find(map, 2, plr.Exhaustive())
+    told = cycles.coverage is COVERAGE.partial and any("not examined" in n for n in cycles.notes)
+    assert len(cycles) == 1 or told
+
+
+def test_units_do_not_change_stability():
+    """The same network in units 2^16 and 2^-16: the same multipliers, stability and index."""
+    for seed in range(6):
+        base = random_plrnn(seed, 3, 1.5)
+        unit = 2.0 ** np.array([16, 0, -16])
+        scaled = PiecewiseAffineMap(
+            base.A * unit[:, None] / unit[None, :],
+            base.W1 * unit[:, None],
+            base.W2 / unit[None, :],
+            base.h1 * unit,
+            base.h2,
+        )
+        plain, other = find(base, range(1, 5)), find(scaled, range(1, 5))
+        assert np.array_equal(plain.itinerary, other.itinerary)
+        assert np.array_equal(plain.stability, other.stability)
+        assert np.array_equal(plain.index, other.index)
+        assert np.allclose(plain.multipliers, other.multipliers, rtol=1e-9, atol=1e-12)
+
+
+def test_both_sides_of_a_border_collision_stay():
+    """z' = mu + 3 z below 0 and mu - 2 z above: fixed points -mu / 2 and mu / 3, however close."""
+    for mu in (1e-16, 1e-6):
+        map = PiecewiseAffineMap([[3.0]], [[-5.0]], [[1.0]], [mu], [0.0])
+        cycles = find(map, 1, plr.Exhaustive())
+        assert len(cycles) == 2

@@ -16,6 +16,9 @@ from ._verify import SAFETY, VERDICT, Examined, examine
 from ._words import canonical, pack, unpack
 
 REJECTED = -1
+CLOSE = 1e-9
+"""Undecided orbits are the same only if they agree to this fraction of their size."""
+
 MAX_MARGINAL = 64
 """Singular words of one period that are examined for families; further ones are only counted."""
 
@@ -91,7 +94,7 @@ class Catalog:
                 return REJECTED
             points, error, condition = found, np.full(self.map.state_size, np.inf), np.inf
         if verdict == VERDICT.border:
-            known = self._same_border_cycle(points, error)
+            known = self._same_border_cycle(points, error, seen.unit[row])
             if known is not None:
                 return known
         self.entries.append(Entry(word, points, verdict, error, condition))
@@ -112,17 +115,19 @@ class Catalog:
             return None
         return points
 
-    def _same_border_cycle(self, points: np.ndarray, error: np.ndarray) -> int | None:
+    def _same_border_cycle(
+        self, points: np.ndarray, error: np.ndarray, unit: np.ndarray
+    ) -> int | None:
         """Return the number under which an undecided orbit is known, REJECTED if it repeats itself.
 
         A cycle on a switching boundary is admissible under several words, and a shorter cycle
-        there under words that mix them.
+        there under words that mix them. An orbit whose error is large is not compared loosely.
         """
-        if _repeats(points, SAFETY * error):
+        if _repeats(points, np.minimum(SAFETY * error, CLOSE * unit)):
             return REJECTED
         for number, entry in enumerate(self.entries):
             if entry.verdict == VERDICT.border and len(entry.points) == len(points):
-                close = SAFETY * (error + entry.error)
+                close = np.minimum(SAFETY * (error + entry.error), CLOSE * unit)
                 for shift in range(len(points)):
                     if (np.abs(np.roll(points, shift, axis=0) - entry.points) <= close).all():
                         return number
@@ -161,11 +166,14 @@ def merge(catalogs: list[Catalog]) -> list[Entry]:
 
 
 def row_arrays(
-    map: PiecewiseAffineMap, entries: list[Entry], unit: Float[np.ndarray, " state"]
+    map: PiecewiseAffineMap,
+    scaled: PiecewiseAffineMap,
+    unit: Float[np.ndarray, " state"],
+    entries: list[Entry],
 ) -> dict[str, Any]:
     """Return the per-cycle fields of a `CycleSet` for entries sorted by period and word.
 
-    `map` is the map as the user gave it; the entries hold states in units of `unit`.
+    `map` is the map as the user gave it, `scaled` the one searched, with states in units `unit`.
     """
     longest = max((entry.period for entry in entries), default=0)
     count = len(entries)
@@ -180,7 +188,7 @@ def row_arrays(
             residual[row] = np.abs(map.apply(orbit) - np.roll(orbit, -1, axis=0)).max()
             margin[row] = map.margin(orbit).min()
     period = np.array([entry.period for entry in entries], np.int32)
-    multipliers, errors = _multipliers(map, entries, period)
+    multipliers, errors = _multipliers(scaled, entries, period)
     verdict = np.array([entry.verdict for entry in entries], int)
     stability, index = classify(multipliers, errors), cycle_index(multipliers, errors)
     stability[verdict == VERDICT.marginal] = STABILITY.nonhyperbolic

@@ -52,7 +52,8 @@ class CycleSet:
     - `residual`: max_t |F(z_t) - z_{t+1}| (maximum norm).
     - `error_bound`: first-order bound of the error of `points` (maximum norm), the inverse norm
         estimated by Hager's method: an estimate, not a proof; infinite for a marginal family.
-    - `condition`: estimated condition number of the multiple-shooting system (maximum norm);
+    - `condition`: estimated condition number of the multiple-shooting system (maximum norm, states
+        in units of what forms them);
         infinite for a marginal family.
     - `margin`: least Euclidean distance of a point to a switching boundary.
     - `hits`: number of walks that ended on the cycle; 0 where it was enumerated.
@@ -126,15 +127,18 @@ class CycleSet:
         found = dict(zip(present.tolist(), number.tolist()))
         return {k: found.get(k, 0) for k in sorted({*self.coverage_by_period, *found})}
 
-    def index_sum(self, period: int) -> int:
+    def index_sum(self, period: int) -> int | None:
         """Return the sum of sign det(I - DF^k) over Fix(F^k), from the cycles known.
 
         A map that sends a convex compact set into itself has sum 1 (Lefschetz); another value
-        then proves that something is missing. Equality proves nothing.
+        then proves that something is missing. Equality proves nothing. None where the index of a
+        cycle is not decided.
         """
         divides = (period % self.period) == 0
         if not divides.any():
             return 0
+        if not self.index[divides].all():
+            return None
         repeats = period // self.period[divides]
         signs = [
             power_index(multipliers, int(count), int(index))

@@ -34,6 +34,7 @@ class ReducedSystem(NamedTuple):
     c: Float[np.ndarray, " unknown"]
     reference: Bool[np.ndarray, " unit"]
     period: int
+    scale: float
 
 
 def reduced_system(map: PiecewiseAffineMap, period: int) -> ReducedSystem | None:
@@ -74,7 +75,9 @@ def _assemble(based, period, closing, reference) -> ReducedSystem:
         right = based.A @ right
     center = np.linalg.solve(np.eye(based.state_size) - based.A, based.h1)
     c = np.tile(based.W2 @ center + based.h2, period)
-    return ReducedSystem(B.reshape(period * units, -1), c, reference, period)
+    sizes = np.abs(based.W2) @ np.abs(center) + np.abs(based.h2)
+    scale = float(sizes.max(initial=0.0)) or 1.0
+    return ReducedSystem(B.reshape(period * units, -1), c, reference, period, scale)
 
 
 class Branch(NamedTuple):

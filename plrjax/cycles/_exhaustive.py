@@ -87,8 +87,7 @@ class SchurComplement(AbstractEnumeration):
             return PlainLoop().candidates(problem, task)
         if not isinstance(work, Branch):
             return self._one_by_one(problem, system, [work])
-        scale = float(np.abs(system.c).max(initial=0.0)) or 1.0
-        leaves = enumerate_branch(work, scale, self._workspace)
+        leaves = enumerate_branch(work, system.scale, self._workspace)
         words = _words_of(leaves.patterns, system)
         if not leaves.suspects:
             return words, 0

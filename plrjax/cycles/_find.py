@@ -101,7 +101,7 @@ def find_cycles(
         result = RESULTS.not_finite
     stats = _statistics(chosen, outcomes, time.perf_counter() - begun, TRACES["count"] - traces)
     with _no_interrupt():
-        found = _collect(original, unit, wanted, outcomes, result, stats)
+        found = _collect(original, map, unit, wanted, outcomes, result, stats)
     if throw and result is RESULTS.not_finite:
         raise RuntimeError(f"find_cycles: {result.message}")
     return found
@@ -134,7 +134,7 @@ def cycles_of_itineraries(
     catalog = Catalog(scaled)
     for words in groups.values():
         catalog.identify(np.stack(words))
-    arrays = row_arrays(map, merge([catalog]), unit)
+    arrays = row_arrays(map, scaled, unit, merge([catalog]))
     return CycleSet(**arrays, num_units=map.num_units)
 
 
@@ -242,6 +242,7 @@ def _statistics(
 
 def _collect(
     map: PiecewiseAffineMap,
+    scaled: PiecewiseAffineMap,
     unit: np.ndarray,
     wanted: list[int],
     outcomes: dict[int, Outcome],
@@ -250,7 +251,7 @@ def _collect(
 ) -> CycleSet:
     """Merge the catalogs of all periods into one set, in the user's units of state."""
     entries = [e for e in merge([o.catalog for o in outcomes.values()]) if e.period in set(wanted)]
-    arrays = row_arrays(map, entries, unit)
+    arrays = row_arrays(map, scaled, unit, entries)
     coverage = {k: outcomes[k].coverage if k in outcomes else COVERAGE.partial for k in wanted}
     unseen = {k: o.unseen for k, o in outcomes.items() if o.unseen is not None}
     notes = degenerate_notes(arrays, wanted)

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linprog
 
+from .._numerics import EPS
 from .._piecewise_affine import PiecewiseAffineMap
 from .._types import Itinerary
 
@@ -24,14 +25,18 @@ def marginal_family(
     (HiGHS) finds the member farthest from the switching boundaries. None where the system has no
     solution, or none inside.
 
-    **Raises:** `NotExamined` where there are too many unknowns, or the linear program fails.
+    **Raises:** `NotExamined` where there are too many unknowns, where the system may as well be
+    regular, or where the linear program fails.
     """
     period, size = itinerary.shape[0], map.state_size
     if period * size > _MAX_UNKNOWNS:
         raise NotExamined(f"{period * size} unknowns")
     matrix, right = _dense_system(map, itinerary)
     left, values, right_vectors = np.linalg.svd(matrix)
-    rank = int((values > 1e-10 * max(values[0], 1.0)).sum())
+    largest = max(values[0], 1.0)
+    rank = int((values > 1e-10 * largest).sum())
+    if (values[rank:] > 8 * EPS * len(matrix) * largest).any():
+        raise NotExamined("nearly, but not exactly singular")
     center = right_vectors[:rank].T @ ((left[:, :rank].T @ right) / values[:rank])
     sizes = [np.abs(x).max(initial=0.0) for x in (center, right, map.h2)]
     scale = max(sizes) or 1.0

@@ -80,8 +80,9 @@ class SCYFI(AbstractCycleSolver):
     - `min_searches`: walks of the first round (None: by cost per step, 512 to 4096).
     - `max_searches`: walks at which the search gives up settling (None: 64 first rounds).
     - `lanes`: walks side by side (None: what fits the device's memory best).
-    - `devices`: devices to spread the lanes over (None: the default device). Results do not depend
-        on `lanes` or `devices`.
+    - `devices`: devices to spread the lanes over (None: the default device). What walks find does
+        not depend on `lanes` or `devices`; which of the singular words they meet are examined for
+        marginal families does (one at a time is).
     """
 
     max_steps: int = 24
@@ -281,12 +282,7 @@ def _digest_singular(state: _State, report, where: np.ndarray, period: int) -> N
     stuck = report.singular[groups]
     words = np.stack([_in_time_order(word, state.layout, period) for word in stuck])
     words = np.unique(words, axis=0)
-    numbers = state.catalog.identify(words, polish=_POLISH)
-    walks = report.walk[groups].max(axis=1)
-    for number in numbers[numbers != REJECTED]:
-        entry = state.catalog.entries[number]
-        if entry.first_walk < 0:
-            entry.first_walk = int(walks.min())
+    state.catalog.identify(words, polish=_POLISH)
 
 
 def _segment_bounds(layout: Layout, period: int) -> list[tuple[int, int]]:

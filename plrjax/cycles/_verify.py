@@ -35,6 +35,7 @@ class Examined(NamedTuple):
     points: Float[np.ndarray, "cycle time state"]
     verdict: Int[np.ndarray, " cycle"]
     error: Float[np.ndarray, "cycle state"]
+    unit: Float[np.ndarray, "cycle state"]
     condition: Float[np.ndarray, " cycle"]
 
 
@@ -65,8 +66,7 @@ def _examine_chunk(map: PiecewiseAffineMap, D: np.ndarray, polish: int) -> Exami
         if not again.any():
             return first
         second = _judge(map, settled[again])
-        close = _same_points(first, again, second)
-        good = np.isin(second.verdict, (VERDICT.cycle, VERDICT.border)) & close
+        good = (second.verdict == VERDICT.border) & _same_points(first, again, second)
         rows = np.flatnonzero(again)[good]
         for whole, part in zip(first, second):
             whole[rows] = part[good]
@@ -90,7 +90,11 @@ def _polished(map: PiecewiseAffineMap, D: np.ndarray, times: int) -> np.ndarray:
 
 
 def _settle_borders(map: PiecewiseAffineMap, seen: Examined) -> np.ndarray:
-    """Switch off the units whose sign is not known: a unit at its boundary is off."""
+    """Switch off the units whose sign is not known: a unit at its boundary is off.
+
+    (Kept only where the settled word is undecided, too: on either side of a border collision there
+    may be a cycle of its own.)
+    """
     border = seen.verdict == VERDICT.border
     if not border.any():
         return seen.itineraries
@@ -119,12 +123,16 @@ def _known_signs(map: PiecewiseAffineMap, z: np.ndarray, error: np.ndarray) -> n
 def _judge(map: PiecewiseAffineMap, D: np.ndarray) -> Examined:
     """Solve, refine once in equilibrated coordinates, bound the error by component, compare signs.
 
-    State i is measured in units of the largest sum |J| |z| + |c| + |z| that forms it, which is the
-    size that rounding has there; so a large state does not blur a small one.
+    State i is measured in units of the largest sum of absolute values that forms it, which is the
+    size that rounding has there: a large state does not blur a small one, and where A and W1 D W2,
+    or h1 and W1 D h2, cancel, the bound knows.
     """
     J, c = map.affine_piece(D)
     rough = CyclicSystem(J).solve(c)
-    forming = (np.abs(J) @ np.abs(rough)[..., None])[..., 0] + np.abs(c) + np.abs(rough)
+    active = np.where(D, 1.0, 0.0)
+    slopes = np.abs(map.A) + (np.abs(map.W1) * active[..., None, :]) @ np.abs(map.W2)
+    offsets = np.abs(map.h1) + (active * np.abs(map.h2)) @ np.abs(map.W1).T
+    forming = (slopes @ np.abs(rough)[..., None])[..., 0] + offsets + np.abs(rough)
     unit = _powers_of_two(forming.max(axis=1))
     J = J * unit[:, None, None, :] / unit[:, None, :, None]
     c = c / unit[:, None, :]
@@ -142,7 +150,7 @@ def _judge(map: PiecewiseAffineMap, D: np.ndarray) -> Examined:
     verdict[clear.all(axis=(1, 2)) & ~wrong.any(axis=(1, 2))] = VERDICT.cycle
     marginal = ~(condition < SINGULAR_CONDITION) | ~np.isfinite(points).all(axis=(1, 2))
     verdict[marginal] = VERDICT.marginal
-    return Examined(D, points, verdict.astype(np.int8), errors, condition)
+    return Examined(D, points, verdict.astype(np.int8), errors, unit, condition)
 
 
 def _powers_of_two(sizes: np.ndarray) -> np.ndarray:

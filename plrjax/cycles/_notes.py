@@ -48,8 +48,8 @@ def period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -
         )
     if outcome.catalog.num_unexamined:
         notes.append(
-            f"period {period}: {outcome.catalog.num_unexamined} further singular or nearly singular "
-            "words were not examined for families"
+            f"period {period}: {outcome.catalog.num_unexamined} further singular or nearly "
+            "singular words were not examined for families"
         )
     if outcome.stats.get("untried"):
         notes.append(f"period {period}: {outcome.stats['untried']} itineraries were not tried")

@@ -147,8 +147,3 @@ def lower(model: Any, name: str = "model", input=None) -> PiecewiseAffineMap:
             f"got {type(model).__name__}"
         )
     return model.as_piecewise_affine(input)
-
-
-def region_words(region: np.ndarray) -> str:
-    """Return an activation pattern as text, first unit first: '0110'."""
-    return "".join("1" if bit else "0" for bit in np.asarray(region, bool))

@@ -282,15 +282,3 @@ def newton_step(
     finite = jnp.isfinite(jnp.sum(anchors, axis=0)).reshape(layout.segments, layout.lanes)
     itinerary, mark = _orbit(p, layout, anchors, D, period)
     return Step(anchors, itinerary, mark, regular & finite.all(axis=0))
-
-
-def bare_kernel(layout: Layout, times: int):
-    """Return a compiled function (p, D, period) making `times` Newton steps and nothing else."""
-
-    def run(p, D, period):
-        def once(_, D):
-            return newton_step(p, layout, D, period).itinerary
-
-        return lax.fori_loop(0, times, once, D)
-
-    return jax.jit(run)

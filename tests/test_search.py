@@ -52,10 +52,16 @@ def test_tent_by_walks_alone():
     check_cycles(tent(2.0), cycles)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A walk is a heuristic, so the draws are fixed: a miss here would be news, not chance.
+@settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(
     seed=st.integers(0, 10**6),
-    size=st.integers(1, 3),
+    size=st.integers(1, 4),
     gain=st.floats(0.3, 2.0),
     shallow=st.booleans(),
 )

@@ -27,12 +27,14 @@ from ._stability import floquet_multipliers as floquet_multipliers
 from .cycles import SCYFI as SCYFI
 from .cycles import AbstractCycleSolver as AbstractCycleSolver
 from .cycles import AbstractSeeding as AbstractSeeding
+from .cycles import Auto as Auto
 from .cycles import CloseReturns as CloseReturns
 from .cycles import CycleProblem as CycleProblem
 from .cycles import CycleSet as CycleSet
 from .cycles import Exhaustive as Exhaustive
 from .cycles import FlippedItineraries as FlippedItineraries
 from .cycles import MixtureSeeding as MixtureSeeding
+from .cycles import PathFollowing as PathFollowing
 from .cycles import PlainLoop as PlainLoop
 from .cycles import RegionPool as RegionPool
 from .cycles import SchurComplement as SchurComplement

@@ -1,13 +1,16 @@
 """Progress on the host, and one program over several local devices."""
 
 import abc
+import contextlib
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
 
@@ -41,6 +44,28 @@ def over_devices(function: Callable, mesh: Mesh, num_shared: int, num_split: int
         check_vma=False,
     )
     return jax.jit(mapped)
+
+
+@functools.cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@contextlib.contextmanager
+def one_thread_per_solve():
+    """Keep LAPACK to one thread inside: its threads slow many small systems down manyfold."""
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        yield
+
+
+def split_over(mesh: Mesh, tree: Any) -> Any:
+    """Put arrays with one leading entry per device where a function of `over_devices` wants them."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec("lanes")))
+
+
+def shared_by(mesh: Mesh, tree: Any) -> Any:
+    """Put arrays on every device of the mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 class AbstractProgress(abc.ABC):

@@ -133,7 +133,11 @@ def test_short_words_are_enumerated_by_default():
     import jax.random as jr
 
     cycles = plr.find_cycles(LOZI, [1, 22, 23], key=jr.key(0), num_searches=64, progress=QUIET)
-    assert cycles.stats["solver"] == {1: "Exhaustive", 22: "Exhaustive", 23: "SCYFI"}
+    assert cycles.stats["solver"] == {
+        1: "Exhaustive",
+        22: "Exhaustive",
+        23: "SCYFI + PathFollowing",
+    }
     complete = COVERAGE.complete_in_floating_point
     assert cycles.coverage_by_period[1] is cycles.coverage_by_period[22] is complete
 

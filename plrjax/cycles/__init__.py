@@ -1,5 +1,6 @@
 """Search for cycles of piecewise-affine maps."""
 
+from ._auto import Auto as Auto
 from ._base import AbstractCycleSolver as AbstractCycleSolver
 from ._base import CycleProblem as CycleProblem
 from ._cycle_set import CycleSet as CycleSet
@@ -9,6 +10,7 @@ from ._exhaustive import PlainLoop as PlainLoop
 from ._exhaustive import SchurComplement as SchurComplement
 from ._find import cycles_of_itineraries as cycles_of_itineraries
 from ._find import find_cycles as find_cycles
+from ._paths import PathFollowing as PathFollowing
 from ._scyfi import SCYFI as SCYFI
 from ._seeding import AbstractSeeding as AbstractSeeding
 from ._seeding import CloseReturns as CloseReturns

@@ -18,7 +18,8 @@ from ._seeding import AbstractSeeding, Sample
 class CycleProblem:
     """All k-cycles of one period of a map, with what a solver may need to find them.
 
-    **Fields:** `sample` is None for solvers that do not need simulated orbits; `key` likewise.
+    **Fields:** `sample` is None for solvers that do not need simulated orbits; `key` likewise;
+    `known`: itineraries of cycles that another solver found, to start from.
     """
 
     map: PiecewiseAffineMap
@@ -27,6 +28,7 @@ class CycleProblem:
     sample: Sample | None = None
     seeding: AbstractSeeding | None = None
     num_searches: int | None = None
+    known: tuple[np.ndarray, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,11 @@ class AbstractCycleSolver(abc.ABC):
     def check(self, map: PiecewiseAffineMap, period: int) -> None:
         """Raise `ValueError` where this solver will not search a period; nothing to object here."""
         del map, period
+
+    def needs_sample(self, map: PiecewiseAffineMap, period: int) -> bool:
+        """Return whether simulated orbits are wanted for a period."""
+        del map, period
+        return self.needs_key
 
     @abc.abstractmethod
     def init(self, problem: CycleProblem) -> Any:

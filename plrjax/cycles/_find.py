@@ -12,26 +12,18 @@ import jax
 import numpy as np
 from jaxtyping import Bool, PRNGKeyArray
 
-from .._parallel import AbstractProgress, ProgressBar
+from .._parallel import AbstractProgress, ProgressBar, one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._results import COVERAGE, RESULTS
 from ._arguments import check_budget, checked_key, checked_periods
+from ._auto import Auto
 from ._balance import balanced, with_a_unit
 from ._base import AbstractCycleSolver, CycleProblem, Outcome
 from ._catalog import Catalog, merge, row_arrays
 from ._cycle_set import CycleSet
-from ._enumerate import reduced_system
-from ._exhaustive import Exhaustive
 from ._notes import degenerate_notes, few_converged_note, period_notes
-from ._scyfi import SCYFI
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
 from ._walk import TRACES
-
-ENUMERATED_BITS = 22
-"""Words of at most so many bits (period times units) are enumerated by default."""
-
-PLAIN_BITS = 14
-"""The same where every word costs a system of its own."""
 
 _SAMPLE_NUMBERS = 2**24
 """States and bits of all simulated orbits together, at most; 64 orbits where that suffices."""
@@ -65,11 +57,11 @@ def find_cycles(
 
     **Other arguments:**
 
-    - `solver`: `SCYFI()`, `Exhaustive()`; by default periods with k H <= 22 are enumerated and the
-        others searched by `SCYFI()`.
+    - `solver`: `Auto()` (default), which enumerates where k H <= 22 and otherwise walks and then
+        follows paths; or one alone: `Exhaustive()`, `PathFollowing()`, `SCYFI()`.
     - `seeding`: where walks start; by default a mixture.
-    - `num_searches`: number of walks per period; by default the search stops when the last half of
-        its walks brought nothing new.
+    - `num_searches`: number of walks and paths per period; by default the search stops when the
+        last half of them brought nothing new.
     - `max_seconds`: time limit for the whole call. A result it cut short is not reproducible.
     - `throw`: raise where the computation failed, instead of saying so in `result`.
     - `progress`: `NoProgress()`, or a `ProgressBar` (default: a bar after two seconds).
@@ -90,17 +82,18 @@ def find_cycles(
     key = None if key is None else checked_key(key)
     begun, traces = time.perf_counter(), TRACES["count"]
     map, unit = balanced(with_a_unit(original))
-    chosen = {period: solver or default_solver(map, period) for period in wanted}
+    chosen = {period: solver or Auto() for period in wanted}
     for period in wanted:
         chosen[period].check(map, period)
     problem = CycleProblem(map, wanted[-1], key, None, seeding, num_searches)
     report = ProgressBar() if progress is None else progress
     deadline = None if max_seconds is None else begun + max_seconds
-    outcomes, result = _run(problem, chosen, deadline, report)
+    with one_thread_per_solve():
+        outcomes, result = _run(problem, chosen, deadline, report)
     if result is RESULTS.successful and _nothing_finite(outcomes):
         result = RESULTS.not_finite
     stats = _statistics(chosen, outcomes, time.perf_counter() - begun, TRACES["count"] - traces)
-    with _no_interrupt():
+    with _no_interrupt(), one_thread_per_solve():
         found = _collect(original, map, unit, wanted, outcomes, result, stats)
     if throw and result is RESULTS.not_finite:
         raise RuntimeError(f"find_cycles: {result.message}")
@@ -138,18 +131,6 @@ def cycles_of_itineraries(
     return CycleSet(**arrays, num_units=map.num_units)
 
 
-def default_solver(map: PiecewiseAffineMap, period: int) -> AbstractCycleSolver:
-    """Return the solver for a period: enumeration of short words, walks for longer ones.
-
-    Where the reduced system is singular, so that words are tried one by one, only very short ones
-    are enumerated.
-    """
-    bits = period * map.num_units
-    if bits <= PLAIN_BITS or (bits <= ENUMERATED_BITS and reduced_system(map, period) is not None):
-        return Exhaustive()
-    return SCYFI()
-
-
 def _run(problem: CycleProblem, chosen: dict, deadline: float | None, report: AbstractProgress):
     """Search period after period; on Ctrl-C or at the deadline keep what is there."""
     outcomes: dict[int, Outcome] = {}
@@ -159,7 +140,7 @@ def _run(problem: CycleProblem, chosen: dict, deadline: float | None, report: Ab
     try:
         for done, (period, solver) in enumerate(chosen.items()):
             task = dataclasses.replace(problem, period=period)
-            if solver.needs_key:
+            if solver.needs_sample(task.map, period):
                 task = dataclasses.replace(task, sample=_sample(task, samples))
             state = solver.init(task)
             running = (period, solver, task, state)
@@ -211,11 +192,11 @@ def _sample(problem: CycleProblem, known: dict[int, Sample]) -> Sample:
 
 
 def _nothing_finite(outcomes: dict[int, Outcome]) -> bool:
-    """Return whether nothing was found and every walk met a system that overflows."""
+    """Return whether nothing was found and every search met a system that overflows."""
     return bool(outcomes) and all(
         not outcome.catalog.entries
-        and outcome.stats.get("walks", 0) > 0
-        and outcome.stats["stuck"] == outcome.stats["walks"]
+        and outcome.stats.get("walks", 0) + outcome.stats.get("paths", 0) > 0
+        and outcome.stats["stuck"] == outcome.stats.get("walks", 0) + outcome.stats.get("paths", 0)
         and not outcome.stats["singular"]
         for outcome in outcomes.values()
     )
@@ -232,7 +213,8 @@ def _statistics(
     stats: dict[str, Any] = {
         name: {k: o.stats[name] for k, o in outcomes.items() if name in o.stats} for name in names
     }
-    stats["solver"] = {k: type(solver).__name__ for k, solver in chosen.items()}
+    names = {k: type(solver).__name__ for k, solver in chosen.items()}
+    stats["solver"] = {**names, **stats.get("solver", {})}
     stats["seconds"] = seconds
     stats["traces"] = traces
     stats["backend"] = jax.default_backend()

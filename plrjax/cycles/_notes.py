@@ -7,7 +7,7 @@ from .._results import STABILITY
 from ._base import Outcome
 
 FEW_CONVERGED = 20
-"""Fewer walks that ended on an admissible itinerary tell little, and the result says so."""
+"""Fewer searches that came upon an admissible itinerary tell little, and the result says so."""
 
 
 def degenerate_notes(arrays: dict[str, np.ndarray], periods: list[int]) -> list[str]:
@@ -57,16 +57,17 @@ def period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -
 
 
 def few_converged_note(outcomes: dict[int, Outcome]) -> list[str]:
-    """Name the periods whose walks hardly ever ended on an admissible itinerary."""
-    few = [
-        str(period)
-        for period, outcome in outcomes.items()
-        if outcome.stats.get("walks") and outcome.stats["converged"] < FEW_CONVERGED
-    ]
+    """Name the periods whose walks and paths hardly ever came upon a solution."""
+    few = []
+    for period, outcome in outcomes.items():
+        stats = outcome.stats
+        searches = stats.get("walks", 0) + stats.get("paths", 0)
+        if searches and stats.get("converged", 0) + stats.get("crossed", 0) < FEW_CONVERGED:
+            few.append(str(period))
     if not few:
         return []
     shown = ", ".join(few[:20]) + (f" and {len(few) - 20} more" if len(few) > 20 else "")
     return [
-        f"period{'s' if len(few) > 1 else ''} {shown}: fewer than {FEW_CONVERGED} walks ended on "
-        "an admissible itinerary, too few to tell what may be missing"
+        f"period{'s' if len(few) > 1 else ''} {shown}: fewer than {FEW_CONVERGED} walks and paths "
+        "came upon an admissible itinerary, too few to tell what may be missing"
     ]

@@ -1,0 +1,345 @@
+"""Path following: every solution on a piecewise-linear curve, from many starts and known cycles."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._numerics import float64_scope, is_whole
+from .._parallel import device_mesh, over_devices, shared_by, split_over
+from .._piecewise_affine import PiecewiseAffineMap
+from .._results import COVERAGE
+from ._base import AbstractCycleSolver, CycleProblem, Outcome
+from ._catalog import REJECTED, Catalog
+from ._cycle_set import CycleSet, Unseen
+from ._pivots import BROKEN, CAPPED, CLOSED, RAY, Sizes, Starts, advance, idle_state
+from ._seeding import generator_of
+from ._starts import AbstractForm, Table, cost_of, form_of, point_states
+from ._verify import VERDICT
+from ._words import unpack
+
+_POLISH = 4
+_CHUNK_SECONDS = 0.2
+_MAX_UNKNOWNS = 4096
+_REFRESH = 128
+_FIRST_ROUND = 64
+
+
+@functools.lru_cache(maxsize=64)
+def _program(form: type, sizes: Sizes, num_blocks: int, mesh) -> Any:
+    """Return the compiled advance of paths for one form of tableau on one mesh."""
+    tableau = form()
+
+    def go(data, starts, max_pivots, stride, state):
+        return advance(tableau, sizes, num_blocks, data, starts, max_pivots, stride, state)
+
+    return over_devices(go, mesh, 4, 1)
+
+
+@dataclasses.dataclass
+class _State:
+    """A search between two chunks; path p of the present round is start p - `first`."""
+
+    form: AbstractForm
+    sizes: Sizes
+    catalog: Catalog
+    first: int = 0
+    round: int = 0
+    device: Any = None
+    data: Any = None
+    starts: Any = None
+    is_point: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
+    numbers: dict[bytes, int] = dataclasses.field(default_factory=dict)
+    used: dict[bytes, int] = dataclasses.field(default_factory=dict)
+    pairs: set[tuple[int, int]] = dataclasses.field(default_factory=set)
+    pivots: int = 0
+    ties: int = 0
+    legs: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(5, np.int64))
+    over: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class PathFollowing(AbstractCycleSolver):
+    """Piecewise-linear path following (Katzenelson 1965; Eaves, Lemke 1981) over all k-cycles.
+
+    A start is made exact by a perturbation, F(z_t) + s r_t = z_{t+1} at s = 1, and the curve of
+    solutions is followed through the linear subregions, both ways, with one rank-one update per
+    switching boundary; wherever s = 0 it passes a cycle. Folds of the curve are passed by reversing
+    s, so fold partners come for free. Half of the starts are points (Gaussian at several scales;
+    for k > 1 orbits and noisy orbits, too), half are cycles known already, least used first, each
+    with a random direction. Every itinerary found is solved again in block form and verified.
+
+    **Arguments:**
+
+    - `max_pivots`: boundaries after which one leg of a path is given up.
+    - `min_searches`: least number of paths (None: by cost per pivot, 256 to 4096).
+    - `max_searches`: paths at which the search gives up settling (None: 64 times the least).
+    - `hops`: share of the starts that are known cycles, once there are any; 1 for nothing else.
+    - `known`: cycles found elsewhere, for example by `SCYFI()`, to start from as well.
+    - `lanes`: paths side by side (None: what fits the device's memory best). The result does not
+      depend on it, nor on `devices`.
+    - `devices`: devices to spread the lanes over (None: the default device).
+    """
+
+    max_pivots: int = 20_000
+    min_searches: int | None = None
+    max_searches: int | None = None
+    hops: float = 0.5
+    known: CycleSet | None = None
+    lanes: int | None = None
+    devices: Sequence[Any] | None = None
+
+    def __post_init__(self):
+        for name in ("max_pivots", "min_searches", "max_searches", "lanes"):
+            value = getattr(self, name)
+            if value is None and name != "max_pivots":
+                continue
+            if not is_whole(value) or value < 1:
+                raise ValueError(f"{name}: expected a positive integer, got {value!r}")
+        if not isinstance(self.hops, int | float) or not 0 <= self.hops <= 1:
+            raise ValueError(f"hops: expected a number in [0, 1], got {self.hops!r}")
+        if self.known is not None and not isinstance(self.known, CycleSet):
+            raise ValueError(f"known: expected a CycleSet, got {type(self.known).__name__}")
+
+    def check(self, map, period):
+        unknowns = period * min(map.state_size, map.num_units)
+        if unknowns > _MAX_UNKNOWNS:
+            raise ValueError(
+                f"periods: path following of period {period} needs tableaus of "
+                f"{unknowns} x {unknowns} numbers; the limit is {_MAX_UNKNOWNS} "
+                "(use plrjax.SCYFI())"
+            )
+        if self.known is not None and self.known.num_units != map.num_units:
+            raise ValueError(
+                f"known: expected cycles of a map with {map.num_units} units, "
+                f"got {self.known.num_units}"
+            )
+
+    def init(self, problem: CycleProblem) -> _State:
+        self.check(problem.map, problem.period)
+        form = form_of(problem.map, problem.period)
+        state = _State(form, self._sizes(problem, form), Catalog(problem.map))
+        words = list(problem.known) + _words_of(self.known)
+        for period in sorted({len(word) for word in words if problem.period % len(word) == 0}):
+            state.catalog.identify(np.stack([word for word in words if len(word) == period]))
+        return state
+
+    def _sizes(self, problem: CycleProblem, form: AbstractForm) -> Sizes:
+        """Return lanes that fill the second-level cache on a CPU, a device's memory elsewhere."""
+        on_cpu = jax.default_backend() == "cpu"
+        width = form.num_unknowns + 2
+        numbers = form.num_unknowns * width + form.num_units
+        fitting = (2**19.5 if on_cpu else 2**32) / (8 * numbers)
+        lanes = self.lanes or 2 ** int(np.clip(np.log2(fitting), 3, 8 if on_cpu else 14))
+        steps = 2 ** int(np.clip(np.log2(form.num_unknowns), 4, 6))
+        starts = 2 ** int(np.clip(np.log2(2**23 / numbers * form.num_unknowns), 7, 10))
+        group = min(lanes, 8) if on_cpu else lanes
+        shape = (form.num_unknowns, width, form.num_units)
+        return Sizes(*shape, lanes, steps, _REFRESH, group, starts)
+
+    def _limits(self, problem: CycleProblem, state: _State) -> tuple[int, int]:
+        """Return the least and the largest number of paths."""
+        if problem.num_searches:
+            return problem.num_searches, problem.num_searches
+        least = self.min_searches or _least_paths(problem)
+        most = self.max_searches or 64 * least
+        return min(least, most), most
+
+    def step(self, problem: CycleProblem, state: _State) -> _State:
+        mesh = device_mesh(self.devices)
+        with float64_scope():
+            if state.device is None:
+                self._begin_round(problem, state)
+            state.device, hits, more = self._program(state, mesh)(
+                state.data,
+                state.starts,
+                np.asarray(self.max_pivots),
+                np.asarray(mesh.devices.size),
+                state.device,
+            )
+            hits = jax.device_get(hits)
+        _digest(problem, state, hits)
+        if not np.any(more):
+            self._end_round(problem, state)
+        return state
+
+    def _program(self, state: _State, mesh) -> Any:
+        sizes = state.sizes
+        work = 1e-9 * state.form.cost * sizes.steps * sizes.lanes
+        bytes = sizes.steps * sizes.lanes * (1 + sizes.units // 8)
+        blocks = min(_CHUNK_SECONDS / work, 2**24 / bytes)
+        blocks = 2 ** int(np.clip(np.log2(max(blocks, 1)), 0, 6))
+        return _program(type(state.form.tableau), sizes, blocks, mesh)
+
+    def _begin_round(self, problem: CycleProblem, state: _State) -> None:
+        """Draw the starts of a round: all points at first, then half of them hops."""
+        assert problem.key is not None and problem.sample is not None
+        last = self._limits(problem, state)[1]
+        count = min(max(_FIRST_ROUND, state.first), state.sizes.starts, last - state.first)
+        generator = generator_of(problem.key, problem.period, state.round)
+        words = self._least_used(problem, state, int(self.hops * count))
+        points = count - len(words)
+        tables = []
+        if points:
+            states = point_states(
+                problem.map, problem.sample, problem.period, points, state.first, generator
+            )
+            tables.append(state.form.points(states, generator))
+        if words:
+            tables.append(state.form.hops(np.stack(words), problem.sample.scale, generator))
+        table = Table(*(np.concatenate(parts) for parts in zip(*tables)))
+        state.is_point = np.concatenate([state.is_point, np.arange(count) < points])
+        mesh = device_mesh(self.devices)
+        if state.data is None:
+            state.data = shared_by(mesh, state.form.data())
+        state.starts = shared_by(mesh, _filled_up(table, state.sizes))
+        state.device = split_over(mesh, idle_state(state.sizes, mesh.devices.size))
+
+    def _least_used(self, problem: CycleProblem, state: _State, count: int) -> list[np.ndarray]:
+        """Return itineraries of known solutions, each as often as the others, up to one."""
+        good = [
+            entry
+            for entry in state.catalog.entries
+            if entry.verdict in (VERDICT.cycle, VERDICT.border)
+            and problem.period % entry.period == 0
+        ]
+        good = sorted(good, key=lambda e: (state.used.get(e.word.tobytes(), 0), e.word.tobytes()))
+        chosen = [good[i % len(good)] for i in range(count if good else 0)]
+        for entry in chosen:
+            name = entry.word.tobytes()
+            state.used[name] = state.used.get(name, 0) + 1
+        units = problem.map.num_units
+        return [np.tile(unpack(e.word, units), (problem.period // e.period, 1)) for e in chosen]
+
+    def _end_round(self, problem: CycleProblem, state: _State) -> None:
+        tally = jax.device_get(state.device.tally)
+        state.pivots += int(np.sum(tally.pivots))
+        state.ties += int(np.sum(tally.ties))
+        state.legs += np.sum(tally.legs, axis=0)
+        state.device = None
+        state.first = len(state.is_point)
+        state.round += 1
+        least, most = self._limits(problem, state)
+        state.over = state.first >= most or (state.first >= least and _quiet(state))
+
+    def terminate(self, problem, state):
+        return state.over
+
+    def progress(self, problem, state):
+        least, most = self._limits(problem, state)
+        return 1.0 if state.over else min(state.first / max(least, 2 * _last_news(state) + 1), 0.99)
+
+    def outcome(self, problem, state):
+        settled = state.over and _quiet(state)
+        coverage = COVERAGE.saturated if settled else COVERAGE.partial
+        return Outcome(state.catalog, coverage, _unseen(problem, state), _stats(problem, state))
+
+
+def work_per_path(map: PiecewiseAffineMap, period: int) -> float:
+    """Return the floating-point operations of one path, roughly.
+
+    Measured: a path makes some 3 pivots per unit for fixed points and 3 to 16 for cycles.
+    """
+    return cost_of(map, period) * period * map.num_units * (3 if period == 1 else 6)
+
+
+def _least_paths(problem: CycleProblem) -> int:
+    """Return how many paths to follow at least: about a second's worth, 256 to 4096."""
+    work = work_per_path(problem.map, problem.period)
+    return int(2 ** np.clip(np.floor(np.log2(4e9 / work)), 8, 12))
+
+
+def _words_of(cycles: CycleSet | None) -> list[np.ndarray]:
+    return [] if cycles is None else [cycles.regions(row) for row in range(len(cycles))]
+
+
+def _filled_up(table: Table, sizes: Sizes) -> Starts:
+    """Return the starts, filled up to the shapes that the program was compiled for."""
+    count = len(table.s)
+    direction = np.zeros((sizes.starts, sizes.unknowns))
+    direction[:count, : table.direction.shape[1]] = np.nan_to_num(table.direction)
+    region = np.zeros((sizes.starts, sizes.units), bool)
+    region[:count, : table.region.shape[1]] = table.region
+    s = np.pad(table.s, (0, sizes.starts - count))
+    return Starts(region, direction, s, np.asarray(count))
+
+
+def _digest(problem: CycleProblem, state: _State, hits) -> None:
+    """Enter the solutions that a chunk crossed, and which paths crossed them."""
+    device, block, step, lane = np.nonzero(hits.hit)
+    if not len(block):
+        return
+    rows = np.ascontiguousarray(hits.bits[device, block, step, lane].astype("<u4"))
+    paths = state.first + hits.start[device, block, lane]
+    texts = rows.view(f"V{rows.shape[1] * 4}")[:, 0]
+    texts, first, where = np.unique(texts, return_index=True, return_inverse=True)
+    names = [text.tobytes() for text in texts]
+    fresh = [i for i, name in enumerate(names) if name not in state.numbers]
+    if fresh:
+        units = problem.period * problem.map.num_units
+        bits = np.unpackbits(rows[first[fresh]].view(np.uint8), axis=1, bitorder="little")
+        words = state.form.words(bits[:, :units].astype(bool))
+        numbers = state.catalog.identify(words, polish=_POLISH)
+        state.numbers.update(zip((names[i] for i in fresh), numbers.tolist()))
+    number = np.array([state.numbers[name] for name in names])[where]
+    for path, cycle in set(zip(paths.tolist(), number.tolist())):
+        if cycle == REJECTED or (path, cycle) in state.pairs:
+            continue
+        state.pairs.add((path, cycle))
+        entry = state.catalog.entries[cycle]
+        entry.hits += bool(state.is_point[path])
+        if entry.first_walk < 0 or path < entry.first_walk:
+            entry.first_walk = path
+
+
+def _last_news(state: _State) -> int:
+    """Return the number of the last path that found a cycle not seen before (-1: none did)."""
+    return max((entry.first_walk for entry in state.catalog.entries), default=-1)
+
+
+def _quiet(state: _State) -> bool:
+    """Return whether the last half of the paths brought no new cycle."""
+    return _last_news(state) < state.first // 2
+
+
+def _unseen(problem: CycleProblem, state: _State) -> Unseen:
+    """Return what the independent paths, those from points, say about cycles not seen."""
+    entries = [e for e in state.catalog.entries if problem.period % e.period == 0]
+    own = [e for e in entries if e.period == problem.period]
+    points = np.flatnonzero(state.is_point[: state.first])
+    once = sum(e.hits == 1 for e in entries)
+    ones, twos = sum(e.hits == 1 for e in own), sum(e.hits == 2 for e in own)
+    seen = sum(e.hits > 0 for e in own)
+    chao2 = max(seen + ones * (ones - 1) / (2.0 * (twos + 1)), float(len(own)))
+    news = {e.first_walk for e in entries}
+    last = max((path for path in news if path >= 0 and state.is_point[path]), default=-1)
+    quiet = int(np.count_nonzero(points > last))
+    mass = min(once / len(points), 1.0) if len(points) else float("nan")
+    return Unseen(mass, chao2, quiet)
+
+
+def _stats(problem: CycleProblem, state: _State) -> dict[str, Any]:
+    first = [
+        e.first_walk + 1
+        for e in state.catalog.entries
+        if e.period == problem.period and e.first_walk >= 0
+    ]
+    return {
+        "paths": state.first,
+        "points": int(np.count_nonzero(state.is_point[: state.first])),
+        "pivots": state.pivots,
+        "rays": int(state.legs[RAY]),
+        "closed": int(state.legs[CLOSED]),
+        "crossed": len({path for path, _ in state.pairs if state.is_point[path]}),
+        "capped": int(state.legs[CAPPED]),
+        "broken": int(state.legs[BROKEN]),
+        "stuck": int(state.legs[BROKEN]) // 2,
+        "ties": state.ties,
+        "virtual": state.catalog.num_virtual,
+        "singular": state.catalog.num_singular,
+        "lanes": state.sizes.lanes,
+        "first_path": sorted(first),
+    }

@@ -24,6 +24,7 @@ from ._results import STABILITY as STABILITY
 from ._stability import classify as classify
 from ._stability import cycle_index as cycle_index
 from ._stability import floquet_multipliers as floquet_multipliers
+from .cycles import PATH_END as PATH_END
 from .cycles import SCYFI as SCYFI
 from .cycles import AbstractCycleSolver as AbstractCycleSolver
 from .cycles import AbstractSeeding as AbstractSeeding
@@ -34,6 +35,7 @@ from .cycles import CycleSet as CycleSet
 from .cycles import Exhaustive as Exhaustive
 from .cycles import FlippedItineraries as FlippedItineraries
 from .cycles import MixtureSeeding as MixtureSeeding
+from .cycles import Path as Path
 from .cycles import PathFollowing as PathFollowing
 from .cycles import PlainLoop as PlainLoop
 from .cycles import RegionPool as RegionPool
@@ -42,7 +44,9 @@ from .cycles import TransientItineraries as TransientItineraries
 from .cycles import UniformItineraries as UniformItineraries
 from .cycles import Unseen as Unseen
 from .cycles import cycles_of_itineraries as cycles_of_itineraries
+from .cycles import degree_at_infinity as degree_at_infinity
 from .cycles import find_cycles as find_cycles
+from .cycles import follow_path as follow_path
 from .models import GRU as GRU
 from .models import LSTM as LSTM
 from .models import PLRNN as PLRNN

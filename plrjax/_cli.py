@@ -46,11 +46,11 @@ class Cycles:
     seed: int = 0
     """Seed of the search; the same seed gives the same cycles."""
     num_searches: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Walks per period; by default the search stops when it saturates."""
+    """Walks and paths per period; by default the search stops when it saturates."""
     max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
     """Stop after this time; results may then differ from run to run."""
-    solver: Literal["auto", "scyfi", "exhaustive"] = "auto"
-    """scyfi: virtual-cycle walk; exhaustive: every word; auto: exhaustive where it is cheap."""
+    solver: Literal["auto", "scyfi", "paths", "exhaustive"] = "auto"
+    """scyfi: virtual-cycle walk; paths: path following; exhaustive: every word; auto: by size."""
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
     """Model family, where the file does not say: plrnn, shallow, clipped-shallow, ..."""
     num_relu: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
@@ -96,15 +96,19 @@ class Cycles:
             return load(self.file, kind=self.kind, num_relu=self.num_relu, index=self.index)
 
     def _search(self, model, periods, key):
-        from . import SCYFI, Exhaustive, find_cycles
+        from . import SCYFI, Auto, Exhaustive, PathFollowing, find_cycles
 
-        solvers = {"auto": None, "scyfi": SCYFI, "exhaustive": Exhaustive}
-        solver = solvers[self.solver]
+        solvers = {
+            "auto": Auto,
+            "scyfi": SCYFI,
+            "paths": PathFollowing,
+            "exhaustive": Exhaustive,
+        }
         return find_cycles(
             model,
             periods,
             key=key,
-            solver=None if solver is None else solver(),
+            solver=solvers[self.solver](),
             num_searches=self.num_searches,
             max_seconds=self.max_seconds,
             throw=False,

@@ -59,7 +59,7 @@ def one_thread_per_solve():
 
 
 def split_over(mesh: Mesh, tree: Any) -> Any:
-    """Put arrays with one leading entry per device where a function of `over_devices` wants them."""
+    """Put arrays with one leading entry per device where `over_devices` wants them."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec("lanes")))
 
 

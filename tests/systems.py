@@ -65,6 +65,39 @@ def random_shallow(seed: int, size: int, hidden: int, gain: float) -> PiecewiseA
     )
 
 
+def planted(seed: int, size: int, gain: float) -> PiecewiseAffineMap:
+    """A = .5 I, Gaussian W of the given gain, and h such that a Gaussian point is a fixed point.
+
+    Without planting, large networks with gain above one usually have no fixed point at all.
+    """
+    draw = np.random.default_rng([seed, size])
+    W = gain * draw.standard_normal((size, size)) / np.sqrt(size)
+    np.fill_diagonal(W, 0.0)
+    z = draw.standard_normal(size)
+    return plrnn_map(np.full(size, 0.5), W, 0.5 * z - W @ np.maximum(z, 0.0))
+
+
+def chaotic(seed: int) -> PiecewiseAffineMap:
+    """A random PLRNN with three units; seeds 592, 868 and 915 give lambda_1 from .1 to .2."""
+    draw = np.random.default_rng([seed, 3, 1])
+    W = 3.0 * draw.standard_normal((3, 3)) / np.sqrt(3.0)
+    np.fill_diagonal(W, 0.0)
+    return plrnn_map(draw.uniform(-0.3, 0.9, 3), W, draw.standard_normal(3))
+
+
+def clipped(seed: int, size: int, hidden: int) -> PiecewiseAffineMap:
+    """A random clipped shallow PLRNN with max |A| < 1: every orbit is bounded."""
+    draw = np.random.default_rng([seed, size, hidden])
+    return plr.from_arrays(
+        "clipped-shallow",
+        A=draw.uniform(-0.8, 0.8, size),
+        W1=3.0 * draw.standard_normal((size, hidden)) / np.sqrt(hidden),
+        W2=draw.standard_normal((hidden, size)),
+        h1=draw.standard_normal(size),
+        h2=2.0 * draw.standard_normal(hidden),
+    ).as_piecewise_affine()
+
+
 def public_systems(shared: pathlib.Path) -> list[dict]:
     """Return the systems of the SCYFI test suites: name, map, counts per period, max_period."""
     content = json.loads((shared / "cases" / "scyfi_public.json").read_text())

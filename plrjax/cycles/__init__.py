@@ -5,11 +5,15 @@ from ._base import AbstractCycleSolver as AbstractCycleSolver
 from ._base import CycleProblem as CycleProblem
 from ._cycle_set import CycleSet as CycleSet
 from ._cycle_set import Unseen as Unseen
+from ._degree import degree_at_infinity as degree_at_infinity
 from ._exhaustive import Exhaustive as Exhaustive
 from ._exhaustive import PlainLoop as PlainLoop
 from ._exhaustive import SchurComplement as SchurComplement
 from ._find import cycles_of_itineraries as cycles_of_itineraries
 from ._find import find_cycles as find_cycles
+from ._follow import PATH_END as PATH_END
+from ._follow import Path as Path
+from ._follow import follow_path as follow_path
 from ._paths import PathFollowing as PathFollowing
 from ._scyfi import SCYFI as SCYFI
 from ._seeding import AbstractSeeding as AbstractSeeding

@@ -20,12 +20,14 @@ class Unseen:
 
     **Fields:**
 
-    - `missing_mass`: Good-Turing estimate (Good 1953) of the probability that the next successful
-        walk ends on a cycle not seen before: share of singletons among the hits. NaN without hits.
-    - `chao2`: lower-bound estimate (Chao 1987) of the number of cycles the starts can reach,
+    - `missing_mass`: Good-Turing estimate (Good 1953) of the probability that the next draw finds
+        a cycle not seen before: cycles seen once per draw. A draw is a walk that ended on a cycle,
+        or a path from a random point (paths from known cycles are not independent: they do not
+        count). NaN without draws.
+    - `chao2`: lower-bound estimate (Chao 1987) of the number of cycles the draws can reach,
         seen ones included.
-    - `quiet_draws`: number q of successful walks since the last new cycle; with 95 % confidence
-        the next one finds a new cycle with probability below 3/q.
+    - `quiet_draws`: number q of draws since the last new cycle; with 95 % confidence the next one
+        finds a new cycle with probability below 3/q.
     """
 
     missing_mass: float
@@ -56,7 +58,8 @@ class CycleSet:
         in units of what forms them);
         infinite for a marginal family.
     - `margin`: least Euclidean distance of a point to a switching boundary.
-    - `hits`: number of walks that ended on the cycle; 0 where it was enumerated.
+    - `hits`: number of walks that ended on the cycle and of paths from random points that passed
+        it; 0 where it was enumerated, or met only from other cycles.
     - `verified`: every pre-activation exceeds 1000 times its error bound with the word's sign.
     - `valid`: the row's computation went well (False for a marginal family's representative).
     - `num_units`: number H of ReLU units.
@@ -64,6 +67,8 @@ class CycleSet:
     - `coverage_by_period`: for every period searched, what "all" may claim.
     - `coverage_domain`: the region of state space the claim is about.
     - `unseen`: per period, what the search says about cycles it did not see.
+    - `degree`: per period, what `index_sum` is where all cycles are known; only for maps whose
+        behavior at infinity decides it (bounded ones: 1).
     - `stats`: counts, traces and the solver used.
     - `notes`: facts to know, in words (marginal families, budget, collisions).
     """
@@ -86,6 +91,7 @@ class CycleSet:
     coverage_by_period: Mapping[int, COVERAGE] = dataclasses.field(default_factory=dict)
     coverage_domain: str = "all of R^M"
     unseen: Mapping[int, Unseen] = dataclasses.field(default_factory=dict)
+    degree: Mapping[int, int] = dataclasses.field(default_factory=dict)
     stats: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -130,9 +136,10 @@ class CycleSet:
     def index_sum(self, period: int) -> int | None:
         """Return the sum of sign det(I - DF^k) over Fix(F^k), from the cycles known.
 
-        A map that sends a convex compact set into itself has sum 1 (Lefschetz); another value
-        then proves that something is missing. Equality proves nothing. None where the index of a
-        cycle is not decided.
+        Where `degree` has an entry for the period, another sum proves that something is missing
+        (up to rounding); equality proves nothing, as cycles come in pairs of opposite index. None
+        where the index of a cycle is not decided. Meaningful only where all divisors of the period
+        were searched.
         """
         divides = (period % self.period) == 0
         if not divides.any():
@@ -180,6 +187,7 @@ class CycleSet:
             "coverage_by_period": {str(k): c.name for k, c in self.coverage_by_period.items()},
             "coverage_domain": self.coverage_domain,
             "unseen": {str(k): dataclasses.astuple(u) for k, u in self.unseen.items()},
+            "degree": {str(k): degree for k, degree in self.degree.items()},
             "stats": _plain(self.stats),
             "notes": list(self.notes),
         }
@@ -212,6 +220,7 @@ class CycleSet:
                 },
                 coverage_domain=facts["coverage_domain"],
                 unseen={int(k): Unseen(*values) for k, values in facts["unseen"].items()},
+                degree={int(k): int(d) for k, d in facts.get("degree", {}).items()},
                 stats=facts["stats"],
                 notes=tuple(facts["notes"]),
             )

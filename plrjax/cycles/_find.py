@@ -21,7 +21,8 @@ from ._balance import balanced, with_a_unit
 from ._base import AbstractCycleSolver, CycleProblem, Outcome
 from ._catalog import Catalog, merge, row_arrays
 from ._cycle_set import CycleSet
-from ._notes import degenerate_notes, few_converged_note, period_notes
+from ._degree import degree_at_infinity
+from ._notes import degenerate_notes, degree_note, few_converged_note, period_notes
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
 from ._walk import TRACES
 
@@ -232,13 +233,19 @@ def _collect(
     stats: dict[str, Any],
 ) -> CycleSet:
     """Merge the catalogs of all periods into one set, in the user's units of state."""
-    entries = [e for e in merge([o.catalog for o in outcomes.values()]) if e.period in set(wanted)]
+    entries = merge([outcome.catalog for outcome in outcomes.values()])
     arrays = row_arrays(map, scaled, unit, entries)
+    everything = CycleSet(**arrays, num_units=map.num_units)
+    degree = {k: d for k in wanted if (d := degree_at_infinity(scaled, k)) is not None}
+    rows = np.isin(arrays["period"], wanted)
+    arrays = {name: values[rows] for name, values in arrays.items()}
+    arrays |= {name: arrays[name][:, : wanted[-1]] for name in ("points", "itinerary")}
     coverage = {k: outcomes[k].coverage if k in outcomes else COVERAGE.partial for k in wanted}
     unseen = {k: o.unseen for k, o in outcomes.items() if o.unseen is not None}
     notes = degenerate_notes(arrays, wanted)
     for k, outcome in outcomes.items():
         notes += period_notes(k, outcome, arrays)
+        notes += degree_note(k, everything.index_sum(k), degree.get(k))
     notes += few_converged_note(outcomes)
     if result is RESULTS.budget_exhausted:
         notes.append("cut short by max_seconds: the same key may give another result next time")
@@ -248,6 +255,7 @@ def _collect(
         result=result,
         coverage_by_period=coverage,
         unseen=unseen,
+        degree=degree,
         stats=stats,
         notes=tuple(notes),
     )

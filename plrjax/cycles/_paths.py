@@ -26,6 +26,7 @@ _CHUNK_SECONDS = 0.2
 _MAX_UNKNOWNS = 4096
 _REFRESH = 128
 _FIRST_ROUND = 64
+_FEW = 20
 
 
 @functools.lru_cache(maxsize=64)
@@ -94,10 +95,9 @@ class PathFollowing(AbstractCycleSolver):
 
     def __post_init__(self):
         for name in ("max_pivots", "min_searches", "max_searches", "lanes"):
-            value = getattr(self, name)
-            if value is None and name != "max_pivots":
-                continue
-            if not is_whole(value) or value < 1:
+            value: Any = getattr(self, name)
+            missing = value is None and name != "max_pivots"
+            if not missing and (not is_whole(value) or value < 1):
                 raise ValueError(f"{name}: expected a positive integer, got {value!r}")
         if not isinstance(self.hops, int | float) or not 0 <= self.hops <= 1:
             raise ValueError(f"hops: expected a number in [0, 1], got {self.hops!r}")
@@ -259,12 +259,13 @@ def _words_of(cycles: CycleSet | None) -> list[np.ndarray]:
 def _filled_up(table: Table, sizes: Sizes) -> Starts:
     """Return the starts, filled up to the shapes that the program was compiled for."""
     count = len(table.s)
-    direction = np.zeros((sizes.starts, sizes.unknowns))
+    direction: Any = np.zeros((sizes.starts, sizes.unknowns))
     direction[:count, : table.direction.shape[1]] = np.nan_to_num(table.direction)
-    region = np.zeros((sizes.starts, sizes.units), bool)
+    region: Any = np.zeros((sizes.starts, sizes.units), bool)
     region[:count, : table.region.shape[1]] = table.region
-    s = np.pad(table.s, (0, sizes.starts - count))
-    return Starts(region, direction, s, np.asarray(count))
+    s: Any = np.pad(table.s, (0, sizes.starts - count))
+    used: Any = np.asarray(count)
+    return Starts(region, direction, s, used)
 
 
 def _digest(problem: CycleProblem, state: _State, hits) -> None:
@@ -301,8 +302,8 @@ def _last_news(state: _State) -> int:
 
 
 def _quiet(state: _State) -> bool:
-    """Return whether the last half of the paths brought no new cycle."""
-    return _last_news(state) < state.first // 2
+    """Return whether the last half of the paths, not too few, brought no new cycle."""
+    return state.first >= _FEW and _last_news(state) < state.first // 2
 
 
 def _unseen(problem: CycleProblem, state: _State) -> Unseen:

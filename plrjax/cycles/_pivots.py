@@ -4,7 +4,7 @@ A curve follows the solutions of F^k(z) = z + perturbation s r from cell to cell
 problem lie where s = 0. Each start is followed both ways (two legs; one where the curve closes).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,13 +28,13 @@ TRACES = {"count": 0}
 class Starts(NamedTuple):
     """Where curves start: the cell, the direction r and the parameter s there.
 
-    Only the first `count` entries are used, so that one program serves tables of any length.
+    Only the first `used` entries count, so that one program serves tables of any length.
     """
 
     region: Bool[Array, "start unit"]
     direction: Float[Array, "start unknown"]
     s: Float[Array, " start"]
-    count: Int[Array, ""]
+    used: Int[Array, ""]
 
 
 class Lanes(NamedTuple):
@@ -164,14 +164,17 @@ def _pivot(form: AbstractTableau, data, max_pivots: Array, lanes: Lanes):
 def idle_state(sizes: Sizes, devices: int) -> State:
     """Return lanes without a curve, one set per device, each to take every `devices`-th start."""
     lead = (devices, sizes.lanes)
-    number, zero = np.zeros(lead, np.int32), np.zeros(lead)
-    region = np.zeros((*lead, sizes.units), bool)
+    number: Any = np.zeros(lead, np.int32)
+    zero: Any = np.zeros(lead)
+    region: Any = np.zeros((*lead, sizes.units), bool)
+    tableau: Any = np.zeros((*lead, sizes.unknowns, sizes.width))
+    bits: Any = np.zeros((*lead, -(-sizes.units // 32)), np.uint32)
     lanes = Lanes(
-        tableau=np.zeros((*lead, sizes.unknowns, sizes.width)),
+        tableau=tableau,
         region=region,
         home=region,
         away=number,
-        bits=np.zeros((*lead, -(-sizes.units // 32)), np.uint32),
+        bits=bits,
         s=zero,
         sign=zero,
         last=number - np.int32(1),
@@ -181,9 +184,10 @@ def idle_state(sizes: Sizes, devices: int) -> State:
         leg=number,
         status=number + np.int32(CLOSED),
     )
-    count = np.zeros(devices, np.int64)
-    tally = Tally(count, np.zeros((devices, 5), np.int64), count)
-    return State(lanes, np.arange(devices, dtype=np.int64), tally)
+    count: Any = np.zeros(devices, np.int64)
+    legs: Any = np.zeros((devices, 5), np.int64)
+    first: Any = np.arange(devices, dtype=np.int64)
+    return State(lanes, first, Tally(count, legs, count))
 
 
 def _refill(starts: Starts, stride: Array, state: State) -> tuple[State, Bool[Array, " lane"]]:
@@ -193,7 +197,7 @@ def _refill(starts: Starts, stride: Array, state: State) -> tuple[State, Bool[Ar
     again = _second_leg_due(lanes)
     wanting = over & ~again
     order = state.next_start + stride * (jnp.cumsum(wanting) - 1)
-    order = jnp.where(order < starts.count, order, -1).astype(jnp.int32)
+    order = jnp.where(order < starts.used, order, -1).astype(jnp.int32)
     start = jnp.where(wanting, order, lanes.start)
     changed = over & (start >= 0)
     home = starts.region[start]
@@ -228,7 +232,7 @@ def unfinished(starts: Starts, state: State) -> Bool[Array, "*device"]:
     """Return whether there is work left."""
     lanes = state.lanes
     busy = jnp.any((lanes.status == RUNNING) | _second_leg_due(lanes), axis=-1)
-    return busy | (state.next_start < starts.count)
+    return busy | (state.next_start < starts.used)
 
 
 def _refresh(form: AbstractTableau, data, starts: Starts, group: int, lanes: Lanes, due: Array):

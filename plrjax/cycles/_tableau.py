@@ -153,19 +153,21 @@ class StateTableau(AbstractTableau):
 
 
 def unit_data(system: ReducedSystem, units: int) -> UnitData:
-    """Return the reduced system, filled up with units that are always off."""
+    """Return the reduced system with more units that are always off (in the float64 scope)."""
     more = units - len(system.c)
     B = np.pad(system.B, ((0, more), (0, more)))
-    return UnitData(B, np.pad(system.c, (0, more), constant_values=-1.0))
+    c = np.pad(system.c, (0, more), constant_values=-1.0)
+    return UnitData(jnp.asarray(B), jnp.asarray(c))
 
 
 def state_data(
     map: PiecewiseAffineMap, nudge: Float[np.ndarray, "time unit"], steps: int
 ) -> StateData:
-    """Return the map, filled up to `steps` time steps."""
+    """Return the map, filled up to `steps` time steps (in the float64 scope)."""
     period = len(nudge)
     nudge = np.pad(nudge, ((0, steps - period), (0, 0)))
     number = np.arange(steps)
     following = np.where(number < period, (number + 1) % period, number)
     live = (number < period).astype(float)
-    return StateData(map.A, map.W1, map.W2, map.h1, map.h2, nudge, following, live)
+    arrays = (map.A, map.W1, map.W2, map.h1, map.h2, nudge, following, live)
+    return StateData(*(jnp.asarray(array) for array in arrays))

@@ -70,6 +70,11 @@ def is_whole(value) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
+def is_positive_whole(value) -> bool:
+    """Return whether a value is an integer of at least one."""
+    return is_whole(value) and value >= 1
+
+
 @contextlib.contextmanager
 def quiet_floats():
     """Silence NumPy's floating-point warnings where non-finite lanes are masked afterwards."""

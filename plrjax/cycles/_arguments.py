@@ -8,7 +8,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from .._numerics import is_whole
+from .._numerics import is_positive_whole
 
 
 def checked_periods(periods: Any) -> list[int]:
@@ -21,7 +21,7 @@ def checked_periods(periods: Any) -> list[int]:
             f"periods: expected a positive integer or several, got {type(periods).__name__}"
         ) from None
     for item in items:
-        if not is_whole(item) or item < 1:
+        if not is_positive_whole(item):
             raise ValueError(f"periods: expected positive integers, got {item!r}")
     if not items:
         raise ValueError("periods: expected at least one period, got none")
@@ -31,7 +31,7 @@ def checked_periods(periods: Any) -> list[int]:
 def check_budget(num_searches: Any, max_seconds: Any) -> None:
     """Refuse limits that are not positive."""
     if num_searches is not None:
-        if not is_whole(num_searches) or num_searches < 1:
+        if not is_positive_whole(num_searches):
             raise ValueError(f"num_searches: expected a positive integer, got {num_searches!r}")
     number = isinstance(max_seconds, int | float | np.number)
     if max_seconds is not None and not (number and max_seconds > 0):

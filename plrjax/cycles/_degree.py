@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from .._numerics import EPS, is_whole, quiet_floats
+from .._numerics import EPS, is_positive_whole, quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
 from ._balance import balanced
 
@@ -41,7 +41,7 @@ def degree_at_infinity(map: PiecewiseAffineMap, period: int) -> int | None:
 
     **Raises:** `ValueError` for a period that is not a positive integer.
     """
-    if not is_whole(period) or period < 1:
+    if not is_positive_whole(period):
         raise ValueError(f"period: expected a positive integer, got {period!r}")
     if period > LONGEST:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._numerics import float64_scope, is_whole
+from .._numerics import float64_scope, is_positive_whole
 from .._parallel import device_mesh, over_devices, shared_by, split_over
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
@@ -95,9 +95,9 @@ class PathFollowing(AbstractCycleSolver):
 
     def __post_init__(self):
         for name in ("max_pivots", "min_searches", "max_searches", "lanes"):
-            value: Any = getattr(self, name)
+            value = getattr(self, name)
             missing = value is None and name != "max_pivots"
-            if not missing and (not is_whole(value) or value < 1):
+            if not missing and not is_positive_whole(value):
                 raise ValueError(f"{name}: expected a positive integer, got {value!r}")
         if not isinstance(self.hops, int | float) or not 0 <= self.hops <= 1:
             raise ValueError(f"hops: expected a number in [0, 1], got {self.hops!r}")

@@ -276,10 +276,12 @@ def advance(
         lanes = state.lanes
         due = (changed | (lanes.age >= sizes.refresh)) & (lanes.status == RUNNING)
         tableau = _refresh(form, data, starts, sizes.group, lanes, due)
-        before = lanes._replace(tableau=tableau, age=jnp.where(due, 0, lanes.age))
+        sound = jnp.all(jnp.isfinite(tableau[:, :, -2:]), axis=(1, 2)) | ~due
+        lanes = lanes._replace(tableau=tableau, age=jnp.where(due, 0, lanes.age))
+        before = lanes._replace(status=jnp.where(sound, lanes.status, BROKEN))
         carry = (before, state.tally.pivots, state.tally.ties)
         (lanes, pivots, ties), (hit, bits) = lax.scan(step, carry, None, length=sizes.steps)
-        ended = (lanes.status != before.status).astype(jnp.int64)
+        ended = (lanes.status != before.status).astype(jnp.int64) + ~sound
         legs = state.tally.legs.at[lanes.status].add(ended)
         state = State(lanes, state.next_start, Tally(pivots, legs, ties))
         return state, (hit, bits, lanes.start)

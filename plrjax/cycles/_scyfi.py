@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._numerics import float64_scope, is_whole, quiet_floats
+from .._numerics import float64_scope, is_positive_whole, quiet_floats
 from .._parallel import device_mesh, over_devices
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
@@ -94,7 +94,7 @@ class SCYFI(AbstractCycleSolver):
     def __post_init__(self):
         for name in ("max_steps", "min_searches", "max_searches", "lanes"):
             value = getattr(self, name)
-            if value is not None and (not is_whole(value) or value < 1):
+            if value is not None and not is_positive_whole(value):
                 raise ValueError(f"{name}: expected a positive integer, got {value!r}")
 
     def init(self, problem: CycleProblem) -> _State:

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -28,7 +30,8 @@
 #    turn (the word is *admissible*) and $w$ does not repeat a shorter word; else it is *virtual*.
 # 7. So a cycle *is* its word, up to rotation: there are at most $2^{Hk}$ to try, far too many.
 # 8. SCYFI (Eisenmann et al. 2023) instead replaces $w$ by the itinerary of the orbit of its
-#    candidate until $w$ repeats itself: a Newton method on $F^k(z) = z$.
+#    candidate until $w$ repeats itself: a Newton method on $F^k(z) = z$. Where it gets stuck,
+#    `plrjax` follows piecewise-linear curves of $F^k(z) = z$ with an added perturbation.
 # 9. The eigenvalues of $P$ are the Floquet multipliers: all inside the unit circle means stable,
 #    some outside means saddle, all outside means unstable.
 # 10. A multiplier on the circle, or a point on a switching boundary, is where bifurcations happen.

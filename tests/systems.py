@@ -85,13 +85,13 @@ def chaotic(seed: int) -> PiecewiseAffineMap:
     return plrnn_map(draw.uniform(-0.3, 0.9, 3), W, draw.standard_normal(3))
 
 
-def clipped(seed: int, size: int, hidden: int) -> PiecewiseAffineMap:
+def clipped(seed: int, size: int, hidden: int, gain: float = 3.0) -> PiecewiseAffineMap:
     """A random clipped shallow PLRNN with max |A| < 1: every orbit is bounded."""
     draw = np.random.default_rng([seed, size, hidden])
     return plr.from_arrays(
         "clipped-shallow",
         A=draw.uniform(-0.8, 0.8, size),
-        W1=3.0 * draw.standard_normal((size, hidden)) / np.sqrt(hidden),
+        W1=gain * draw.standard_normal((size, hidden)) / np.sqrt(hidden),
         W2=draw.standard_normal((hidden, size)),
         h1=draw.standard_normal(size),
         h2=2.0 * draw.standard_normal(hidden),

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from .._numerics import as_float64, is_whole, quiet_floats
+from .._numerics import as_float64, is_positive_whole, quiet_floats
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from ._balance import balanced
 from ._curve import PATH_END as PATH_END
@@ -133,7 +133,7 @@ def follow_path(
     """
     original = lower(model)
     points, offsets = _checked(original, start, direction)
-    if not is_whole(max_pieces) or max_pieces < 1:
+    if not is_positive_whole(max_pieces):
         raise ValueError(f"max_pieces: expected a positive integer, got {max_pieces!r}")
     with quiet_floats():
         s = _parameter(original, points, offsets)

@@ -13,20 +13,18 @@ from .._parallel import device_mesh, over_devices, shared_by, split_over
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
 from ._base import AbstractCycleSolver, CycleProblem, Outcome
-from ._catalog import REJECTED, Catalog
-from ._cycle_set import CycleSet, Unseen
+from ._catalog import Entry
+from ._cycle_set import CycleSet
+from ._findings import Findings
 from ._pivots import BROKEN, CAPPED, CLOSED, RAY, Sizes, Starts, advance, idle_state
 from ._seeding import generator_of
 from ._starts import AbstractForm, Table, cost_of, form_of, point_states
-from ._verify import VERDICT
 from ._words import unpack
 
-_POLISH = 4
 _CHUNK_SECONDS = 0.2
 _MAX_UNKNOWNS = 4096
 _REFRESH = 128
 _FIRST_ROUND = 64
-_FEW = 20
 
 
 @functools.lru_cache(maxsize=64)
@@ -42,20 +40,16 @@ def _program(form: type, sizes: Sizes, num_blocks: int, mesh) -> Any:
 
 @dataclasses.dataclass
 class _State:
-    """A search between two chunks; path p of the present round is start p - `first`."""
+    """A search between two chunks; path p of the present round is start p - `findings.finished`."""
 
     form: AbstractForm
     sizes: Sizes
-    catalog: Catalog
-    first: int = 0
+    findings: Findings
     round: int = 0
     device: Any = None
     data: Any = None
     starts: Any = None
-    is_point: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
-    numbers: dict[bytes, int] = dataclasses.field(default_factory=dict)
     used: dict[bytes, int] = dataclasses.field(default_factory=dict)
-    pairs: set[tuple[int, int]] = dataclasses.field(default_factory=set)
     pivots: int = 0
     ties: int = 0
     legs: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(5, np.int64))
@@ -121,11 +115,10 @@ class PathFollowing(AbstractCycleSolver):
     def init(self, problem: CycleProblem) -> _State:
         self.check(problem.map, problem.period)
         form = form_of(problem.map, problem.period)
-        state = _State(form, self._sizes(problem, form), Catalog(problem.map))
-        words = list(problem.known) + _words_of(self.known)
-        for period in sorted({len(word) for word in words if problem.period % len(word) == 0}):
-            state.catalog.identify(np.stack([word for word in words if len(word) == period]))
-        return state
+        known = [] if self.known is None else self.known
+        words = [cycle.regions(0) for cycle in known]
+        findings = Findings(problem, form, [*problem.known, *words])
+        return _State(form, self._sizes(problem, form), findings)
 
     def _sizes(self, problem: CycleProblem, form: AbstractForm) -> Sizes:
         """Return lanes that fill the second-level cache on a CPU, a device's memory elsewhere."""
@@ -140,7 +133,7 @@ class PathFollowing(AbstractCycleSolver):
         shape = (form.num_unknowns, width, form.num_units)
         return Sizes(*shape, lanes, steps, _REFRESH, group, starts)
 
-    def _limits(self, problem: CycleProblem, state: _State) -> tuple[int, int]:
+    def _limits(self, problem: CycleProblem) -> tuple[int, int]:
         """Return the least and the largest number of paths."""
         if problem.num_searches:
             return problem.num_searches, problem.num_searches
@@ -161,7 +154,7 @@ class PathFollowing(AbstractCycleSolver):
                 state.device,
             )
             hits = jax.device_get(hits)
-        _digest(problem, state, hits)
+        state.findings.enter(hits)
         if not np.any(more):
             self._end_round(problem, state)
         return state
@@ -177,21 +170,21 @@ class PathFollowing(AbstractCycleSolver):
     def _begin_round(self, problem: CycleProblem, state: _State) -> None:
         """Draw the starts of a round: all points at first, then half of them hops."""
         assert problem.key is not None and problem.sample is not None
-        last = self._limits(problem, state)[1]
-        count = min(max(_FIRST_ROUND, state.first), state.sizes.starts, last - state.first)
+        done, last = state.findings.finished, self._limits(problem)[1]
+        count = min(max(_FIRST_ROUND, done), state.sizes.starts, last - done)
         generator = generator_of(problem.key, problem.period, state.round)
         words = self._least_used(problem, state, int(self.hops * count))
         points = count - len(words)
         tables = []
         if points:
             states = point_states(
-                problem.map, problem.sample, problem.period, points, state.first, generator
+                problem.map, problem.sample, problem.period, points, done, generator
             )
             tables.append(state.form.points(states, generator))
         if words:
             tables.append(state.form.hops(np.stack(words), problem.sample.scale, generator))
         table = Table(*(np.concatenate(parts) for parts in zip(*tables)))
-        state.is_point = np.concatenate([state.is_point, np.arange(count) < points])
+        state.findings.begin_round(np.arange(count) < points)
         mesh = device_mesh(self.devices)
         if state.data is None:
             state.data = shared_by(mesh, state.form.data())
@@ -200,13 +193,12 @@ class PathFollowing(AbstractCycleSolver):
 
     def _least_used(self, problem: CycleProblem, state: _State, count: int) -> list[np.ndarray]:
         """Return itineraries of known solutions, each as often as the others, up to one."""
-        good = [
-            entry
-            for entry in state.catalog.entries
-            if entry.verdict in (VERDICT.cycle, VERDICT.border)
-            and problem.period % entry.period == 0
-        ]
-        good = sorted(good, key=lambda e: (state.used.get(e.word.tobytes(), 0), e.word.tobytes()))
+
+        def uses(entry: Entry) -> tuple[int, bytes]:
+            name = entry.word.tobytes()
+            return state.used.get(name, 0), name
+
+        good = sorted(state.findings.starts(), key=uses)
         chosen = [good[i % len(good)] for i in range(count if good else 0)]
         for entry in chosen:
             name = entry.word.tobytes()
@@ -220,22 +212,24 @@ class PathFollowing(AbstractCycleSolver):
         state.ties += int(np.sum(tally.ties))
         state.legs += np.sum(tally.legs, axis=0)
         state.device = None
-        state.first = len(state.is_point)
+        state.findings.end_round()
         state.round += 1
-        least, most = self._limits(problem, state)
-        state.over = state.first >= most or (state.first >= least and _quiet(state))
+        done, (least, most) = state.findings.finished, self._limits(problem)
+        state.over = done >= most or (done >= least and state.findings.quiet)
 
     def terminate(self, problem, state):
         return state.over
 
     def progress(self, problem, state):
-        least, most = self._limits(problem, state)
-        return 1.0 if state.over else min(state.first / max(least, 2 * _last_news(state) + 1), 0.99)
+        findings, least = state.findings, self._limits(problem)[0]
+        wanted = max(least, 2 * findings.last_news + 1)
+        return 1.0 if state.over else min(findings.finished / wanted, 0.99)
 
     def outcome(self, problem, state):
-        settled = state.over and _quiet(state)
+        findings = state.findings
+        settled = state.over and findings.quiet
         coverage = COVERAGE.saturated if settled else COVERAGE.partial
-        return Outcome(state.catalog, coverage, _unseen(problem, state), _stats(problem, state))
+        return Outcome(findings.catalog, coverage, findings.unseen(), _stats(state))
 
 
 def work_per_path(map: PiecewiseAffineMap, period: int) -> float:
@@ -252,10 +246,6 @@ def _least_paths(problem: CycleProblem) -> int:
     return int(2 ** np.clip(np.floor(np.log2(4e9 / work)), 8, 12))
 
 
-def _words_of(cycles: CycleSet | None) -> list[np.ndarray]:
-    return [] if cycles is None else [cycles.regions(row) for row in range(len(cycles))]
-
-
 def _filled_up(table: Table, sizes: Sizes) -> Starts:
     """Return the starts, filled up to the shapes that the program was compiled for."""
     count = len(table.s)
@@ -268,79 +258,21 @@ def _filled_up(table: Table, sizes: Sizes) -> Starts:
     return Starts(region, direction, s, used)
 
 
-def _digest(problem: CycleProblem, state: _State, hits) -> None:
-    """Enter the solutions that a chunk crossed, and which paths crossed them."""
-    device, block, step, lane = np.nonzero(hits.hit)
-    if not len(block):
-        return
-    rows = np.ascontiguousarray(hits.bits[device, block, step, lane].astype("<u4"))
-    paths = state.first + hits.start[device, block, lane]
-    texts = rows.view(f"V{rows.shape[1] * 4}")[:, 0]
-    texts, first, where = np.unique(texts, return_index=True, return_inverse=True)
-    names = [text.tobytes() for text in texts]
-    fresh = [i for i, name in enumerate(names) if name not in state.numbers]
-    if fresh:
-        units = problem.period * problem.map.num_units
-        bits = np.unpackbits(rows[first[fresh]].view(np.uint8), axis=1, bitorder="little")
-        words = state.form.words(bits[:, :units].astype(bool))
-        numbers = state.catalog.identify(words, polish=_POLISH)
-        state.numbers.update(zip((names[i] for i in fresh), numbers.tolist()))
-    number = np.array([state.numbers[name] for name in names])[where]
-    for path, cycle in set(zip(paths.tolist(), number.tolist())):
-        if cycle == REJECTED or (path, cycle) in state.pairs:
-            continue
-        state.pairs.add((path, cycle))
-        entry = state.catalog.entries[cycle]
-        entry.hits += bool(state.is_point[path])
-        if entry.first_walk < 0 or path < entry.first_walk:
-            entry.first_walk = path
-
-
-def _last_news(state: _State) -> int:
-    """Return the number of the last path that found a cycle not seen before (-1: none did)."""
-    return max((entry.first_walk for entry in state.catalog.entries), default=-1)
-
-
-def _quiet(state: _State) -> bool:
-    """Return whether the last half of the paths, not too few, brought no new cycle."""
-    return state.first >= _FEW and _last_news(state) < state.first // 2
-
-
-def _unseen(problem: CycleProblem, state: _State) -> Unseen:
-    """Return what the independent paths, those from points, say about cycles not seen."""
-    entries = [e for e in state.catalog.entries if problem.period % e.period == 0]
-    own = [e for e in entries if e.period == problem.period]
-    points = np.flatnonzero(state.is_point[: state.first])
-    once = sum(e.hits == 1 for e in entries)
-    ones, twos = sum(e.hits == 1 for e in own), sum(e.hits == 2 for e in own)
-    seen = sum(e.hits > 0 for e in own)
-    chao2 = max(seen + ones * (ones - 1) / (2.0 * (twos + 1)), float(len(own)))
-    news = {e.first_walk for e in entries}
-    last = max((path for path in news if path >= 0 and state.is_point[path]), default=-1)
-    quiet = int(np.count_nonzero(points > last))
-    mass = min(once / len(points), 1.0) if len(points) else float("nan")
-    return Unseen(mass, chao2, quiet)
-
-
-def _stats(problem: CycleProblem, state: _State) -> dict[str, Any]:
-    first = [
-        e.first_walk + 1
-        for e in state.catalog.entries
-        if e.period == problem.period and e.first_walk >= 0
-    ]
+def _stats(state: _State) -> dict[str, Any]:
+    findings = state.findings
     return {
-        "paths": state.first,
-        "points": int(np.count_nonzero(state.is_point[: state.first])),
+        "paths": findings.finished,
+        "points": findings.num_points,
+        "crossed": findings.crossed,
         "pivots": state.pivots,
         "rays": int(state.legs[RAY]),
         "closed": int(state.legs[CLOSED]),
-        "crossed": len({path for path, _ in state.pairs if state.is_point[path]}),
         "capped": int(state.legs[CAPPED]),
         "broken": int(state.legs[BROKEN]),
         "stuck": int(state.legs[BROKEN]) // 2,
         "ties": state.ties,
-        "virtual": state.catalog.num_virtual,
-        "singular": state.catalog.num_singular,
+        "virtual": findings.catalog.num_virtual,
+        "singular": findings.catalog.num_singular,
         "lanes": state.sizes.lanes,
-        "first_path": sorted(first),
+        "first_path": findings.first_paths(),
     }

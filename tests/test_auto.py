@@ -122,12 +122,12 @@ class _PressesCtrlC(plr.NoProgress):
             raise KeyboardInterrupt
 
 
-def test_interrupt_in_the_first_stage_keeps_its_finds():
+def test_early_interrupt_keeps_the_finds():
     cycles = plr.find_cycles(
         plrnn_map(**EIGHTY), 80, key=jr.key(0), progress=_PressesCtrlC(1), solver=plr.Auto()
     )
     assert cycles.result is RESULTS.interrupted and cycles.coverage is COVERAGE.partial
-    assert cycles.stats["solver"] == {80: "SCYFI"}
+    assert cycles.stats["solver"][80].startswith("SCYFI")
     assert len(cycles) <= 2 and cycles.verified.all()
 
 

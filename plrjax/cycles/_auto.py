@@ -148,7 +148,8 @@ class Auto(AbstractCycleSolver):
             first = outcomes[0]
             unseen = first.unseen
             more = last.catalog.count(problem.period) > first.catalog.count(problem.period)
-            coverage = COVERAGE.partial if more else first.coverage
+            settled = not more and self.terminate(problem, state)
+            coverage = first.coverage if settled else COVERAGE.partial
         return Outcome(_together(problem, outcomes), coverage, unseen, stats)
 
 

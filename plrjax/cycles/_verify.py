@@ -13,6 +13,9 @@ from .._piecewise_affine import PiecewiseAffineMap
 SAFETY = 1e3
 """A sign counts as known when its value exceeds this multiple of its error bound."""
 
+REJECTION = 30.0
+"""A sign counts as wrong when its value exceeds this multiple of its error bound."""
+
 SINGULAR_CONDITION = 1.0 / (64.0 * EPS)
 """Condition number from which I - P counts as singular."""
 
@@ -109,14 +112,16 @@ def _same_points(first: Examined, rows: np.ndarray, second: Examined) -> np.ndar
     return (distance <= SAFETY * (first.error[rows] + second.error)).all(axis=1)
 
 
-def _known_signs(map: PiecewiseAffineMap, z: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Return which pre-activations exceed SAFETY times their error bound.
+def _known_signs(
+    map: PiecewiseAffineMap, z: np.ndarray, error: np.ndarray, safety: float = SAFETY
+) -> np.ndarray:
+    """Return which pre-activations exceed `safety` times their error bound.
 
     A unit that does not look at the state (a zero row of W2) has an exact pre-activation.
     """
     rows = np.abs(map.W2)
     rounding = 4 * EPS * (np.abs(z) @ rows.T + np.abs(map.h2))
-    bound = SAFETY * ((error @ rows.T)[:, None, :] + rounding)
+    bound = safety * ((error @ rows.T)[:, None, :] + rounding)
     return (np.abs(map.pre_activations(z)) > bound) | ~rows.any(axis=1)
 
 
@@ -145,7 +150,8 @@ def _judge(map: PiecewiseAffineMap, D: np.ndarray) -> Examined:
     condition = inverse * (1.0 + np.abs(J).sum(axis=3).max(axis=(1, 2)))
     points, errors = z * unit[:, None, :], error[:, None] * unit
     clear = _known_signs(map, points, errors)
-    wrong = ((map.pre_activations(points) > 0) != D) & clear
+    wrong = (map.pre_activations(points) > 0) != D
+    wrong &= _known_signs(map, points, errors, REJECTION)
     verdict = np.where(wrong.any(axis=(1, 2)), VERDICT.virtual, VERDICT.border)
     verdict[clear.all(axis=(1, 2)) & ~wrong.any(axis=(1, 2))] = VERDICT.cycle
     marginal = ~(condition < SINGULAR_CONDITION) | ~np.isfinite(points).all(axis=(1, 2))

@@ -150,7 +150,7 @@ def test_both_tableaus_find_the_same(monkeypatch):
     map = random_plrnn(3, 5, 3.0)
     by_unit = search(map, [1, 3], num_searches=200)
     assert isinstance(form_of(map, 3), UnitForm)
-    monkeypatch.setattr(_paths, "form_of", lambda map, period: StateForm(map, period))
+    monkeypatch.setattr(_paths, "form_of", lambda map, period, scale: StateForm(map, period, scale))
     by_state = search(map, [1, 3], num_searches=200)
     assert words_of(by_unit) == words_of(by_state)
     assert_complete(map, [1, 3], by_state)
@@ -252,6 +252,7 @@ def test_misuse(options, says):
 
 _DEFAULTS = dict(
     max_pivots=9,
+    max_cycles=9,
     min_searches=None,
     max_searches=None,
     hops=0.5,

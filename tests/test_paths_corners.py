@@ -3,7 +3,16 @@
 import jax.random as jr
 import numpy as np
 import pytest
-from systems import QUIET, check_cycles, clipped, plrnn_map, random_shallow, words_of
+from systems import (
+    LOZI,
+    QUIET,
+    check_cycles,
+    clipped,
+    plrnn_map,
+    random_plrnn,
+    random_shallow,
+    words_of,
+)
 
 import plrjax as plr
 from plrjax import PiecewiseAffineMap
@@ -124,11 +133,47 @@ def test_units_of_the_state_do_not_matter(scale):
     assert_same_cycles(map, [1, 2], followed(map, [1, 2]))
 
 
-def test_offsets_of_any_size():
-    base = random_shallow(5, 3, 4, 2.0)
-    for scale in (1e-12, 1e12):
+@pytest.mark.parametrize("hidden", [4, 12])
+def test_offsets_of_any_size(hidden):
+    """With both tableaus: that of the units, and that of the states for many units."""
+    base = random_shallow(5, 2, hidden, 3.0)
+    for scale in (1e-12, 1.0, 1e12):
         map = PiecewiseAffineMap(base.A, base.W1, base.W2, base.h1 * scale, base.h2 * scale)
-        assert_same_cycles(map, [1, 2], followed(map, [1, 2]))
+        periods = [1, 2] if hidden == 4 else 1
+        assert_same_cycles(map, periods, followed(map, periods))
+
+
+@pytest.mark.parametrize(
+    "map, period",
+    [
+        (random_plrnn(429464144, 3, 2.9926514876794963), 4),
+        (random_plrnn(523923394, 3, 3.5392265747557152), 4),
+        (random_shallow(147922035, 2, 5, 3.4228), 2),
+    ],
+    ids=["escapes", "ties", "shallow"],
+)
+def test_escaping_orbits_are_no_starts(map, period):
+    """Their closing error is beyond all digits at s = 0, and the pivots would go in circles."""
+    solver = plr.PathFollowing(max_pivots=20_000)
+    cycles = followed(map, period, solver, num_searches=128)
+    assert cycles.stats["capped"][period] == cycles.stats["broken"][period] == 0
+    assert_same_cycles(map, period, cycles)
+
+
+def test_search_stops_at_many_cycles():
+    solver = plr.PathFollowing(max_cycles=100)
+    cycles = followed(LOZI, 17, solver)
+    assert 100 <= len(cycles) <= 282 and cycles.coverage is plr.COVERAGE.partial
+    assert any("stopped at" in note for note in cycles.notes)
+
+
+def test_expanding_networks_with_few_units_count_their_true_cost():
+    """A saddle A leaves no reduced system for long periods; the tableau of the states is large."""
+    A = np.full(50, 0.5)
+    A[0] = 2.0
+    map = PiecewiseAffineMap(A, np.ones((50, 3)), np.eye(3, 50), np.ones(50), np.zeros(3))
+    with pytest.raises(ValueError, match="5000 x 5000 numbers; the limit is 2048"):
+        followed(map, 100)
 
 
 def test_overflow_is_said():

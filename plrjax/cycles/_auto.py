@@ -5,14 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from .._numerics import is_whole
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
 from ._base import AbstractCycleSolver, CycleProblem, Outcome
 from ._catalog import Catalog, merge
 from ._enumerate import reduced_system
 from ._exhaustive import Exhaustive
-from ._paths import PathFollowing, work_per_path
+from ._notes import FEW_CONVERGED
+from ._paths import MAX_UNKNOWNS, PathFollowing, work_per_path
 from ._scyfi import SCYFI
+from ._starts import plan_of
 from ._verify import VERDICT
 from ._words import unpack
 
@@ -59,9 +62,9 @@ class Auto(AbstractCycleSolver):
     max_bits: int = ENUMERATED_BITS
 
     def __post_init__(self):
-        if not isinstance(self.effort, int | float) or not 0 < self.effort < 1e9:
+        if not isinstance(self.effort, int | float | np.number) or not 0 < self.effort < 1e9:
             raise ValueError(f"effort: expected a positive number, got {self.effort!r}")
-        if not isinstance(self.max_bits, int) or not 0 <= self.max_bits <= 40:
+        if not is_whole(self.max_bits) or not 0 <= self.max_bits <= 40:
             raise ValueError(f"max_bits: expected an integer from 0 to 40, got {self.max_bits!r}")
 
     def needs_sample(self, map, period):
@@ -76,6 +79,8 @@ class Auto(AbstractCycleSolver):
 
     def _num_paths(self, problem: CycleProblem) -> int:
         """Return how many paths to follow first (0: only from known cycles)."""
+        if plan_of(problem.map, problem.period).num_unknowns > MAX_UNKNOWNS:
+            return 0
         work = work_per_path(problem.map, problem.period)
         count = self.effort * WORK[problem.period == 1] / work
         return int(min(count, 4096)) if count >= FEW_PATHS else 0
@@ -115,7 +120,7 @@ class Auto(AbstractCycleSolver):
             hops = 1.0
         if total is not None:
             least = total - (total + 1) // 2 if hops < 1 else 0
-        if not least:
+        if not least or plan_of(problem.map, problem.period).num_unknowns > MAX_UNKNOWNS:
             return state
         solver = PathFollowing(
             min_searches=least, max_searches=least if hops == 1 else None, hops=hops
@@ -143,13 +148,16 @@ class Auto(AbstractCycleSolver):
         stats["solver"] = " + ".join(names)
         if len(outcomes) == 1:
             return dataclasses.replace(last, stats=stats)
-        coverage, unseen = last.coverage, last.unseen
+        first = outcomes[0]
         if state.solver.hops == 1:
-            first = outcomes[0]
-            unseen = first.unseen
-            more = last.catalog.count(problem.period) > first.catalog.count(problem.period)
-            settled = not more and self.terminate(problem, state)
-            coverage = first.coverage if settled else COVERAGE.partial
+            news = _words(problem, last.catalog) - _words(problem, first.catalog)
+            settled = not news and self.terminate(problem, state)
+            coverage, unseen = first.coverage, first.unseen
+        else:
+            told = last.stats["crossed"] >= FEW_CONVERGED
+            settled = told or first.coverage is COVERAGE.saturated
+            coverage, unseen = last.coverage, last.unseen
+        coverage = coverage if settled else COVERAGE.partial
         return Outcome(_together(problem, outcomes), coverage, unseen, stats)
 
 
@@ -161,6 +169,11 @@ def _known(problem: CycleProblem, catalog: Catalog) -> tuple[np.ndarray, ...]:
         for entry in catalog.entries
         if entry.verdict in good
     )
+
+
+def _words(problem: CycleProblem, catalog: Catalog) -> set[bytes]:
+    """Return the words of the period's cycles."""
+    return {e.word.tobytes() for e in catalog.entries if e.period == problem.period}
 
 
 def _added(stats: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 
 from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
+from .._types import Region
 
 BATCH_BITS = 15
 """Number of units whose patterns are carried side by side."""
@@ -38,7 +39,13 @@ class ReducedSystem(NamedTuple):
 
 
 def reduced_system(map: PiecewiseAffineMap, period: int) -> ReducedSystem | None:
-    """Return the reduced system of k-cycles, or None where no reference region makes it regular.
+    """Return the reduced system of k-cycles, or None where no reference region makes it regular."""
+    reference = regular_reference(map, period)
+    return None if reference is None else reduced_system_at(map, period, reference)
+
+
+def regular_reference(map: PiecewiseAffineMap, period: int) -> Region | None:
+    """Return a region whose Jacobian J leaves I - J^k well conditioned, or None.
 
     Where I - A^k is singular the map is rewritten with units reflected (relu(y) = y + relu(-y)),
     so that A is the Jacobian of another region.
@@ -46,15 +53,20 @@ def reduced_system(map: PiecewiseAffineMap, period: int) -> ReducedSystem | None
     draws = np.random.default_rng(11).random((6, map.num_units)) < 0.5
     references = [np.zeros(map.num_units, bool), np.ones(map.num_units, bool), *draws]
     for reference in references:
-        based = map.rebase(reference) if reference.any() else map
         with quiet_floats():
-            power = np.linalg.matrix_power(based.A, period)
+            power = np.linalg.matrix_power(map.affine_piece(reference)[0], period)
             closing = np.eye(map.state_size) - power
-            regular = np.isfinite(closing).all() and _amplification(closing, power) < 1e8
-        if regular:
-            with quiet_floats():
-                return _assemble(based, period, closing, reference)
+            if np.isfinite(closing).all() and _amplification(closing, power) < 1e8:
+                return reference
     return None
+
+
+def reduced_system_at(map: PiecewiseAffineMap, period: int, reference: Region) -> ReducedSystem:
+    """Return the reduced system of k-cycles with the units of a regular reference reflected."""
+    based = map.rebase(reference) if reference.any() else map
+    with quiet_floats():
+        closing = np.eye(map.state_size) - np.linalg.matrix_power(based.A, period)
+        return _assemble(based, period, closing, reference)
 
 
 def _amplification(closing: np.ndarray, power: np.ndarray) -> float:

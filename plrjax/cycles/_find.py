@@ -23,8 +23,9 @@ from ._catalog import Catalog, merge, row_arrays
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
 from ._notes import degenerate_notes, degree_note, few_converged_note, period_notes
+from ._pivots import TRACES as PATH_TRACES
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
-from ._walk import TRACES
+from ._walk import TRACES as WALK_TRACES
 
 _SAMPLE_NUMBERS = 2**24
 """States and bits of all simulated orbits together, at most; 64 orbits where that suffices."""
@@ -81,7 +82,7 @@ def find_cycles(
             "(only solver=Exhaustive() does without)"
         )
     key = None if key is None else checked_key(key)
-    begun, traces = time.perf_counter(), TRACES["count"]
+    begun, traces = time.perf_counter(), num_traces()
     map, unit = balanced(with_a_unit(original))
     chosen = {period: solver or Auto() for period in wanted}
     for period in wanted:
@@ -93,12 +94,17 @@ def find_cycles(
         outcomes, result = _run(problem, chosen, deadline, report)
     if result is RESULTS.successful and _nothing_finite(outcomes):
         result = RESULTS.not_finite
-    stats = _statistics(chosen, outcomes, time.perf_counter() - begun, TRACES["count"] - traces)
+    stats = _statistics(chosen, outcomes, time.perf_counter() - begun, num_traces() - traces)
     with _no_interrupt(), one_thread_per_solve():
         found = _collect(original, map, unit, wanted, outcomes, result, stats)
     if throw and result is RESULTS.not_finite:
         raise RuntimeError(f"find_cycles: {result.message}")
     return found
+
+
+def num_traces() -> int:
+    """Return how many times a search program was traced in this process."""
+    return WALK_TRACES["count"] + PATH_TRACES["count"]
 
 
 def cycles_of_itineraries(
@@ -126,9 +132,10 @@ def cycles_of_itineraries(
         groups.setdefault(len(word), []).append(word)
     scaled, unit = balanced(map)
     catalog = Catalog(scaled)
-    for words in groups.values():
-        catalog.identify(np.stack(words))
-    arrays = row_arrays(map, scaled, unit, merge([catalog]))
+    with one_thread_per_solve():
+        for words in groups.values():
+            catalog.identify(np.stack(words))
+        arrays = row_arrays(map, scaled, unit, merge([catalog]))
     return CycleSet(**arrays, num_units=map.num_units)
 
 

@@ -14,13 +14,14 @@ from ._verify import VERDICT
 _POLISH = 4
 
 FEW_PATHS = 20
-"""A search of fewer paths has not settled, whatever it found."""
+"""A search of fewer paths from points has not settled, whatever it found."""
 
 
 class Findings:
     """Cycles that paths crossed; paths are numbered through all rounds, those from points marked.
 
-    `finished` counts the paths of closed rounds; `num_known` the cycles that were there at the
+    `finished` counts the paths of closed rounds, `crossed` those of them from points that came upon
+    a solution, as do the hits of cycles; `num_known` is the number of cycles that were there at the
     beginning, which are no news.
     """
 
@@ -35,15 +36,18 @@ class Findings:
         self.finished = 0
         self._numbers: dict[bytes, int] = {}
         self._pairs: set[tuple[int, int]] = set()
-        self._crossed = 0
+        self.crossed = 0
 
     def begin_round(self, is_point: Bool[np.ndarray, " path"]) -> None:
         """Number the paths of a new round."""
         self.is_point = np.concatenate([self.is_point, is_point])
 
     def end_round(self) -> None:
-        """Count the round's paths as finished."""
-        self._crossed = self.crossed
+        """Count the round's paths as finished, and what they crossed."""
+        pairs = [(path, cycle) for path, cycle in self._pairs if self.is_point[path]]
+        for _, cycle in pairs:
+            self.catalog.entries[cycle].hits += 1
+        self.crossed += len({path for path, _ in pairs})
         self._pairs.clear()
         self.finished = len(self.is_point)
 
@@ -72,14 +76,8 @@ class Findings:
     def _count(self, path: int, cycle: int) -> None:
         self._pairs.add((path, cycle))
         entry = self.catalog.entries[cycle]
-        entry.hits += bool(self.is_point[path])
         if entry.first_walk < 0 or path < entry.first_walk:
             entry.first_walk = path
-
-    @property
-    def crossed(self) -> int:
-        """Number of paths from points that came upon a solution."""
-        return self._crossed + len({path for path, _ in self._pairs if self.is_point[path]})
 
     @property
     def num_points(self) -> int:
@@ -95,8 +93,8 @@ class Findings:
 
     @property
     def quiet(self) -> bool:
-        """Whether the last half of the paths, not too few, brought no new cycle."""
-        return self.finished >= FEW_PATHS and self.last_news < self.finished // 2
+        """Whether the last half of the paths, not too few of them independent, brought nothing."""
+        return self.num_points >= FEW_PATHS and self.last_news < self.finished // 2
 
     def first_paths(self) -> list[int]:
         """Return how many paths it took to each cycle of the period."""

@@ -51,6 +51,11 @@ def period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -
             f"period {period}: {outcome.catalog.num_unexamined} further singular or nearly "
             "singular words were not examined for families"
         )
+    if outcome.stats.get("full"):
+        notes.append(
+            f"period {period}: the search stopped at {outcome.catalog.count(period)} cycles; "
+            "PathFollowing(max_cycles=...) goes on"
+        )
     if outcome.stats.get("untried"):
         notes.append(f"period {period}: {outcome.stats['untried']} itineraries were not tried")
     return notes

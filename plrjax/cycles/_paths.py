@@ -18,11 +18,11 @@ from ._cycle_set import CycleSet
 from ._findings import Findings
 from ._pivots import BROKEN, CAPPED, CLOSED, RAY, Sizes, Starts, advance, idle_state
 from ._seeding import generator_of
-from ._starts import AbstractForm, Table, cost_of, form_of, point_states
+from ._starts import AbstractForm, Table, form_of, plan_of, point_states
 from ._words import unpack
 
 _CHUNK_SECONDS = 0.2
-_MAX_UNKNOWNS = 4096
+MAX_UNKNOWNS = 2048
 _REFRESH = 128
 _FIRST_ROUND = 64
 
@@ -54,6 +54,7 @@ class _State:
     ties: int = 0
     legs: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(5, np.int64))
     over: bool = False
+    full: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +73,7 @@ class PathFollowing(AbstractCycleSolver):
     - `max_pivots`: boundaries after which one leg of a path is given up.
     - `min_searches`: least number of paths (None: by cost per pivot, 256 to 4096).
     - `max_searches`: paths at which the search gives up settling (None: 64 times the least).
+    - `max_cycles`: cycles at which the search of a period stops, as `partial`.
     - `hops`: share of the starts that are known cycles, once there are any; 1 for nothing else.
     - `known`: cycles found elsewhere, for example by `SCYFI()`, to start from as well.
     - `lanes`: paths side by side (None: what fits the device's memory best). The result does not
@@ -82,31 +84,32 @@ class PathFollowing(AbstractCycleSolver):
     max_pivots: int = 20_000
     min_searches: int | None = None
     max_searches: int | None = None
+    max_cycles: int = 50_000
     hops: float = 0.5
     known: CycleSet | None = None
     lanes: int | None = None
     devices: Sequence[Any] | None = None
 
     def __post_init__(self):
-        for name in ("max_pivots", "min_searches", "max_searches", "lanes"):
+        for name in ("max_pivots", "max_cycles", "min_searches", "max_searches", "lanes"):
             value = getattr(self, name)
-            missing = value is None and name != "max_pivots"
+            missing = value is None and not name.startswith("max_p") and name != "max_cycles"
             if not missing and not is_positive_whole(value):
                 raise ValueError(f"{name}: expected a positive integer, got {value!r}")
-        if not isinstance(self.hops, int | float) or not 0 <= self.hops <= 1:
+        if not isinstance(self.hops, int | float | np.number) or not 0 <= self.hops <= 1:
             raise ValueError(f"hops: expected a number in [0, 1], got {self.hops!r}")
         if self.known is not None and not isinstance(self.known, CycleSet):
             raise ValueError(f"known: expected a CycleSet, got {type(self.known).__name__}")
 
     def check(self, map, period):
-        unknowns = period * min(map.state_size, map.num_units)
-        if unknowns > _MAX_UNKNOWNS:
+        unknowns = plan_of(map, period).num_unknowns
+        if unknowns > MAX_UNKNOWNS:
             raise ValueError(
                 f"periods: path following of period {period} needs tableaus of "
-                f"{unknowns} x {unknowns} numbers; the limit is {_MAX_UNKNOWNS} "
+                f"{unknowns} x {unknowns} numbers; the limit is {MAX_UNKNOWNS} "
                 "(use plrjax.SCYFI())"
             )
-        if self.known is not None and self.known.num_units != map.num_units:
+        if self.known is not None and max(self.known.num_units, 1) != map.num_units:
             raise ValueError(
                 f"known: expected cycles of a map with {map.num_units} units, "
                 f"got {self.known.num_units}"
@@ -114,8 +117,9 @@ class PathFollowing(AbstractCycleSolver):
 
     def init(self, problem: CycleProblem) -> _State:
         self.check(problem.map, problem.period)
-        form = form_of(problem.map, problem.period)
-        known = [] if self.known is None else self.known
+        assert problem.sample is not None
+        form = form_of(problem.map, problem.period, problem.sample.scale)
+        known = self.known if self.known is not None and self.known.num_units else []
         words = [cycle.regions(0) for cycle in known]
         findings = Findings(problem, form, [*problem.known, *words])
         return _State(form, self._sizes(problem, form), findings)
@@ -126,7 +130,8 @@ class PathFollowing(AbstractCycleSolver):
         width = form.num_unknowns + 2
         numbers = form.num_unknowns * width + form.num_units
         fitting = (2**19.5 if on_cpu else 2**32) / (8 * numbers)
-        lanes = self.lanes or 2 ** int(np.clip(np.log2(fitting), 3, 8 if on_cpu else 14))
+        least = min(3.0, max(np.log2(2**23 / numbers), 0.0))
+        lanes = self.lanes or 2 ** int(np.clip(np.log2(fitting), least, 8 if on_cpu else 14))
         steps = 2 ** int(np.clip(np.log2(form.num_unknowns), 4, 6))
         starts = 2 ** int(np.clip(np.log2(2**23 / numbers * form.num_unknowns), 7, 10))
         group = min(lanes, 8) if on_cpu else lanes
@@ -149,7 +154,7 @@ class PathFollowing(AbstractCycleSolver):
             state.device, hits, more = self._program(state, mesh)(
                 state.data,
                 state.starts,
-                np.asarray(self.max_pivots),
+                np.asarray(min(self.max_pivots, 2 ** min(state.sizes.units, 30))),
                 np.asarray(mesh.devices.size),
                 state.device,
             )
@@ -157,6 +162,8 @@ class PathFollowing(AbstractCycleSolver):
         state.findings.enter(hits)
         if not np.any(more):
             self._end_round(problem, state)
+        state.full = len(state.findings.catalog.entries) >= self.max_cycles
+        state.over |= state.full
         return state
 
     def _program(self, state: _State, mesh) -> Any:
@@ -227,7 +234,7 @@ class PathFollowing(AbstractCycleSolver):
 
     def outcome(self, problem, state):
         findings = state.findings
-        settled = state.over and findings.quiet
+        settled = state.over and findings.quiet and not state.full
         coverage = COVERAGE.saturated if settled else COVERAGE.partial
         return Outcome(findings.catalog, coverage, findings.unseen(), _stats(state))
 
@@ -237,7 +244,7 @@ def work_per_path(map: PiecewiseAffineMap, period: int) -> float:
 
     Measured: a path makes some 3 pivots per unit for fixed points and 3 to 16 for cycles.
     """
-    return cost_of(map, period) * period * map.num_units * (3 if period == 1 else 6)
+    return plan_of(map, period).cost * period * map.num_units * (3 if period == 1 else 6)
 
 
 def _least_paths(problem: CycleProblem) -> int:
@@ -274,5 +281,6 @@ def _stats(state: _State) -> dict[str, Any]:
         "virtual": findings.catalog.num_virtual,
         "singular": findings.catalog.num_singular,
         "lanes": state.sizes.lanes,
+        "full": state.full,
         "first_path": findings.first_paths(),
     }

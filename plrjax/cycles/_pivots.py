@@ -17,7 +17,7 @@ RUNNING, RAY, CLOSED, CAPPED, BROKEN = range(5)
 """Status of a leg: on its way, gone to infinity, closed, too long, or in a singular cell."""
 
 TRUSTED_PIVOT = 1e-7
-"""Below this the tableau is solved anew; below `DEAD_PIVOT` the cell is called singular."""
+"""Below this the tableau is solved anew after the block; below `DEAD_PIVOT` the leg is broken."""
 
 DEAD_PIVOT = 1e-13
 
@@ -42,8 +42,8 @@ class Lanes(NamedTuple):
 
     **Fields:** `region` the cell, `home` the start's, `away` the number of units in which they
     differ, `bits` the cell's pattern packed; `s` and its direction `sign`; `last` the unit flipped
-    last; `pivots` on this leg; `age` pivots since the tableau was solved; `start` the number of the
-    start (-1: idle), `leg` 0 or 1, `status`.
+    last; `pivots` on this leg, `stalled` those of length zero in a row; `age` pivots since the
+    tableau was solved; `start` the number of the start (-1: idle), `leg` 0 or 1, `status`.
     """
 
     tableau: Array
@@ -55,6 +55,7 @@ class Lanes(NamedTuple):
     sign: Float[Array, " lane"]
     last: Int[Array, " lane"]
     pivots: Int[Array, " lane"]
+    stalled: Int[Array, " lane"]
     age: Int[Array, " lane"]
     start: Int[Array, " lane"]
     leg: Int[Array, " lane"]
@@ -132,6 +133,7 @@ def _pivot(form: AbstractTableau, data, max_pivots: Array, lanes: Lanes):
     rho = jnp.where(on, 1.0 + pivot.own, 1.0 - pivot.own)
     status = jnp.where(lanes.pivots >= max_pivots, CAPPED, RUNNING)
     status = jnp.where(~(jnp.abs(rho) > DEAD_PIVOT), BROKEN, status)
+    status = jnp.where(lanes.stalled > units.size, BROKEN, status)
     status = jnp.where(length == jnp.inf, RAY, status)
     status = jnp.where(jnp.isfinite(pivot.own) | (length == jnp.inf), status, BROKEN)
     status = jnp.where((lanes.pivots > 0) & (lanes.away == 0), CLOSED, status)
@@ -152,6 +154,7 @@ def _pivot(form: AbstractTableau, data, max_pivots: Array, lanes: Lanes):
         sign=jnp.where(go & (rho < 0), -lanes.sign, lanes.sign),
         last=jnp.where(go, unit, lanes.last),
         pivots=lanes.pivots + go.astype(jnp.int32),
+        stalled=jnp.where(go & (length == 0.0), lanes.stalled + 1, 0),
         age=lanes.age + jnp.where(go, jnp.where(jnp.abs(rho) < TRUSTED_PIVOT, 1_000_000, 1), 0),
         start=lanes.start,
         leg=lanes.leg,
@@ -179,6 +182,7 @@ def idle_state(sizes: Sizes, devices: int) -> State:
         sign=zero,
         last=number - np.int32(1),
         pivots=number,
+        stalled=number,
         age=number,
         start=number - np.int32(1),
         leg=number,
@@ -213,6 +217,7 @@ def _refill(starts: Starts, stride: Array, state: State) -> tuple[State, Bool[Ar
         sign=jnp.where(changed, jnp.where(leg == 0, -1.0, 1.0), lanes.sign),
         last=jnp.where(changed, -1, lanes.last),
         pivots=lanes.pivots * zero,
+        stalled=lanes.stalled * zero,
         age=lanes.age * zero,
         start=start,
         leg=leg,

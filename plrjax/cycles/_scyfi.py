@@ -30,6 +30,7 @@ from ._walk import (
 
 _CHUNK_SECONDS = 0.2
 _POLISH = 8
+_FEW = 20
 
 
 @functools.lru_cache(maxsize=64)
@@ -242,8 +243,8 @@ def _last_news(state: _State) -> int:
 
 
 def _quiet(state: _State) -> bool:
-    """Return whether the last half of the walks brought no new cycle."""
-    return _last_news(state) < len(state.steps) // 2
+    """Return whether the last half of the walks, not too few, brought no new cycle."""
+    return len(state.steps) >= _FEW and _last_news(state) < len(state.steps) // 2
 
 
 def _digest(problem: CycleProblem, state: _State, report) -> None:

@@ -39,7 +39,8 @@ class Sample:
 
 def natural_scale(map: PiecewiseAffineMap, generator: np.random.Generator) -> float:
     """Return the typical size of the map's states: the median of its (virtual) fixed points."""
-    regions = generator.random((256, map.num_units)) < 0.5
+    count = int(np.clip(2**24 // map.state_size**2, 16, 256))
+    regions = generator.random((count, map.num_units)) < 0.5
     J, c = map.affine_piece(regions)
     with quiet_floats():
         systems = np.eye(map.state_size) - J

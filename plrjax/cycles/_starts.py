@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 
 from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
-from ._enumerate import ReducedSystem, reduced_system
+from ._enumerate import ReducedSystem, reduced_system_at, regular_reference
 from ._seeding import Sample
 from ._tableau import AbstractTableau, StateTableau, UnitTableau, state_data, unit_data
 
@@ -23,9 +23,14 @@ NUDGE = 1e-6
 
 
 DESCENT_SIZE = 40
-"""From so many states on, every other Gaussian start of a fixed point first goes downhill."""
+"""From so many states on, three of four starts of a fixed point first go downhill."""
 
-DESCENT_STEPS = 12
+DESCENT_SCALES = (0.03, 0.1, 0.3)
+"""They begin at these multiples of the typical size."""
+
+DESCENT_STEPS = 30
+
+_SLAB = 16
 
 _PER_UNIT = 20.0
 """Cost of looking for the next boundary, per unit."""
@@ -98,14 +103,17 @@ def point_states(
     begin = generator.integers(max(time - period, 1), size=count)
     if period == 1 and size >= DESCENT_SIZE:
         with quiet_floats():
-            lower = np.flatnonzero(number % 2 == 0)
-            gaussian[lower, 0] = downhill(map, noise[lower, 0])
+            depth = np.array(DESCENT_SCALES)[number // 4 % len(DESCENT_SCALES)]
+            chosen = np.flatnonzero(number % 4 > 0)
+            for low in range(0, len(chosen), _SLAB):
+                some = chosen[low : low + _SLAB]
+                gaussian[some, 0] = downhill(map, noise[some, 0] * depth[some, None])
     if period == 1:
         return gaussian
     rows = np.minimum(begin[:, None] + np.arange(period), time - 1)
     windows = sample.states[orbit[:, None], rows]
     kind = number % 3
-    near = np.abs(windows).max(axis=(1, 2)) < FAR * max(sample.scale, np.median(np.abs(windows)))
+    near = np.abs(windows).max(axis=(1, 2)) < FAR * sample.scale
     noisy = windows + np.where(kind == 1, 0.0, NOISE)[:, None, None] * noise
     return np.where(((kind > 0) & near)[:, None, None], noisy, gaussian)
 
@@ -176,14 +184,14 @@ class UnitForm(AbstractForm):
 class StateForm(AbstractForm):
     """Paths of z_{t+1} = F(z_t) + s r_t itself, whatever A."""
 
-    def __init__(self, map: PiecewiseAffineMap, period: int):
+    def __init__(self, map: PiecewiseAffineMap, period: int, scale: float = 1.0):
         self.map, self.period = map, period
         self.tableau = StateTableau()
         self.steps = 1 if period == 1 else bucket(period, 2)
         self.num_unknowns = self.steps * map.state_size
         self.num_units = self.steps * map.num_units
         self.cost = state_cost(map, self.steps)
-        rows = np.abs(map.W2).sum(axis=1) + np.abs(map.h2)
+        rows = np.abs(map.W2).sum(axis=1) * min(scale, 1e100) + np.abs(map.h2)
         noise = np.random.default_rng(17).standard_normal((period, map.num_units))
         self.nudge = NUDGE * np.where(rows > 0, rows, 1.0) * noise
 
@@ -208,9 +216,27 @@ class StateForm(AbstractForm):
         return patterns.reshape(len(patterns), self.period, -1)
 
 
-def cost_of(map: PiecewiseAffineMap, period: int) -> float:
-    """Return what a pivot of the cheaper form costs, in floating-point operations."""
-    return min(unit_cost(period * map.num_units), state_cost(map, period))
+class Plan(NamedTuple):
+    """Which tableau serves a period: its unknowns, and what a pivot costs.
+
+    `reference` is the region whose reflection makes a reduced system regular; without one the
+    tableau is that of the states, and so it is where that one is cheaper.
+    """
+
+    reference: Bool[np.ndarray, " unit"] | None
+    num_unknowns: int
+    cost: float
+
+
+def plan_of(map: PiecewiseAffineMap, period: int) -> Plan:
+    """Return the cheaper tableau; that of the states where no reduced system is regular."""
+    units, by_state = period * map.num_units, state_cost(map, period)
+    reference = None
+    if unit_cost(units) <= by_state:
+        reference = regular_reference(map, period)
+    if reference is None:
+        return Plan(None, period * map.state_size, by_state)
+    return Plan(reference, units, unit_cost(units))
 
 
 def unit_cost(unknowns: int) -> float:
@@ -225,9 +251,9 @@ def state_cost(map: PiecewiseAffineMap, steps: int) -> float:
     return products + _PER_UNIT * steps * units
 
 
-def form_of(map: PiecewiseAffineMap, period: int) -> AbstractForm:
-    """Return the cheaper form of tableau; that of the states where no reduced system is regular."""
-    if unit_cost(period * map.num_units) > state_cost(map, period):
-        return StateForm(map, period)
-    system = reduced_system(map, period)
-    return StateForm(map, period) if system is None else UnitForm(map, system)
+def form_of(map: PiecewiseAffineMap, period: int, scale: float = 1.0) -> AbstractForm:
+    """Return the tableau of `plan_of` for a map with states of a typical size."""
+    reference = plan_of(map, period).reference
+    if reference is None:
+        return StateForm(map, period, scale)
+    return UnitForm(map, reduced_system_at(map, period, reference))

@@ -10,6 +10,20 @@ from plrjax import PiecewiseAffineMap
 
 QUIET = plr.NoProgress()
 
+
+class PressesCtrlC(plr.NoProgress):
+    """Interrupts a search after so many updates; shares of work must stay in [0, 1]."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def update(self, share, note=""):
+        assert 0 <= share <= 1
+        self.left -= 1
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
 LOZI = PiecewiseAffineMap(
     [[1.7, 1.0], [0.5, 0.0]], [[-3.4], [0.0]], [[1.0, 0.0]], [1.0, 0.0], [0.0]
 )

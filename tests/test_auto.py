@@ -11,6 +11,7 @@ from systems import (
     LOZI_PRIMES,
     QUIET,
     SIXTEEN,
+    PressesCtrlC,
     chaotic,
     check_cycles,
     clipped,
@@ -109,22 +110,9 @@ def test_bounded_network_adds_up_to_its_degree():
     assert any("something is missing" in note for note in walked.notes)
 
 
-class _PressesCtrlC(plr.NoProgress):
-    """Interrupts after some updates; which stage that is shows in the result."""
-
-    def __init__(self, after):
-        self.left = after
-
-    def update(self, share, note=""):
-        assert 0 <= share <= 1
-        self.left -= 1
-        if self.left <= 0:
-            raise KeyboardInterrupt
-
-
 def test_early_interrupt_keeps_the_finds():
     cycles = plr.find_cycles(
-        plrnn_map(**EIGHTY), 80, key=jr.key(0), progress=_PressesCtrlC(1), solver=plr.Auto()
+        plrnn_map(**EIGHTY), 80, key=jr.key(0), progress=PressesCtrlC(1), solver=plr.Auto()
     )
     assert cycles.result is RESULTS.interrupted and cycles.coverage is COVERAGE.partial
     assert cycles.stats["solver"][80].startswith("SCYFI")
@@ -134,7 +122,7 @@ def test_early_interrupt_keeps_the_finds():
 def test_interrupt_in_the_second_stage_keeps_the_finds_of_both():
     solver = plr.Auto(effort=1e4)
     cycles = plr.find_cycles(
-        chaotic(915), 20, key=jr.key(0), solver=solver, progress=_PressesCtrlC(60)
+        chaotic(915), 20, key=jr.key(0), solver=solver, progress=PressesCtrlC(60)
     )
     assert cycles.result is RESULTS.interrupted and cycles.coverage is COVERAGE.partial
     assert cycles.stats["solver"] == {20: BOTH}

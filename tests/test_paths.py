@@ -14,6 +14,7 @@ from systems import (
     LOZI_PRIMES,
     QUIET,
     SIXTEEN,
+    PressesCtrlC,
     chaotic,
     check_cycles,
     clipped,
@@ -207,19 +208,9 @@ def test_time_limit_keeps_what_was_found():
     assert 0 < len(cycles) <= 33
 
 
-class _PressesCtrlC(plr.NoProgress):
-    def __init__(self, after):
-        self.left = after
-
-    def update(self, share, note=""):
-        self.left -= 1
-        if self.left <= 0:
-            raise KeyboardInterrupt
-
-
 def test_interrupt_keeps_what_was_found():
     cycles = plr.find_cycles(
-        LOZI, [2, 12], key=jr.key(0), solver=plr.PathFollowing(), progress=_PressesCtrlC(5)
+        LOZI, [2, 12], key=jr.key(0), solver=plr.PathFollowing(), progress=PressesCtrlC(5)
     )
     assert cycles.result is RESULTS.interrupted
     assert len(cycles) >= 1 and cycles.verified.all()

@@ -13,6 +13,7 @@ from systems import (
     LOZI_PRIMES,
     QUIET,
     SIXTEEN,
+    PressesCtrlC,
     check_cycles,
     plrnn_map,
     random_plrnn,
@@ -184,19 +185,9 @@ def test_time_limit_keeps_what_was_found():
     assert "max_seconds" in " ".join(cycles.notes)
 
 
-class _PressesCtrlC(plr.NoProgress):
-    def __init__(self, after):
-        self.left = after
-
-    def update(self, share, note=""):
-        self.left -= 1
-        if self.left <= 0:
-            raise KeyboardInterrupt
-
-
 def test_interrupt_keeps_what_was_found():
     cycles = plr.find_cycles(
-        LOZI, [2, 17, 18], key=jr.key(0), solver=plr.SCYFI(), progress=_PressesCtrlC(3)
+        LOZI, [2, 17, 18], key=jr.key(0), solver=plr.SCYFI(), progress=PressesCtrlC(3)
     )
     assert cycles.result is RESULTS.interrupted
     assert cycles.coverage_by_period[18] is COVERAGE.partial

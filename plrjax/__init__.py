@@ -12,6 +12,16 @@ from ._io import describe as describe
 from ._io import example_network as example_network
 from ._io import load as load
 from ._io import save as save
+from ._lyapunov import CovariantVectors as CovariantVectors
+from ._lyapunov import GradientNorms as GradientNorms
+from ._lyapunov import LyapunovSpectrum as LyapunovSpectrum
+from ._lyapunov import covariant_vectors as covariant_vectors
+from ._lyapunov import cycle_exponents as cycle_exponents
+from ._lyapunov import finite_time_exponents as finite_time_exponents
+from ._lyapunov import gradient_norms as gradient_norms
+from ._lyapunov import kaplan_yorke_dimension as kaplan_yorke_dimension
+from ._lyapunov import lyapunov_exponents as lyapunov_exponents
+from ._lyapunov import lyapunov_spectrum as lyapunov_spectrum
 from ._parallel import AbstractProgress as AbstractProgress
 from ._parallel import NoProgress as NoProgress
 from ._parallel import ProgressBar as ProgressBar

@@ -29,14 +29,14 @@ class RESULTS(_MessageEnum):
     successful = 0, "The computation finished."
     budget_exhausted = (
         1,
-        "The time limit (`max_seconds`) ran out before the search was over; what was found until "
-        "then is kept. Raise it, or accept `coverage == partial`.",
+        "The time limit (`max_seconds`) ran out before the computation was over; what was done "
+        "until then is kept. Raise it, or accept a partial result.",
     )
-    interrupted = 2, "Interrupted by Ctrl-C; what was found until then is kept."
+    interrupted = 2, "Interrupted by Ctrl-C; what was done until then is kept."
     not_finite = (
         3,
-        "No finite candidate was produced: every linear subregion tried has a singular or "
-        "overflowing system. Check the parameters' scale.",
+        "Nothing finite was produced: every linear subregion tried has a singular or overflowing "
+        "system, or every orbit ran away. Check the parameters' scale.",
     )
 
 

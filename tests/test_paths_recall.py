@@ -103,7 +103,7 @@ def test_large_clipped_networks():
     pytest.fail(f"only {len(counts)} networks with 15 fixed points")
 
 
-@pytest.mark.parametrize("seed, period", [(592, 21), (868, 22), (915, 22)])
+@pytest.mark.parametrize("seed, period", [(592, 25), (868, 22), (915, 22)])
 def test_chaotic_networks(seed, period):
     """At least 100 cycles, all found within five seconds; the walk finds at most half of them."""
     map = chaotic(seed)

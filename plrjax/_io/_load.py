@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _files
 from .._dynamics import AbstractDynamics
+from .._lyapunov import LyapunovSpectrum
 from ..cycles import CycleSet
 from ..models import KINDS, arrays_of, from_arrays, kind_named, kind_of
 from . import _foreign
@@ -83,7 +84,15 @@ def _cycles(header: dict, arrays: dict, kind: str | None, num_relu, index) -> Cy
     return CycleSet.from_parts(header, arrays, "file")
 
 
-LOADERS: dict[str, Callable] = {"model": _model, "cycles": _cycles}
+def _spectrum(header: dict, arrays: dict, kind: str | None, num_relu, index) -> LyapunovSpectrum:
+    """Return the Lyapunov spectrum of a native file."""
+    for name, value in (("kind", kind), ("num_relu", num_relu), ("index", index)):
+        if value is not None:
+            raise ValueError(f"{name}: the file holds a spectrum, not a network; got {value!r}")
+    return LyapunovSpectrum.from_parts(header, arrays, "file")
+
+
+LOADERS: dict[str, Callable] = {"model": _model, "cycles": _cycles, "spectrum": _spectrum}
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 
 

@@ -1,0 +1,161 @@
+"""From sums along orbits to a spectrum: means, error bars, attractors, notes."""
+
+import numpy as np
+
+from .._numerics import EPS, quiet_floats
+from .._results import RESULTS
+from ._plan import Plan
+from ._result import LyapunovSpectrum
+from ._runner import Runner
+from ._statistics import attractors, standard_error
+
+_AUDIT_LIMIT = 1e-8
+"""A sum of exponents farther than this from mean ln|det J|, relative to it, is worth a note."""
+
+
+class Totals:
+    """Sums of ln R_ii and of states measured until now."""
+
+    def __init__(self, plan: Plan):
+        self.logs = np.zeros((plan.num_exponents, plan.num_orbits))
+        self.states = np.zeros((plan.state_size, plan.num_orbits))
+        self.steps, self.block = 0, plan.num_steps
+        self.block_logs: list[np.ndarray] = []
+        self.block_states: list[np.ndarray] = []
+
+    def add(self, logs: np.ndarray, states: np.ndarray, steps: int) -> None:
+        """Add sums over that many steps."""
+        with quiet_floats():
+            self.logs, self.states = self.logs + logs, self.states + states
+        self.steps += steps
+
+    def add_blocks(self, logs: np.ndarray, states: np.ndarray) -> None:
+        """Add sums of whole blocks, "block vector lane" and "block state lane"."""
+        with quiet_floats():
+            self.add(logs.sum(axis=0), states.sum(axis=0), len(logs) * self.block)
+        self.block_logs.extend(logs)
+        self.block_states.extend(states)
+
+
+def collect(runner: Runner, plan: Plan, totals: Totals, result: RESULTS) -> LyapunovSpectrum:
+    """Put the sums together."""
+    per_orbit, growth, states, mean_state = _averages(runner.alive, plan, totals)
+    measured = runner.alive if totals.steps else np.zeros_like(runner.alive)
+    labels = attractors(growth, states, measured, max(totals.steps, 1), plan.num_transient)
+    shared_input = plan.inputs is not None and plan.inputs.ndim == 2
+    rows, order = [], np.arange(plan.num_exponents)
+    for label in reversed(range(labels.max() + 1)):
+        here = labels == label
+        value = _mean(per_orbit[here])
+        error = _error(value, growth[:, here], shared_input)
+        order = np.argsort(-value, kind="stable")
+        rows.insert(0, (value[order], error[order], mean_state[here].mean(axis=0)))
+    widths = (plan.num_exponents, plan.num_exponents, plan.state_size)
+    table = [np.reshape([r[i] for r in rows], (len(rows), n)) for i, n in enumerate(widths)]
+    nothing = np.full(plan.num_exponents, np.nan)
+    exponents, error = rows[0][:2] if rows else (nothing, nothing)
+    residual = _residual(runner)
+    return LyapunovSpectrum(
+        exponents=exponents,
+        standard_error=error,
+        per_orbit=per_orbit[:, order],
+        running=_running(growth[:, labels == 0])[:, order],
+        attractor=labels,
+        attractor_exponents=table[0],
+        attractor_standard_error=table[1],
+        attractor_state=table[2],
+        first_nonfinite=runner.first_nonfinite,
+        det_residual=residual,
+        qr_every=runner.interval,
+        num_steps=totals.steps,
+        block_steps=totals.block,
+        state_size=plan.state_size,
+        notes=(*_notes(runner, labels, exponents, result), *_audit_note(residual, exponents)),
+        result=result,
+    )
+
+
+def _error(value: np.ndarray, blocks: np.ndarray, shared_input: bool) -> np.ndarray:
+    """Return standard errors, rounding included; NaN where an exponent is not finite."""
+    if not len(blocks):
+        return value * np.nan
+    if shared_input:  # orbits under one input are not independent
+        blocks = _mean(blocks, axis=1)[:, None]
+    error = standard_error(blocks)
+    with quiet_floats():
+        error = np.hypot(error, 64 * EPS * (1 + np.abs(value)))
+    return np.where(np.isfinite(value), error, np.nan)
+
+
+def _averages(alive: np.ndarray, plan: Plan, totals: Totals) -> tuple[np.ndarray, ...]:
+    """Return per step: "orbit vector", "block orbit vector", "block orbit state", "orbit state"."""
+    shape = (len(totals.block_logs), -1, plan.num_orbits)
+    with quiet_floats():
+        growth = np.reshape(totals.block_logs, (shape[0], plan.num_exponents, shape[2]))
+        states = np.reshape(totals.block_states, (shape[0], plan.state_size, shape[2]))
+        growth = np.swapaxes(growth, 1, 2) / totals.block
+        states = np.swapaxes(states, 1, 2) / totals.block
+        per_orbit = np.where(alive[:, None], totals.logs.T / np.float64(totals.steps), np.nan)
+        mean_state = totals.states.T / np.float64(totals.steps)
+    return per_orbit, growth, states, mean_state
+
+
+def _mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    with quiet_floats():
+        return values.mean(axis=axis)
+
+
+def _running(growth: np.ndarray) -> np.ndarray:
+    """Return the means over the first blocks, "block vector", pooled over orbits."""
+    if not growth.shape[1]:
+        return np.zeros((0, growth.shape[2]))
+    with quiet_floats():
+        pooled = growth.mean(axis=1)
+        return np.cumsum(pooled, axis=0) / np.arange(1, len(pooled) + 1)[:, None]
+
+
+def _residual(runner: Runner) -> float:
+    """Return |sum of exponents - mean ln|det J|| per step, over the stretches audited."""
+    if not runner.audit_steps or not runner.alive.any():
+        return float("nan")
+    return float(abs(runner.audited[runner.alive].mean()) / runner.audit_steps)
+
+
+def _audit_note(residual: float, exponents: np.ndarray) -> list[str]:
+    if not residual > _AUDIT_LIMIT * (1.0 + abs(float(exponents.sum()))):
+        return []
+    return [f"the sum of all exponents is off mean ln|det J| by {residual:.1g}: ill-conditioned"]
+
+
+def _notes(runner: Runner, labels: np.ndarray, exponents: np.ndarray, result: RESULTS) -> list[str]:
+    """Say what one must know to read the numbers."""
+    notes, total = [], len(labels)
+    lost = runner.first_nonfinite[~runner.alive]
+    if len(lost):
+        notes.append(
+            f"{len(lost)} of {total} orbits did not stay finite, the first after {lost.min()} "
+            "steps (see first_nonfinite): start them elsewhere, or lower num_steps"
+        )
+    counts = np.bincount(labels[labels >= 0])
+    if len(counts) > 1:
+        sizes = ", ".join(map(str, counts[:8])) + (", ..." if len(counts) > 8 else "")
+        notes.append(
+            f"orbits settled on {len(counts)} attractors ({sizes} orbits): the exponents are those "
+            "of the most frequent one; see per_attractor()"
+        )
+    collapsed = int(np.isneginf(exponents).sum())
+    if collapsed:
+        notes.append(
+            f"{collapsed} exponents are -inf: within one step their directions shrink below "
+            "rounding (the Jacobian is rank deficient)"
+        )
+    if runner.too_long:
+        notes.append(
+            f"qr_every={runner.too_long} lost the last exponents to rounding: took "
+            f"{runner.interval}"
+        )
+    if result is RESULTS.interrupted:
+        notes.append("interrupted: exponents over the steps measured until then")
+    if result is RESULTS.budget_exhausted:
+        notes.append("cut short by max_seconds: the same key may give another result next time")
+    return notes

@@ -1,0 +1,226 @@
+"""The result of a computation of Lyapunov exponents: arrays that read like a table."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from .._files import read_arrays, write_arrays
+from .._results import RESULTS
+from ._measures import kaplan_yorke_dimension
+
+_MOST_ROWS = 20
+
+
+class AttractorSpectrum(NamedTuple):
+    """The exponents of the orbits that settled on one attractor.
+
+    **Fields:** `label`; `num_orbits` on it; `exponents` and `standard_error`, nats per step;
+    `mean_state`, the time average of the state.
+    """
+
+    label: int
+    num_orbits: int
+    exponents: Float[np.ndarray, " exponent"]
+    standard_error: Float[np.ndarray, " exponent"]
+    mean_state: Float[np.ndarray, " state"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class LyapunovSpectrum:
+    """Lyapunov exponents of a map, natural logarithms per step, largest first.
+
+    **Fields:**
+
+    - `exponents`: lambda_1 >= ... >= lambda_k, means over the orbits on the most frequent
+        attractor; -inf where a direction collapses within one step.
+    - `standard_error`: their standard errors, from blocks longer than the correlation time and
+        from orbits, rounding included; NaN where an exponent is not finite.
+    - `per_orbit`: exponents of each orbit, in the order of `exponents`; NaN for orbits that did not
+        stay finite.
+    - `running`: means over the first 1, 2, ... blocks of `block_steps` steps: how they converged.
+    - `attractor`: label per orbit, 0 for the most frequent attractor; -1 where not finite.
+    - `attractor_exponents`, `attractor_standard_error`, `attractor_state`: exponents, their errors
+        and the time-averaged state, a row for each label.
+    - `first_nonfinite`: steps after the initial state at which an orbit (or its Jacobian) was not
+        finite any more; -1 for orbits that stayed finite.
+    - `det_residual`: |sum_i lambda_i - mean ln|det J|| along sampled stretches of all orbits; NaN
+        where not all exponents were computed, or one is -inf.
+    - `qr_every`: steps from one QR to the next.
+    - `num_steps`: steps measured along each orbit, after both transients.
+    - `block_steps`: steps per block.
+    - `state_size`: number M of states.
+    - `notes`: facts to know, in words.
+    - `result`: whether the computation went well.
+    """
+
+    exponents: Float[np.ndarray, " exponent"]
+    standard_error: Float[np.ndarray, " exponent"]
+    per_orbit: Float[np.ndarray, "orbit exponent"]
+    running: Float[np.ndarray, "block exponent"]
+    attractor: Int[np.ndarray, " orbit"]
+    attractor_exponents: Float[np.ndarray, "attractor exponent"]
+    attractor_standard_error: Float[np.ndarray, "attractor exponent"]
+    attractor_state: Float[np.ndarray, "attractor state"]
+    first_nonfinite: Int[np.ndarray, " orbit"]
+    det_residual: float
+    qr_every: int
+    num_steps: int
+    block_steps: int
+    state_size: int
+    notes: tuple[str, ...] = ()
+    result: RESULTS = RESULTS.successful
+
+    @property
+    def num_orbits(self) -> int:
+        """Number of orbits."""
+        return len(self.attractor)
+
+    @property
+    def kaplan_yorke(self) -> float:
+        """Kaplan-Yorke dimension; NaN where too few exponents were computed to know it."""
+        dimension = kaplan_yorke_dimension(self.exponents)
+        known = len(self.exponents) == self.state_size or dimension < len(self.exponents)
+        return dimension if known else float("nan")
+
+    @property
+    def entropy_sum(self) -> float:
+        """Sum of the positive exponents, nats per step: an upper bound of the entropy (Ruelle).
+
+        Where the last exponent computed is positive, too, take more of them.
+        """
+        return float(np.maximum(self.exponents, 0.0).sum())
+
+    @property
+    def prediction_time(self) -> float:
+        """ln 2 / lambda_1, the steps in which errors double; infinite unless lambda_1 > 0."""
+        largest = float(self.exponents[0])
+        return float("inf") if largest <= 0 else float(np.log(2.0)) / largest
+
+    def in_units(
+        self, unit: str = "bits", dt: float | int | None = None
+    ) -> tuple[Float[np.ndarray, " exponent"], Float[np.ndarray, " exponent"]]:
+        """Return (exponents, standard errors) in "bits" or "nats", per step or per time unit.
+
+        **Arguments:** `dt`: duration of a step, for flows; None means per step.
+
+        **Raises:** `ValueError` for another unit, or a `dt` that is not positive.
+        """
+        if unit not in ("bits", "nats"):
+            raise ValueError(f"unit: expected 'bits' or 'nats', got {unit!r}")
+        if dt is not None and not 0 < dt < np.inf:
+            raise ValueError(f"dt: expected a positive duration of one step, got {dt!r}")
+        scale = (np.log(2.0) if unit == "bits" else 1.0) * (1.0 if dt is None else dt)
+        return self.exponents / scale, self.standard_error / scale
+
+    def per_attractor(self) -> tuple[AttractorSpectrum, ...]:
+        """Return the exponents of each attractor found, the most frequent first."""
+        return tuple(
+            AttractorSpectrum(
+                label,
+                int(np.count_nonzero(self.attractor == label)),
+                self.attractor_exponents[label],
+                self.attractor_standard_error[label],
+                self.attractor_state[label],
+            )
+            for label in range(len(self.attractor_exponents))
+        )
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write everything to `.npz` or `.safetensors` (no pickle; atomic)."""
+        facts = {name: getattr(self, name) for name in _NUMBERS}
+        facts |= {"notes": list(self.notes), "result": self.result.name}
+        header = {"type": "spectrum", "kind": "spectrum", "facts": json.dumps(facts)}
+        write_arrays(path, header, {name: getattr(self, name) for name in _ARRAYS})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "LyapunovSpectrum":
+        """Read a file written by `save`.
+
+        **Raises:** `ValueError` where the file is damaged or holds something else.
+        """
+        header, arrays = read_arrays(path)
+        return cls.from_parts(header, arrays, os.fspath(path))
+
+    @classmethod
+    def from_parts(cls, header: Mapping, arrays: Mapping, path: str) -> "LyapunovSpectrum":
+        """Rebuild the spectrum from a native file's header and arrays."""
+        if header.get("type") != "spectrum":
+            raise ValueError(f"{path}: expected a file of a spectrum, got {header.get('type')!r}")
+        _check_arrays(arrays, path)
+        try:
+            facts = json.loads(header["facts"])
+            return cls(
+                **{name: arrays[name] for name in _ARRAYS},
+                **{name: kind(facts[name]) for name, kind in _NUMBERS.items()},
+                notes=tuple(facts["notes"]),
+                result=RESULTS[facts["result"]],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path}: the header of this file of a spectrum is damaged") from error
+
+    def __repr__(self) -> str:
+        lines = [
+            _title(self),
+            f"{'i':>4}  {'exponent':>12}  {'standard error':>14}  (nats per step)",
+        ]
+        rows = list(zip(range(1, len(self.exponents) + 1), self.exponents, self.standard_error))
+        lines += [
+            f"{i:>4}  {value:>12.6g}  {error:>14.2g}" for i, value, error in rows[:_MOST_ROWS]
+        ]
+        if len(rows) > _MOST_ROWS:
+            i, value, error = rows[-1]
+            lines += [f"{'...':>4}", f"{i:>4}  {value:>12.6g}  {error:>14.2g}"]
+        lines.append(
+            f"Kaplan-Yorke dimension {self.kaplan_yorke:.4g}, positive exponents sum to "
+            f"{self.entropy_sum:.4g}, errors double in {self.prediction_time:.4g} steps"
+        )
+        if not np.isnan(self.det_residual):
+            lines.append(f"sum against mean ln|det J|: off by {self.det_residual:.1g}")
+        if self.result is not RESULTS.successful:
+            lines.append(f"result: {self.result}")
+        return "\n".join([*lines, *self.notes])
+
+    __str__ = __repr__
+
+
+_ARRAYS = tuple(f.name for f in dataclasses.fields(LyapunovSpectrum))[:9]
+_NUMBERS = {
+    "det_residual": float,
+    "qr_every": int,
+    "num_steps": int,
+    "block_steps": int,
+    "state_size": int,
+}
+_RANK_ONE = ("exponents", "standard_error", "attractor", "first_nonfinite")
+
+
+def _title(spectrum: LyapunovSpectrum) -> str:
+    known, orbits = len(spectrum.exponents), spectrum.num_orbits
+    return (
+        f"{known} of {spectrum.state_size} Lyapunov exponents from {orbits} "
+        f"orbit{'' if orbits == 1 else 's'} of {spectrum.num_steps} steps "
+        f"(QR every {spectrum.qr_every})"
+    )
+
+
+def _check_arrays(arrays: Mapping, path: str) -> None:
+    """Refuse arrays that are missing or of another kind, rank or length."""
+    absent = [name for name in _ARRAYS if name not in arrays]
+    if absent:
+        raise ValueError(f"{path}: the arrays {', '.join(absent)} are missing")
+    width = arrays["exponents"].shape[-1:]
+    for name in _ARRAYS:
+        array, kind = arrays[name], "i" if name in ("attractor", "first_nonfinite") else "f"
+        rank = 1 if name in _RANK_ONE else 2
+        rows = name in ("attractor", "first_nonfinite", "attractor_state")
+        if (
+            array.dtype.kind != kind
+            or array.ndim != rank
+            or not (rows or array.shape[-1:] == width)
+        ):
+            raise ValueError(f"{path}: {name}: unexpected {array.dtype} {array.shape}")

@@ -1,0 +1,220 @@
+"""Drive the compiled loops in calls of a fraction of a second, and watch the QR interval."""
+
+import time
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._numerics import quiet_floats
+from .._parallel import AbstractProgress
+from ._engine import (
+    SLOTS,
+    Lanes,
+    Sums,
+    count_finite,
+    drift,
+    log_determinants,
+    measure,
+)
+from ._interval import (
+    PILOT,
+    ROUNDING,
+    collapsing,
+    longest_interval,
+    rounding_per_step,
+    shorter_interval,
+)
+from ._plan import Plan, random_frames
+
+_SECONDS = 0.25
+"""Aim for the duration of one call: between two calls Ctrl-C and the clock are heard."""
+_AUDITS, _AUDIT_STEPS = 8, 16
+"""How often, and for how many steps at least, sums of exponents are held against ln|det J|."""
+
+
+class OutOfTime(Exception):
+    """The time limit has passed."""
+
+
+class NothingFinite(Exception):
+    """No orbit is finite any more."""
+
+
+class Pace:
+    """How many steps fit into one call."""
+
+    def __init__(self, work_per_step: float):
+        self.steps = max(1, int(2.5e8 / work_per_step))
+
+    def note(self, steps: int, seconds: float) -> None:
+        """Learn from a call of that many steps."""
+        fitting = steps * _SECONDS / max(seconds, 1e-6)
+        self.steps = max(1, int(min(fitting, 8.0 * self.steps)))
+
+
+class Runner:
+    """Many orbits of one model on their way, in float64.
+
+    **Fields:** `lanes`; `time`, the next row of the inputs; `interval` between QRs, never longer
+    than found safe; `dead`, vectors that collapse ("vector lane"); `alive`, lanes still finite;
+    `first_nonfinite`, the step at which a lane was lost, or -1; `too_long`, the longest interval
+    that was tried and given up, or 0.
+    """
+
+    def __init__(self, plan: Plan, report: AbstractProgress, deadline: float | None):
+        self.plan, self.model = plan, plan.model
+        self.report, self.deadline = report, deadline
+        self.inputs = None if plan.inputs is None else jnp.asarray(plan.inputs)
+        self.time, self.interval, self.longest = 0, 1, 1
+        self.too_long = 0
+        self.alive: np.ndarray = np.ones(plan.num_orbits, bool)
+        self.first_nonfinite = np.full(plan.num_orbits, -1, np.int64)
+        self.dead: np.ndarray = np.zeros((plan.num_exponents, plan.num_orbits), bool)
+        self.audited, self.audit_steps = np.zeros(plan.num_orbits), 0
+
+    def begin(self) -> None:
+        """Lead the orbits through the first transient and their delays; give them frames."""
+        plan = self.plan
+        ends, states = plan.num_transient + plan.delays, jnp.asarray(plan.starts)
+        last, now = int(ends.max()), 0
+        pace = Pace(4.0 * plan.state_size * plan.starts.size)
+        while now < last:
+            begun = self._tick()
+            stop = min(last, now + pace.steps)
+            begin, end = self._times(now, stop)
+            states, count = drift(self.model, states, self.inputs, begin, end, jnp.asarray(ends))
+            lost = self.alive & (np.asarray(count) < stop - now)
+            self.first_nonfinite[lost] = np.minimum(now + np.asarray(count) + 1, ends)[lost]
+            self._drop(lost)
+            pace.note(stop - now, time.perf_counter() - begun)
+            now = stop
+        self.time = plan.num_transient
+        self.lanes = Lanes(states, jnp.asarray(random_frames(plan)))
+        self.pace = Pace(4.0 * plan.state_size**2 * plan.num_exponents * plan.num_orbits)
+
+    def pilot(self) -> None:
+        """Try QR at every step on a copy of the orbits; learn the longest safe interval."""
+        available = PILOT if self.inputs is None else len(self.inputs) - self.time
+        steps, lanes, logs = min(PILOT, available), self.lanes, []
+        while steps > 0:
+            self._tick()
+            count = min(SLOTS, steps)
+            times = self._times(self.time + len(logs) * SLOTS, 1, 1, count)
+            lanes, sums = measure(self.model, lanes, self.inputs, *times)
+            logs.append(np.asarray(sums.logs)[:count])
+            steps -= count
+        found = np.concatenate(logs)
+        with quiet_floats():
+            self.dead = collapsing(found)
+            self.longest = longest_interval(found, self.dead)
+
+    def advance(self, steps: int) -> None:
+        """Go on without keeping anything (the transient of the frames)."""
+        for _ in self.stretch(steps):
+            continue
+
+    def stretch(self, steps: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Go on for that many steps; yield (steps, sum of ln R_ii, sum of states) of parts."""
+        while steps:
+            interval = min(self.interval, steps)
+            length = max(1, min(self.pace.steps, steps) // interval)
+            sums = self.call(interval, length, 1)
+            if sums is not None:
+                steps -= interval * length
+                yield interval * length, np.asarray(sums.logs)[0], np.asarray(sums.states)[0]
+
+    def blocks(self, block: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Go on for blocks of equal length; yield sums as `stretch` does, blocks along axis 0."""
+        audits = {(i * count) // _AUDITS for i in range(_AUDITS)}
+        done = 0
+        while done < count:
+            while done in audits:
+                if self._audit(block):
+                    audits.discard(done)
+            ahead = min((a for a in audits if a > done), default=count)
+            fitting = min(SLOTS, self.pace.steps // block, ahead - done)
+            if fitting:
+                sums = self.call(self.interval, block // self.interval, fitting)
+                if sums is None:
+                    continue
+                yield np.asarray(sums.logs)[:fitting], np.asarray(sums.states)[:fitting]
+                done += fitting
+            else:
+                parts = list(self.stretch(block))
+                logs, states = zip(*[part[1:] for part in parts])
+                yield np.sum(logs, axis=0)[None], np.sum(states, axis=0)[None]
+                done += 1
+
+    def call(self, interval: int, length: int, count: int) -> Sums | None:
+        """Run one call of `measure`, or return None where the interval had to be shortened."""
+        begun = self._tick()
+        steps = interval * length * count
+        lanes, sums = measure(
+            self.model, self.lanes, self.inputs, *self._times(self.time, interval, length, count)
+        )
+        finite = np.asarray(sums.finite)
+        self.pace.note(steps, time.perf_counter() - begun)
+        lost = self.alive & ~finite
+        overflow = lost & np.asarray(sums.finite_states)
+        if interval > 1:
+            with quiet_floats():
+                lanes_now = ~self.dead & self.alive & finite
+                rounding = rounding_per_step(np.asarray(sums.rounding), lanes_now, steps)
+            if not rounding <= ROUNDING or overflow.any():
+                self.shorten(interval)
+                return None
+        if lost.any():
+            count_now = count_finite(
+                self.model, self.lanes, self.inputs, *self._times(self.time, steps)
+            )
+            self.first_nonfinite[lost] = (
+                self.time + self.plan.delays + np.minimum(np.asarray(count_now) + 1, steps)
+            )[lost]
+            self._drop(lost)
+        self.lanes, self.time = lanes, self.time + steps
+        self.report.update(self.time / (2 * self.plan.num_transient + self.plan.num_steps))
+        return sums
+
+    def shorten(self, interval: int) -> None:
+        """Take a shorter interval from now on."""
+        shorter = shorter_interval(interval, min(interval // 2, self.longest))
+        self.interval = min(self.interval, shorter)
+        self.too_long = max(self.too_long, interval)
+
+    def _audit(self, block: int) -> bool:
+        """Compare the sum of all exponents with ln|det J|; False: the interval was too long."""
+        size, num_vectors = self.lanes.frames.shape[:2]
+        if num_vectors < size or self.dead.any():
+            return True
+        length = min(-(-_AUDIT_STEPS // self.interval), block // self.interval)
+        steps = length * self.interval
+        times = self._times(self.time, self.interval, length, 1)
+        _, sums = measure(self.model, self.lanes, self.inputs, *times)
+        exact = log_determinants(
+            self.model, self.lanes.states, self.inputs, *self._times(self.time, steps)
+        )
+        with quiet_floats():
+            residual = np.asarray(sums.logs)[0].sum(axis=0) - np.asarray(exact)
+            worst = np.abs(residual[self.alive]).max(initial=0.0) / steps
+            scale = np.abs(np.asarray(exact)[self.alive]).max(initial=0.0) / steps
+        if worst > 1e-6 * (1.0 + scale) and self.interval > 1:
+            self.shorten(self.interval)
+            return False
+        self.audited = self.audited + residual
+        self.audit_steps += steps
+        return True
+
+    def _times(self, *numbers: int) -> list[np.ndarray]:
+        return [np.asarray(number, np.int64) for number in numbers]
+
+    def _tick(self) -> float:
+        now = time.perf_counter()
+        if self.deadline is not None and now > self.deadline:
+            raise OutOfTime
+        return now
+
+    def _drop(self, lost: np.ndarray) -> None:
+        self.alive = self.alive & ~lost
+        if not self.alive.any():
+            raise NothingFinite

@@ -157,3 +157,21 @@ def test_same_key_same_result():
     other = spectrum(LOZI, [0.1, 0.1], seed=1, **options)
     assert np.array_equal(first.per_orbit, again.per_orbit)
     assert not np.array_equal(first.per_orbit, other.per_orbit)
+
+
+def test_any_file_of_results_is_loaded_by_its_type(tmp_path):
+    spectrum = plr.lyapunov_spectrum(henon, [0.1, 0.1], num_steps=256, key=jr.key(0))
+    spectrum.save(tmp_path / "spectrum.npz")
+    again = plr.load(tmp_path / "spectrum.npz")
+    assert isinstance(again, plr.LyapunovSpectrum)
+    assert np.array_equal(again.exponents, spectrum.exponents)
+    facts = plr.describe(tmp_path / "spectrum.npz")
+    assert facts["type"] == "spectrum" and not facts["ignored"]
+    with pytest.raises(ValueError, match="index: the file holds a spectrum"):
+        plr.load(tmp_path / "spectrum.npz", index=0)
+
+
+def test_driven_orbit_has_one_row_more_than_its_input(getkey):
+    model = plr.TanhRNN(3, key=getkey(), input_size=2)
+    orbit = plr.trajectory(model, jnp.zeros(3), 5, inputs=jnp.ones((5, 2)))
+    assert orbit.shape == (6, 3)

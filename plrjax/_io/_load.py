@@ -232,7 +232,8 @@ def describe(path: str | os.PathLike) -> dict:
             snapshots = _foreign.count_snapshots(fields, KINDS[kinds[0]].shapes)
     except ValueError as error:
         problem = _files.one_line(error)
-    unused = set(content.arrays) - set(source.values())
+    is_model = content.header.get("type", "model") == "model"
+    unused = set(content.arrays) - set(source.values()) if is_model else set()
     return {
         "path": str(path),
         "bytes": path.stat().st_size,

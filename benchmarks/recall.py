@@ -36,7 +36,7 @@ LABELS = {
     "mixture": ("PathFollowing()", "#56B4E9", "-", 3.5, (0.09, 0.75, "right")),
     "points": ("PathFollowing(hops=0)", "#0072B2", "--", 1.5, (0.08, 0.48, "right")),
     "walks": ("SCYFI()", "#D55E00", "-", 1.5, (1.3, 0.26, "left")),
-    "auto": ("Auto()", "#000000", "-", 1.2, (0.45, 0.6, "left")),
+    "auto": ("Auto()", "#000000", "-", 1.2, (0.65, 0.6, "left")),
 }
 """Text, color (Okabe and Ito 2008: told apart by color-blind readers), dash and width of each
 curve, and where the panel of planted networks names it."""

@@ -63,7 +63,7 @@ def trajectory(
     state: State,
     num_steps: int,
     inputs: Float[Array, "time input"] | None = None,
-) -> Float[Array, "time+1 state"]:
+) -> Float[Array, "row state"]:
     """Return the orbit z_0, z_1, ..., z_{num_steps} (the initial state is row 0).
 
     **Arguments:**

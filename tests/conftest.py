@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 _FLAG = "--xla_force_host_platform_device_count=4"
@@ -24,6 +25,13 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with -m slow"))
         if "gpu" in item.keywords and on_cpu:
             item.add_marker(pytest.mark.skip(reason="needs an accelerator"))
+
+
+@pytest.fixture
+def ctrl_c():
+    """Skip where this process was started with Ctrl-C ignored, as background jobs are."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        pytest.skip("SIGINT is ignored in this process")
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ def test_the_same_seed_prints_the_same(network):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_prints_and_saves_what_was_found(tmp_path):
+def test_ctrl_c_prints_and_saves_what_was_found(tmp_path, ctrl_c):
     out = tmp_path / "cycles.npz"
     process = subprocess.Popen(
         command("cycles", "--periods", "1:400", "--solver", "scyfi", "--out", str(out)),

@@ -199,7 +199,7 @@ class _Pressed(plr.NoProgress):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_ctrl_c_keeps_counts_up_to_date():
+def test_ctrl_c_keeps_counts_up_to_date(ctrl_c):
     cycles = plr.find_cycles(
         LOZI, [17], key=KEY, solver=plr.SCYFI(min_searches=10**6), progress=_Pressed(2)
     )

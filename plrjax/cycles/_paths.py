@@ -134,9 +134,11 @@ class PathFollowing(AbstractCycleSolver):
         lanes = self.lanes or 2 ** int(np.clip(np.log2(fitting), least, 8 if on_cpu else 14))
         steps = 2 ** int(np.clip(np.log2(form.num_unknowns), 4, 6))
         starts = 2 ** int(np.clip(np.log2(2**23 / numbers * form.num_unknowns), 7, 10))
-        group = min(lanes, 8) if on_cpu else lanes
+        at_once = 8 if form.num_unknowns < 24 else 4 if form.num_unknowns < 48 else 1
+        group = min(lanes, at_once) if on_cpu else lanes
         shape = (form.num_unknowns, width, form.num_units)
-        return Sizes(*shape, lanes, steps, _REFRESH, group, starts)
+        refresh = max(_REFRESH, 4 * form.num_unknowns)
+        return Sizes(*shape, lanes, steps, refresh, group, starts)
 
     def _limits(self, problem: CycleProblem) -> tuple[int, int]:
         """Return the least and the largest number of paths."""

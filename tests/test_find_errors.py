@@ -137,3 +137,12 @@ def test_debugging_settings_of_the_caller_do_no_harm():
     with jax.debug_nans(True):
         cycles = find_cycles(map, 1, key=jr.key(0), solver=plr.SCYFI(), progress=QUIET)
     assert len(cycles) == 1
+
+
+@pytest.mark.parametrize("solver, got", [("auto", "'auto'"), (plr.PathFollowing, "the class Path")])
+def test_solver_of_another_kind(solver, got):
+    find = inspect.unwrap(plr.find_cycles)
+    with pytest.raises(ValueError, match=f"^solver: expected a solver such as Auto.., got {got}"):
+        find(LOZI, 1, key=jr.key(0), solver=solver)
+    with pytest.raises(ValueError, match="^seeding: expected a seeding"):
+        find(LOZI, 1, key=jr.key(0), seeding=solver)

@@ -38,6 +38,13 @@ def check_budget(num_searches: Any, max_seconds: Any) -> None:
         raise ValueError(f"max_seconds: expected a positive number, got {max_seconds!r}")
 
 
+def check_kind(name: str, value: Any, kind: type, expected: str) -> None:
+    """Refuse what is neither None nor an instance: a string, or the class itself."""
+    if value is not None and not isinstance(value, kind):
+        got = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+        raise ValueError(f"{name}: expected {expected}, got {got}")
+
+
 def checked_key(key: Any) -> PRNGKeyArray:
     """Return a typed key; raw uint32 keys of older JAX code are wrapped."""
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):

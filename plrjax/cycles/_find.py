@@ -15,7 +15,7 @@ from jaxtyping import Bool, PRNGKeyArray
 from .._parallel import AbstractProgress, ProgressBar, one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._results import COVERAGE, RESULTS
-from ._arguments import check_budget, checked_key, checked_periods
+from ._arguments import check_budget, check_kind, checked_key, checked_periods
 from ._auto import Auto
 from ._balance import balanced, with_a_unit
 from ._base import AbstractCycleSolver, CycleProblem, Outcome
@@ -76,6 +76,8 @@ def find_cycles(
     original = lower(model)
     wanted = checked_periods(periods)
     check_budget(num_searches, max_seconds)
+    check_kind("solver", solver, AbstractCycleSolver, "a solver such as Auto()")
+    check_kind("seeding", seeding, AbstractSeeding, "a seeding such as CloseReturns()")
     if key is None and (solver is None or solver.needs_key):
         raise ValueError(
             "key: expected a JAX random key such as jax.random.key(0), got None "

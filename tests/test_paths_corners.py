@@ -179,7 +179,19 @@ def test_expanding_networks_with_few_units_count_their_true_cost():
 def test_overflow_is_said():
     map = plrnn_map([1e200, 1e200], [[0.0, 1e200], [1e200, 0.0]], [1.0, 1e300])
     cycles = followed(map, [1, 4], num_searches=8)
-    assert not cycles.verified.any() or np.isfinite(cycles.points[cycles.verified, 0]).all()
+    tried = plr.find_cycles(map, 1, solver=plr.Exhaustive(), progress=QUIET)
+    assert words_of(cycles[cycles.verified]) <= words_of(tried[tried.verified])
+    assert cycles.stats["broken"][4] > 0 and cycles.coverage is plr.COVERAGE.partial
+    assert any("too few to tell" in note for note in cycles.notes)
+
+
+def test_no_alarm_where_a_cycle_lies_on_a_boundary():
+    """F(z) = 2 relu(z) - 2 relu(z - 1): fixed points 2 and 0, the latter of local degree 0."""
+    map = PiecewiseAffineMap([0.0], [[2.0, -2.0]], [[1.0], [1.0]], [0.0], [0.0, -1.0])
+    for solver in (plr.Exhaustive(), plr.PathFollowing()):
+        cycles = followed(map, 1, solver)
+        assert len(cycles) == 2 and cycles.verified.sum() == 1 and cycles.degree == {1: 1}
+        assert not any("something is missing" in note for note in cycles.notes)
 
 
 def test_missing_fixed_points_show_in_the_index_sum():

@@ -8,11 +8,10 @@ import numpy as np
 from .._numerics import is_whole
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
-from ._base import AbstractCycleSolver, CycleProblem, Outcome
+from ._base import FEW_SEARCHES, AbstractCycleSolver, CycleProblem, Outcome
 from ._catalog import Catalog, merge
 from ._enumerate import reduced_system
 from ._exhaustive import Exhaustive
-from ._notes import FEW_CONVERGED
 from ._paths import MAX_UNKNOWNS, PathFollowing, work_per_path
 from ._scyfi import SCYFI
 from ._starts import plan_of
@@ -154,7 +153,7 @@ class Auto(AbstractCycleSolver):
             settled = not news and self.terminate(problem, state)
             coverage, unseen = first.coverage, first.unseen
         else:
-            told = last.stats["crossed"] >= FEW_CONVERGED
+            told = last.stats["crossed"] >= FEW_SEARCHES
             settled = told or first.coverage is COVERAGE.saturated
             coverage, unseen = last.coverage, last.unseen
         coverage = coverage if settled else COVERAGE.partial

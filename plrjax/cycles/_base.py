@@ -13,6 +13,9 @@ from ._catalog import Catalog
 from ._cycle_set import Unseen
 from ._seeding import AbstractSeeding, Sample
 
+FEW_SEARCHES = 20
+"""Fewer walks or independent paths tell little: such a search has not settled."""
+
 
 @dataclasses.dataclass(frozen=True)
 class CycleProblem:

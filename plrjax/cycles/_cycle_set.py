@@ -136,10 +136,11 @@ class CycleSet:
     def index_sum(self, period: int) -> int | None:
         """Return the sum of sign det(I - DF^k) over Fix(F^k), from the cycles known.
 
-        Where `degree` has an entry for the period, another sum proves that something is missing
-        (up to rounding); equality proves nothing, as cycles come in pairs of opposite index. None
-        where the index of a cycle is not decided. Meaningful only where all divisors of the period
-        were searched.
+        Where `degree` has an entry for the period, another sum shows that something is missing, up
+        to rounding and where all cycles are verified (one on a switching boundary has no index of
+        its own); equality shows nothing, as cycles come in pairs of opposite index. None where the
+        index of a cycle is not decided. Meaningful only where all divisors of the period were
+        searched.
         """
         divides = (period % self.period) == 0
         if not divides.any():

@@ -254,7 +254,8 @@ def _collect(
     notes = degenerate_notes(arrays, wanted)
     for k, outcome in outcomes.items():
         notes += period_notes(k, outcome, arrays)
-        notes += degree_note(k, everything.index_sum(k), degree.get(k))
+        if everything.verified[k % everything.period == 0].all():
+            notes += degree_note(k, everything.index_sum(k), degree.get(k))
     notes += few_converged_note(outcomes)
     if result is RESULTS.budget_exhausted:
         notes.append("cut short by max_seconds: the same key may give another result next time")

@@ -5,16 +5,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from ._base import CycleProblem
+from ._base import FEW_SEARCHES, CycleProblem
 from ._catalog import REJECTED, Catalog, Entry
 from ._cycle_set import Unseen
 from ._starts import AbstractForm
 from ._verify import VERDICT
 
 _POLISH = 4
-
-FEW_PATHS = 20
-"""A search of fewer paths from points has not settled, whatever it found."""
 
 
 class Findings:
@@ -94,7 +91,7 @@ class Findings:
     @property
     def quiet(self) -> bool:
         """Whether the last half of the paths, not too few of them independent, brought nothing."""
-        return self.num_points >= FEW_PATHS and self.last_news < self.finished // 2
+        return self.num_points >= FEW_SEARCHES and self.last_news < self.finished // 2
 
     def first_paths(self) -> list[int]:
         """Return how many paths it took to each cycle of the period."""

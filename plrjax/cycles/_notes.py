@@ -4,10 +4,7 @@ import numpy as np
 
 from .._numerics import EPS
 from .._results import STABILITY
-from ._base import Outcome
-
-FEW_CONVERGED = 20
-"""Fewer searches that came upon an admissible itinerary tell little, and the result says so."""
+from ._base import FEW_SEARCHES, Outcome
 
 
 def degenerate_notes(arrays: dict[str, np.ndarray], periods: list[int]) -> list[str]:
@@ -77,12 +74,12 @@ def few_converged_note(outcomes: dict[int, Outcome]) -> list[str]:
     for period, outcome in outcomes.items():
         stats = outcome.stats
         searches = stats.get("walks", 0) + stats.get("paths", 0)
-        if searches and stats.get("converged", 0) + stats.get("crossed", 0) < FEW_CONVERGED:
+        if searches and stats.get("converged", 0) + stats.get("crossed", 0) < FEW_SEARCHES:
             few.append(str(period))
     if not few:
         return []
     shown = ", ".join(few[:20]) + (f" and {len(few) - 20} more" if len(few) > 20 else "")
     return [
-        f"period{'s' if len(few) > 1 else ''} {shown}: fewer than {FEW_CONVERGED} walks and paths "
+        f"period{'s' if len(few) > 1 else ''} {shown}: fewer than {FEW_SEARCHES} walks and paths "
         "came upon an admissible itinerary, too few to tell what may be missing"
     ]

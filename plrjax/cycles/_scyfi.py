@@ -13,7 +13,7 @@ from .._numerics import float64_scope, is_positive_whole, quiet_floats
 from .._parallel import device_mesh, over_devices
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
-from ._base import AbstractCycleSolver, CycleProblem, Outcome, unseen_estimate
+from ._base import FEW_SEARCHES, AbstractCycleSolver, CycleProblem, Outcome, unseen_estimate
 from ._catalog import REJECTED, Catalog
 from ._kernels import Layout, make_layout, parameters_of
 from ._seeding import default_seeding, generator_of, seed_table
@@ -30,7 +30,6 @@ from ._walk import (
 
 _CHUNK_SECONDS = 0.2
 _POLISH = 8
-_FEW = 20
 
 
 @functools.lru_cache(maxsize=64)
@@ -244,7 +243,7 @@ def _last_news(state: _State) -> int:
 
 def _quiet(state: _State) -> bool:
     """Return whether the last half of the walks, not too few, brought no new cycle."""
-    return len(state.steps) >= _FEW and _last_news(state) < len(state.steps) // 2
+    return len(state.steps) >= FEW_SEARCHES and _last_news(state) < len(state.steps) // 2
 
 
 def _digest(problem: CycleProblem, state: _State, report) -> None:

@@ -14,10 +14,13 @@ from ._io import load as load
 from ._io import save as save
 from ._lyapunov import CovariantVectors as CovariantVectors
 from ._lyapunov import GradientNorms as GradientNorms
+from ._lyapunov import LyapunovProbe as LyapunovProbe
 from ._lyapunov import LyapunovSpectrum as LyapunovSpectrum
+from ._lyapunov import SpectrumHistory as SpectrumHistory
 from ._lyapunov import covariant_vectors as covariant_vectors
 from ._lyapunov import cycle_exponents as cycle_exponents
 from ._lyapunov import finite_time_exponents as finite_time_exponents
+from ._lyapunov import flossing_penalty as flossing_penalty
 from ._lyapunov import gradient_norms as gradient_norms
 from ._lyapunov import kaplan_yorke_dimension as kaplan_yorke_dimension
 from ._lyapunov import lyapunov_exponents as lyapunov_exponents
@@ -67,6 +70,7 @@ from .models import DendriticPLRNN as DendriticPLRNN
 from .models import MeanCenteredPLRNN as MeanCenteredPLRNN
 from .models import ReluRNN as ReluRNN
 from .models import ShallowPLRNN as ShallowPLRNN
+from .models import Stacked as Stacked
 from .models import TanhRNN as TanhRNN
 from .models import from_arrays as from_arrays
 

@@ -143,6 +143,8 @@ def test_collapsed_directions_are_minus_infinity():
         (dict(qr_every=0), "qr_every: expected"),
         (dict(key=None), "key: expected"),
         (dict(inputs=jnp.zeros((3, 1))), "inputs: expected 5 rows"),
+        (dict(orbit=jnp.zeros((3, 2))), "orbit: expected 5 rows"),
+        (dict(orbit=jnp.zeros((5, 3))), r"orbit: expected states of shape \(2,\)"),
     ],
     ids=lambda x: None if isinstance(x, dict) else x.split(":")[0],
 )

@@ -41,13 +41,15 @@ def collect(runner: Runner, plan: Plan, totals: Totals, result: RESULTS) -> Lyap
     """Put the sums together."""
     per_orbit, growth, states, mean_state = _averages(runner.alive, plan, totals)
     measured = runner.alive if totals.steps else np.zeros_like(runner.alive)
-    labels = attractors(growth, states, measured, max(totals.steps, 1), plan.num_transient)
-    shared_input = plan.inputs is not None and plan.inputs.ndim == 2
+    if _one_input_each(plan):
+        labels = np.where(measured, 0, -1)
+    else:
+        labels = attractors(growth, states, measured, max(totals.steps, 1), plan.num_transient)
     rows, order = [], np.arange(plan.num_exponents)
     for label in reversed(range(labels.max() + 1)):
         here = labels == label
         value = _mean(per_orbit[here])
-        error = _error(value, growth[:, here], shared_input)
+        error = _error(value, _samples(growth[:, here], per_orbit[here], plan))
         order = np.argsort(-value, kind="stable")
         rows.insert(0, (value[order], error[order], mean_state[here].mean(axis=0)))
     widths = (plan.num_exponents, plan.num_exponents, plan.state_size)
@@ -75,13 +77,25 @@ def collect(runner: Runner, plan: Plan, totals: Totals, result: RESULTS) -> Lyap
     )
 
 
-def _error(value: np.ndarray, blocks: np.ndarray, shared_input: bool) -> np.ndarray:
+def _one_input_each(plan: Plan) -> bool:
+    """Return whether every orbit has its own input sequence: they are different systems then."""
+    return plan.inputs is not None and plan.inputs.ndim == 3
+
+
+def _samples(blocks: np.ndarray, per_orbit: np.ndarray, plan: Plan) -> np.ndarray:
+    """Return the averages that count as samples, "block orbit vector"."""
+    if plan.inputs is None:
+        return blocks
+    if not _one_input_each(plan):  # orbits under one input are not independent
+        return _mean(blocks, axis=1)[:, None]
+    return per_orbit[None] if len(per_orbit) > 1 else blocks
+
+
+def _error(value: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """Return standard errors, rounding included; NaN where an exponent is not finite."""
-    if not len(blocks):
+    if not len(samples):
         return value * np.nan
-    if shared_input:  # orbits under one input are not independent
-        blocks = _mean(blocks, axis=1)[:, None]
-    error = standard_error(blocks)
+    error = standard_error(samples)
     with quiet_floats():
         error = np.hypot(error, 64 * EPS * (1 + np.abs(value)))
     return np.where(np.isfinite(value), error, np.nan)

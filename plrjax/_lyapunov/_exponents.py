@@ -22,6 +22,8 @@ def lyapunov_exponents(
     key: PRNGKeyArray,
     qr_every: int = 1,
     inputs: Float[Array, "time input"] | None = None,
+    orbit: Float[Array, "time state"] | None = None,
+    detach_state: bool = False,
     checkpoint: bool = True,
 ) -> Float[Array, " exponent"]:
     """Return the finite-time Lyapunov exponents of one orbit, in nats per step.
@@ -30,7 +32,8 @@ def lyapunov_exponents(
     and lambda_i = (1/T) sum_t ln R_ii (Benettin et al. 1980), in the order of the frame. The
     function is pure, traceable and differentiable (in `state`, `inputs` and what `step` closes
     over), and computes in the dtype of the state; `lyapunov_spectrum` adds transients, error bars
-    and guards. Where lambda_1 > 0 the gradient itself grows like exp(lambda_1 T): keep T short.
+    and guards. Where lambda_1 > 0 the gradient itself grows like exp(lambda_1 T): keep T short, or
+    cut the path through the states by `orbit` or `detach_state`.
 
     **Arguments:**
 
@@ -42,6 +45,9 @@ def lyapunov_exponents(
     - `qr_every`: steps from one QR to the next; tau (lambda_1 - lambda_k) must stay well below
         ln(1/eps)/2, which is 18 in float64 and 8 in float32.
     - `inputs`: s_0 ... s_{T-1}, one row per step, or None.
+    - `orbit`: z_0 ... z_{T-1}, a forced orbit (data, say): J_t is taken there instead of where the
+        map goes from `state`, which then is not used.
+    - `detach_state`: no gradient flows through the states, only through J_t and the frames.
     - `checkpoint`: keep only O(sqrt(T)) states and frames for the gradient and compute the others
         again (a quarter more time).
 
@@ -50,39 +56,37 @@ def lyapunov_exponents(
     **Raises:** `ValueError` naming the argument.
     """
     state = jnp.asarray(state)
-    _check(step, state, num_steps, num_exponents, qr_every, inputs)
+    _check(step, state, num_steps, num_exponents, qr_every, {"inputs": inputs, "orbit": orbit})
     frame = random_frame(checked_key(key), state.size, num_exponents, state.dtype)
-    moved = jax.eval_shape(
-        lambda z: apply_step(step, z, None if inputs is None else inputs[0]), state
-    )
-    if moved.shape != state.shape or moved.dtype != state.dtype:
-        raise ValueError(
-            f"step: expected a map to states of shape {state.shape} and dtype {state.dtype}, "
-            f"got {moved.shape} {moved.dtype}"
-        )
+    _check_step(step, state, inputs)
+    rows = (None if orbit is None else jnp.asarray(orbit, state.dtype), inputs)
+
+    def move(carry, row):
+        state, frame = carry
+        place, drive = row
+        place = state if place is None else place
+        place = lax.stop_gradient(place) if detach_state else place
+        return push(step, place, frame, drive), None
 
     def interval(carry, rows, length):
         state, frame, total = carry
-        advance = lambda c, s: (push(step, c[0], c[1], s), None)
-        (state, frame), _ = lax.scan(advance, (state, frame), rows, length=length)
+        (state, frame), _ = lax.scan(move, (state, frame), rows, length=length)
         found = orthonormalize(frame)
         return state, found.frames, total + found.logs
 
     carry = (state, frame, jnp.zeros((num_exponents,), state.dtype))
     full, rest = divmod(num_steps, qr_every)
-    rows, last = None, None
-    if inputs is not None:
-        rows = inputs[: full * qr_every].reshape(full, qr_every, *inputs.shape[1:])
-        last = inputs[full * qr_every :]
+    cut = full * qr_every
+    first = jax.tree.map(lambda x: x[:cut].reshape(full, qr_every, *x.shape[1:]), rows)
     advance = lambda carry, rows: (interval(carry, rows, qr_every), None)
     segment = math.ceil(math.sqrt(full / qr_every)) if checkpoint else 0
-    carry = _scan_segments(advance, carry, rows, full, segment)
+    carry = _scan_segments(advance, carry, first, full, segment)
     if rest:
-        carry = interval(carry, last, rest)
+        carry = interval(carry, jax.tree.map(lambda x: x[cut:], rows), rest)
     return carry[2] / num_steps
 
 
-def _check(step, state, num_steps, num_exponents, qr_every, inputs) -> None:
+def _check(step, state, num_steps, num_exponents, qr_every, rows: dict) -> None:
     if not callable(step):
         raise ValueError(f"step: expected a callable such as model.step, got {type(step).__name__}")
     if state.ndim != 1 or not jnp.issubdtype(state.dtype, jnp.floating):
@@ -92,8 +96,22 @@ def _check(step, state, num_steps, num_exponents, qr_every, inputs) -> None:
     checked_whole("num_steps", num_steps, 1)
     checked_whole("num_exponents", num_exponents, 1, state.size)
     checked_whole("qr_every", qr_every, 1)
-    if inputs is not None and len(inputs) != num_steps:
-        raise ValueError(f"inputs: expected {num_steps} rows, one per step, got {len(inputs)}")
+    for name, array in rows.items():
+        if array is not None and len(array) != num_steps:
+            raise ValueError(f"{name}: expected {num_steps} rows, one per step, got {len(array)}")
+    orbit = rows["orbit"]
+    if orbit is not None and jnp.shape(orbit)[1:] != state.shape:
+        raise ValueError(f"orbit: expected states of shape {state.shape}, got {jnp.shape(orbit)}")
+
+
+def _check_step(step, state, inputs) -> None:
+    row = None if inputs is None else inputs[0]
+    moved = jax.eval_shape(lambda z: apply_step(step, z, row), state)
+    if moved.shape != state.shape or moved.dtype != state.dtype:
+        raise ValueError(
+            f"step: expected a map to states of shape {state.shape} and dtype {state.dtype}, "
+            f"got {moved.shape} {moved.dtype}"
+        )
 
 
 def _scan_segments(advance: Callable, carry, rows, length: int, segment: int):

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .._files import read_arrays, write_arrays
+from .._numerics import quiet_floats
 from .._results import RESULTS
 from ._measures import kaplan_yorke_dimension
 
@@ -43,7 +44,8 @@ class LyapunovSpectrum:
     - `per_orbit`: exponents of each orbit, in the order of `exponents`; NaN for orbits that did not
         stay finite.
     - `running`: means over the first 1, 2, ... blocks of `block_steps` steps: how they converged.
-    - `attractor`: label per orbit, 0 for the most frequent attractor; -1 where not finite.
+    - `attractor`: label per orbit, 0 for the most frequent attractor; -1 where not finite. Orbits
+        with an input sequence each are not told apart.
     - `attractor_exponents`, `attractor_standard_error`, `attractor_state`: exponents, their errors
         and the time-averaged state, a row for each label.
     - `first_nonfinite`: steps after the initial state at which an orbit (or its Jacobian) was not
@@ -79,6 +81,21 @@ class LyapunovSpectrum:
     def num_orbits(self) -> int:
         """Number of orbits."""
         return len(self.attractor)
+
+    @property
+    def orbit_mean(self) -> Float[np.ndarray, " exponent"]:
+        """Mean of each exponent over all finite orbits, whichever attractor or input they have."""
+        finite = self.per_orbit[self.attractor >= 0]
+        with quiet_floats():
+            return finite.mean(axis=0) if len(finite) else np.full(self.exponents.shape, np.nan)
+
+    @property
+    def orbit_deviation(self) -> Float[np.ndarray, " exponent"]:
+        """Standard deviation of each exponent over all finite orbits; NaN for fewer than two."""
+        finite = self.per_orbit[self.attractor >= 0]
+        with quiet_floats():
+            enough = len(finite) > 1
+            return finite.std(axis=0, ddof=1) if enough else np.full(self.exponents.shape, np.nan)
 
     @property
     def kaplan_yorke(self) -> float:

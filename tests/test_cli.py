@@ -12,7 +12,8 @@ import pytest
 from test_plot import by_hand, lozi
 
 import plrjax as plr
-from plrjax._cli import main, parse_periods
+from plrjax._cli import main
+from plrjax._cli._cycles import parse_periods
 from plrjax._results import RESULTS
 from plrjax.cycles._cycle_set import CycleSet
 
@@ -134,6 +135,20 @@ def test_json_is_alone_on_stdout(monkeypatch, capsys, network):
         (["cycles", "--unheard-of"], "--unheard-of"),
         (["cycles", "a.npz", "b.npz"], "b.npz"),
         (["info", "{tmp}/absent.npz"], "absent.npz"),
+        (["lyapunov", "{tmp}/absent.npz"], "absent.npz"),
+        (["lyapunov", "--state", "a,b"], "--state"),
+        (["lyapunov", "--state", "1,2"], "state"),
+        (["lyapunov", "--num-steps", "0"], "num_steps"),
+        (["lyapunov", "--num-orbits", "0"], "num_orbits"),
+        (["lyapunov", "--num-orbits", "-3"], "num_orbits"),
+        (["lyapunov", "--num-exponents", "4"], "num_exponents"),
+        (["lyapunov", "--qr-every", "0"], "qr_every"),
+        (["lyapunov", "--unit", "bans"], "--unit"),
+        (["lyapunov", "--dt=-1"], "dt"),
+        (["lyapunov", "--inputs", "{tmp}/empty.xyz"], "--inputs"),
+        (["lyapunov", "--inputs", "{tmp}/absent.npy"], "--inputs"),
+        (["lyapunov", "--inputs", "{tmp}/noise.npy"], "--inputs"),
+        (["lyapunov", "--plot", "{tmp}/cycles.npz"], "--plot"),
         (["dance"], "dance"),
         ([], "cycles"),
     ],
@@ -142,6 +157,7 @@ def test_bad_input_is_one_line_that_names_the_argument(arguments, named, capsys,
     (tmp_path / "empty.npz").touch()
     (tmp_path / "empty.xyz").touch()
     (tmp_path / "noise.pt").write_bytes(bytes(range(256)))
+    np.save(tmp_path / "noise.npy", np.array([{}]), allow_pickle=True)
     (tmp_path / "folder.png").mkdir()
     before = sorted(tmp_path.iterdir())
     assert main([text.format(tmp=tmp_path) for text in arguments]) == 2

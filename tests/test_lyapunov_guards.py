@@ -283,3 +283,18 @@ def test_settings_of_the_caller_are_left_alone():
     with jax.debug_nans(True):
         spectrum(LOZI, [0.1, 0.1])
     assert dict(jax.config.values) == before
+
+
+def test_many_blocks_are_merged(monkeypatch):
+    """With short first blocks the run merges them again and again: same sums, as many blocks."""
+    monkeypatch.setattr("plrjax._lyapunov._spectrum._BLOCK_WORK", 1.0)
+    options = {"num_steps": 5_003, "num_orbits": 8, "qr_every": 2}
+    merged = spectrum(LOZI, [0.1, 0.1], **options)
+    monkeypatch.undo()
+    plain = spectrum(LOZI, [0.1, 0.1], **options)
+    assert merged.block_steps == 32 and len(merged.running) == 5_003 // 32
+    assert merged.num_steps == plain.num_steps == 5_003
+    np.testing.assert_allclose(merged.exponents, plain.exponents, rtol=1e-9)
+    np.testing.assert_allclose(merged.standard_error, plain.standard_error, rtol=0.3)
+    first = spectrum(LOZI, [0.1, 0.1], **{**options, "num_steps": 32})
+    np.testing.assert_allclose(merged.running[0], first.exponents, rtol=1e-9)

@@ -121,7 +121,7 @@ def test_boundaries_lie_where_the_unit_switches_and_leave_the_view_alone():
 
 
 def test_stability_is_told_by_color_and_marker():
-    styles = plrjax.plot._STYLES
+    styles = plrjax.plot._cycles._STYLES
     assert set(styles) == set(STABILITY)
     for column in range(3):
         assert len({style[column] for style in styles.values()}) == len(STABILITY)

@@ -9,19 +9,41 @@ from ._result import LyapunovSpectrum
 from ._runner import Runner
 from ._statistics import attractors, standard_error
 
+_MOST_BLOCKS = 256
+"""Blocks kept at most."""
 _AUDIT_LIMIT = 1e-8
 """A sum of exponents farther than this from mean ln|det J|, relative to it, is worth a note."""
 
 
 class Totals:
-    """Sums of ln R_ii and of states measured until now."""
+    """Sums of ln R_ii and of states measured until now, in all and in blocks of equal length."""
 
     def __init__(self, plan: Plan):
+        self.num_steps = plan.num_steps
         self.logs = np.zeros((plan.num_exponents, plan.num_orbits))
         self.states = np.zeros((plan.state_size, plan.num_orbits))
         self.steps, self.block = 0, plan.num_steps
         self.block_logs: list[np.ndarray] = []
         self.block_states: list[np.ndarray] = []
+
+    @property
+    def left(self) -> int:
+        """Steps not measured yet."""
+        return self.num_steps - self.steps
+
+    @property
+    def room(self) -> int:
+        """Blocks to measure before the next merging."""
+        return min(_MOST_BLOCKS - len(self.block_logs), self.left // self.block)
+
+    def merge(self) -> None:
+        """Make one block of two where there are so many."""
+        if len(self.block_logs) == _MOST_BLOCKS:
+            with quiet_floats():
+                pairs = range(0, _MOST_BLOCKS, 2)
+                self.block_logs = [sum(self.block_logs[i : i + 2]) for i in pairs]
+                self.block_states = [sum(self.block_states[i : i + 2]) for i in pairs]
+            self.block *= 2
 
     def add(self, logs: np.ndarray, states: np.ndarray, steps: int) -> None:
         """Add sums over that many steps."""

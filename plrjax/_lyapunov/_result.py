@@ -127,11 +127,7 @@ class LyapunovSpectrum:
 
         **Raises:** `ValueError` for another unit, or a `dt` that is not positive.
         """
-        if unit not in ("bits", "nats"):
-            raise ValueError(f"unit: expected 'bits' or 'nats', got {unit!r}")
-        if dt is not None and not 0 < dt < np.inf:
-            raise ValueError(f"dt: expected a positive duration of one step, got {dt!r}")
-        scale = (np.log(2.0) if unit == "bits" else 1.0) * (1.0 if dt is None else dt)
+        scale = unit_size(unit, dt)
         return self.exponents / scale, self.standard_error / scale
 
     def per_attractor(self) -> tuple[AttractorSpectrum, ...]:
@@ -203,6 +199,15 @@ class LyapunovSpectrum:
         return "\n".join([*lines, *self.notes])
 
     __str__ = __repr__
+
+
+def unit_size(unit: str, dt: float | int | None) -> float:
+    """Return the nats per step of one unit, "bits" or "nats", per step or per time unit."""
+    if unit not in ("bits", "nats"):
+        raise ValueError(f"unit: expected 'bits' or 'nats', got {unit!r}")
+    if dt is not None and not 0 < dt < np.inf:
+        raise ValueError(f"dt: expected a positive duration of one step, got {dt!r}")
+    return float((np.log(2.0) if unit == "bits" else 1.0) * (1.0 if dt is None else dt))
 
 
 _ARRAYS = tuple(f.name for f in dataclasses.fields(LyapunovSpectrum))[:9]

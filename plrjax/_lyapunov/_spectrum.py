@@ -17,6 +17,9 @@ from ._runner import NothingFinite, OutOfTime, Runner
 
 _BLOCKS = 128
 """Blocks per orbit, about, where there are as many intervals."""
+_BLOCK_WORK = 1.2e8
+"""Most M^2 k times orbits times steps in one block at first: less than a second, so that little is
+lost to Ctrl-C. Where there are many such blocks they are merged."""
 _FEWEST_INTERVALS = 64
 """An interval chosen from a pilot leaves at least this many in the run."""
 
@@ -112,12 +115,12 @@ def _run(runner: Runner, plan: Plan, totals: Totals, interval: int | None) -> RE
         if interval is None:
             runner.interval = min(runner.interval, max(1, plan.num_steps // _FEWEST_INTERVALS))
         runner.advance(plan.num_transient)
-        tau = runner.interval
-        totals.block = tau * max(1, round(plan.num_steps / _BLOCKS / tau))
-        whole = plan.num_steps // totals.block
-        for logs, states in runner.blocks(totals.block, whole):
-            totals.add_blocks(logs, states)
-        for steps, logs, states in runner.stretch(plan.num_steps - whole * totals.block):
+        totals.block = _block_length(plan, runner.interval)
+        while totals.room:
+            for logs, states in runner.blocks(totals.block, totals.room):
+                totals.add_blocks(logs, states)
+            totals.merge()
+        for steps, logs, states in runner.stretch(totals.left):
             totals.add(logs, states, steps)
     except KeyboardInterrupt:
         return RESULTS.interrupted
@@ -128,3 +131,10 @@ def _run(runner: Runner, plan: Plan, totals: Totals, interval: int | None) -> RE
     finally:
         runner.report.close()
     return RESULTS.successful
+
+
+def _block_length(plan: Plan, interval: int) -> int:
+    """Return the steps of a block, a multiple of the interval."""
+    work = plan.state_size**2 * plan.num_exponents * plan.num_orbits
+    steps = min(plan.num_steps / _BLOCKS, _BLOCK_WORK / work)
+    return interval * max(1, round(steps / interval))

@@ -1,42 +1,35 @@
-"""Plots of cycles with matplotlib (extra `plot`), which is imported on first use only."""
-
-import importlib.util
+"""Plots of cycles."""
 
 import numpy as np
 from jaxtyping import Float
 
-from ._piecewise_affine import PiecewiseAffineMap, lower
-from ._results import STABILITY
-from .cycles._cycle_set import CycleSet
+from .._piecewise_affine import PiecewiseAffineMap, lower
+from .._results import STABILITY
+from ..cycles._cycle_set import CycleSet
+from ._common import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    RED,
+    legend,
+    new_axes,
+    require_matplotlib,
+    translucent,
+)
 
-# Okabe and Ito's palette: distinct under the common color vision deficiencies. Shape and
-# hatching repeat the information for print without color.
 _STYLES = {
-    STABILITY.stable: ("#0072B2", "o", ""),
-    STABILITY.saddle: ("#E69F00", "^", "//"),
-    STABILITY.unstable: ("#D55E00", "s", "xx"),
-    STABILITY.nonhyperbolic: ("#CC79A7", "D", ".."),
+    STABILITY.stable: (BLUE, "o", ""),
+    STABILITY.saddle: (ORANGE, "^", "//"),
+    STABILITY.unstable: (RED, "s", "xx"),
+    STABILITY.nonhyperbolic: (PINK, "D", ".."),
 }
 _ORBIT_COLOR = "0.72"
 _ORBIT_LABEL = "simulated orbit"
-_BOUNDARY_COLOR = "#009E73"
+_BOUNDARY_COLOR = GREEN
 _LINEAR_RADIUS = 2.0
 _MAX_JOINED = 12
 _MAX_STARTS = 8
-
-
-def require_matplotlib() -> None:
-    """Raise the `ImportError` that names the extra, without importing matplotlib."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError("plots need matplotlib: pip install 'plrjax[plot]'")
-
-
-def bare_figure():
-    """Return a figure that no window and no global state knows about (for files)."""
-    require_matplotlib()
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(11, 6), layout="constrained")
 
 
 def cycles(cycle_set: CycleSet, model=None, axes=(0, 1), orbit=None, ax=None):
@@ -62,7 +55,7 @@ def cycles(cycle_set: CycleSet, model=None, axes=(0, 1), orbit=None, ax=None):
     plane = lower(model) if model is not None else None
     if plane is not None and plane.state_size != size:
         raise ValueError(f"model: expected {size} states, got {plane.state_size}")
-    ax = _new_axes(len(axes)) if ax is None else ax
+    ax = new_axes(len(axes)) if ax is None else ax
     if len(axes) == 3 and ax.name != "3d":
         raise ValueError("ax: three states need 3-D Axes (projection='3d')")
     if orbit is None and plane is not None:
@@ -73,7 +66,10 @@ def cycles(cycle_set: CycleSet, model=None, axes=(0, 1), orbit=None, ax=None):
     if plane is not None and size == 2 and len(axes) == 2:
         _draw_boundaries(ax, plane, axes)
     _label_states(ax, axes, size)
-    _legend(ax)
+    drawn = legend(ax)
+    for handle in drawn.legend_handles if drawn else []:
+        if handle.get_label() == _ORBIT_LABEL:
+            handle.set_markersize(7)
     return ax
 
 
@@ -84,7 +80,7 @@ def multipliers(cycle_set: CycleSet, ax=None):
     compressed radially, logarithmically in the modulus, so that the largest one lies at twice the
     disc's radius; labelled rings mark powers of ten. Arguments (angles) are never changed.
     """
-    ax = _new_axes(2) if ax is None else ax
+    ax = new_axes(2) if ax is None else ax
     values = cycle_set.multipliers
     finite = np.abs(values[np.isfinite(values)])
     largest = float(finite.max(initial=0.0))
@@ -96,10 +92,10 @@ def multipliers(cycle_set: CycleSet, ax=None):
         if chosen.size:
             ax.scatter(
                 np.real(chosen), np.imag(chosen), s=28, marker=marker, label=code.name, zorder=3,
-                facecolors=_translucent(color), edgecolors=color, linewidths=0.9,
+                facecolors=translucent(color), edgecolors=color, linewidths=0.9,
             )  # fmt: skip
     _frame_plane(ax, largest)
-    _legend(ax, outside=True)
+    legend(ax, outside=True)
     return ax
 
 
@@ -107,7 +103,7 @@ def cycles_per_period(cycle_set: CycleSet, ax=None):
     """Draw the number of cycles per minimal period, stacked by stability; return the Axes."""
     from matplotlib.ticker import MaxNLocator
 
-    ax = _new_axes(2) if ax is None else ax
+    ax = new_axes(2) if ax is None else ax
     periods = np.array(list(cycle_set.counts()), int)
     bottom = np.zeros(len(periods), int)
     for code, (color, _, hatch) in _STYLES.items():
@@ -126,7 +122,7 @@ def cycles_per_period(cycle_set: CycleSet, ax=None):
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_xlabel("minimal period (steps)")
     ax.set_ylabel("number of cycles")
-    _legend(ax)
+    legend(ax)
     return ax
 
 
@@ -190,15 +186,6 @@ def _bounded_orbit(model: PiecewiseAffineMap, state, num_steps: int, far: float)
     return orbit
 
 
-def _new_axes(dimensions: int):
-    require_matplotlib()
-    import matplotlib.pyplot as plt
-
-    projection = "3d" if dimensions == 3 else None
-    _, ax = plt.subplots(layout="constrained", subplot_kw={"projection": projection})
-    return ax
-
-
 def _checked_axes(axes, size: int) -> tuple[int, ...]:
     chosen = tuple(int(axis) for axis in axes)
     if size == 1:
@@ -248,7 +235,7 @@ def _draw_cycles(ax, cycle_set: CycleSet, axes: tuple[int, ...]) -> None:
                 ax.plot(*loop, color=color, lw=0.8, alpha=0.5, zorder=2)
         ax.scatter(
             *np.concatenate(orbits).T, s=sizes, marker=marker, label=code.name, zorder=4,
-            facecolors=_translucent(color), edgecolors=color, linewidths=0.9,
+            facecolors=translucent(color), edgecolors=color, linewidths=0.9,
         )  # fmt: skip
 
 
@@ -325,19 +312,3 @@ def _rings(largest: float) -> list[tuple[float, str]]:
     step = max(1, (last + 1) // 2)
     decades = [d for d in range(step, last + 1, step) if 10.0**d > 2 * _LINEAR_RADIUS]
     return [(_LINEAR_RADIUS, "2")] + [(10.0**d, f"$10^{{{d}}}$") for d in decades[-2:]]
-
-
-def _translucent(color: str) -> tuple[float, float, float, float]:
-    from matplotlib.colors import to_rgb
-
-    return (*to_rgb(color), 0.55)
-
-
-def _legend(ax, outside: bool = False) -> None:
-    if not ax.get_legend_handles_labels()[1]:
-        return
-    place = dict(loc="upper left", bbox_to_anchor=(1.02, 1.0)) if outside else {}
-    legend = ax.legend(fontsize="small", framealpha=0.9, **place)
-    for handle in legend.legend_handles:
-        if handle.get_label() == _ORBIT_LABEL:
-            handle.set_markersize(7)

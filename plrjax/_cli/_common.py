@@ -1,0 +1,192 @@
+"""What every command shares: exit codes, streams, files, and the way of an analysis."""
+
+import abc
+import contextlib
+import dataclasses
+import enum
+import io
+import json
+import math
+import os
+import pathlib
+import sys
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+OUT_SUFFIXES = (".npz", ".safetensors")
+PLOT_SUFFIXES = (".png", ".pdf", ".svg")
+EMBEDDED = "the embedded example network"
+
+
+class EXIT(enum.IntEnum):
+    """What the process returns to the shell."""
+
+    finished = 0
+    failure = 1
+    bad_input = 2
+    budget_exhausted = 3
+    interrupted = 130
+
+
+@dataclasses.dataclass(frozen=True)
+class AbstractAnalysis(abc.ABC):
+    """A command that loads a network, computes one result, prints it, and saves and draws it."""
+
+    file: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
+    """Network file (see README for the formats); without it, the embedded example."""
+    seed: int = 0
+    """Seed of all random numbers; the same seed gives the same result."""
+    max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
+    """Stop after this time; results may then differ from run to run."""
+    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
+    """Model family, where the file does not say: plrnn, shallow, clipped-shallow, ..."""
+    num_relu: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Number of ReLU units of an almost-linear network."""
+    index: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Which snapshot, where the file holds several."""
+    out: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
+    """Save the result to this .npz or .safetensors file."""
+    plot: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
+    """Draw the result to this .png, .pdf or .svg file (extra 'plot')."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the result as JSON on stdout; everything else goes to stderr."""
+
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Check what can be checked before the network is loaded."""
+
+    @abc.abstractmethod
+    def compute(self, model, key) -> Any:
+        """Return the result: it prints, saves itself, and has a `result` of RESULTS."""
+
+    @abc.abstractmethod
+    def as_json(self, found) -> dict:
+        """Return the result in plain numbers and texts."""
+
+    @abc.abstractmethod
+    def draw(self, found, model, figure) -> None:
+        """Draw the result into an empty figure."""
+
+    def run(self) -> EXIT:
+        self.prepare()
+        key = key_of(self.seed)
+        check_target("--out", self.out, OUT_SUFFIXES)
+        check_target("--plot", self.plot, PLOT_SUFFIXES)
+        if self.plot is not None:
+            from .. import plot
+
+            plot.require_matplotlib()
+        model = self._load()
+        found = self.compute(model, key)
+        if self.json:
+            say(str(found), sys.stderr)
+            facts = {"network": self.file or "embedded example", "seed": self.seed}
+            say(json.dumps(plain(facts | self.as_json(found)), allow_nan=False))
+        else:
+            say(str(found))
+        return self._finish(found, model)
+
+    def _load(self):
+        from .. import example_network, load
+
+        if self.file is None:
+            for option in ("kind", "num_relu", "index"):
+                if getattr(self, option) is not None:
+                    flag = "--" + option.replace("_", "-")
+                    raise ValueError(f"{flag}: only meaningful together with FILE")
+            say(f"plrjax: no FILE given, using {EMBEDDED}", sys.stderr)
+            return example_network()
+        with readable(self.file):
+            return load(self.file, kind=self.kind, num_relu=self.num_relu, index=self.index)
+
+    def _finish(self, found, model) -> EXIT:
+        """Save what was found and translate the outcome; a failure writes nothing."""
+        from .._results import RESULTS
+
+        codes = {
+            RESULTS.successful: EXIT.finished,
+            RESULTS.budget_exhausted: EXIT.budget_exhausted,
+            RESULTS.interrupted: EXIT.interrupted,
+        }
+        code = codes.get(found.result, EXIT.failure)
+        if code != EXIT.finished:
+            complain(found.result.message)
+        if code == EXIT.failure:
+            return code
+        if self.out is not None:
+            found.save(self.out)
+        if self.plot is not None:
+            self._save_plot(found, model, self.plot)
+        return code
+
+    def _save_plot(self, found, model, target: str) -> None:
+        """Draw, and put the file in place only when it is complete."""
+        from .. import plot
+        from .._files import write_bytes
+
+        image, figure = io.BytesIO(), plot.bare_figure()
+        self.draw(found, model, figure)
+        figure.savefig(image, dpi=150, format=pathlib.Path(target).suffix[1:])
+        write_bytes(target, image.getvalue())
+
+
+@contextlib.contextmanager
+def readable(file: str | None, option: str = "FILE"):
+    """Turn a file that cannot be opened into bad input."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{file}: {error.strerror}" if error.strerror else str(error)
+        raise ValueError(f"{option}: {reason}") from error
+
+
+def key_of(seed: int):
+    """Return the JAX key of a seed (32 bits, the width that every configuration accepts)."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"--seed: expected an integer from 0 to 2**32 - 1, got {seed}")
+    import jax
+
+    return jax.random.key(np.uint32(seed))
+
+
+def check_target(option: str, target: str | None, suffixes: tuple[str, ...]) -> None:
+    """Refuse, before any work, a file that could not be written afterwards."""
+    if target is None:
+        return
+    path = pathlib.Path(target)
+    if path.suffix not in suffixes:
+        raise ValueError(f"{option}: expected a name ending in {', '.join(suffixes)}, got {target}")
+    if path.is_dir():
+        raise ValueError(f"{option}: {target} is a folder")
+    if not path.parent.is_dir():
+        raise ValueError(f"{option}: the folder {path.parent} does not exist")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{option}: the folder {path.parent} is not writable")
+
+
+def plain(value) -> Any:
+    """Return `value` as strict JSON knows it: lists, text keys, null for NaN and infinities."""
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def complain(message) -> None:
+    say("plrjax: " + " ".join(str(message).split()), sys.stderr)
+
+
+def say(text: str, stream=None) -> None:
+    """Print a line; a reader that has gone away (`| head`) must not keep files from being saved."""
+    stream = sys.stdout if stream is None else stream
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,101 @@
+"""The command `plrjax cycles [FILE]`."""
+
+import dataclasses
+import re
+from typing import Annotated, Literal
+
+import tyro
+
+from ._common import AbstractAnalysis
+
+_MAX_PERIOD = 10**4
+
+
+@dataclasses.dataclass(frozen=True)
+class Cycles(AbstractAnalysis):
+    """Find the fixed points and k-cycles of a network, their stability, and how sure one can be.
+
+    Exit codes: 0 finished, 1 failure, 2 bad input, 3 the budget ran out, 130 Ctrl-C; in the last
+    two cases what was found is printed and saved.
+    """
+
+    periods: Annotated[str, tyro.conf.arg(metavar="LIST")] = "1:10"
+    """Periods to search: '3', '1,2,5', '1:10' (both ends included), '1:10,20'."""
+    num_searches: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Walks and paths per period; by default the search stops when it saturates."""
+    solver: Literal["auto", "scyfi", "paths", "exhaustive"] = "auto"
+    """scyfi: virtual-cycle walk; paths: path following; exhaustive: every word; auto: by size."""
+
+    def prepare(self) -> None:
+        parse_periods(self.periods)
+
+    def compute(self, model, key):
+        from .. import SCYFI, Auto, Exhaustive, PathFollowing, find_cycles
+
+        solvers = {
+            "auto": Auto,
+            "scyfi": SCYFI,
+            "paths": PathFollowing,
+            "exhaustive": Exhaustive,
+        }
+        return find_cycles(
+            model,
+            parse_periods(self.periods),
+            key=key,
+            solver=solvers[self.solver](),
+            num_searches=self.num_searches,
+            max_seconds=self.max_seconds,
+            throw=False,
+        )
+
+    def as_json(self, found) -> dict:
+        return {
+            "num_states": found.state_size,
+            "num_units": found.num_units,
+            "result": found.result.name,
+            "coverage": found.coverage.name,
+            "coverage_domain": found.coverage_domain,
+            "coverage_by_period": {k: c.name for k, c in found.coverage_by_period.items()},
+            "counts": found.counts(),
+            "unseen": {k: dataclasses.asdict(u) for k, u in found.unseen.items()},
+            "notes": list(found.notes),
+            "cycles": [_cycle_facts(found, row) for row in range(len(found))],
+        }
+
+    def draw(self, found, model, figure) -> None:
+        from .. import plot
+
+        plot.portrait(found, model, figure=figure)
+
+
+def parse_periods(text: str) -> list[int]:
+    """Return the sorted periods of '3', '1,2,5', '1:10' (both ends included) or '1:10,20'."""
+    periods: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?::\s*(\d{1,9})\s*)?", part)
+        if match is None:
+            raise ValueError(f"--periods: expected a list such as 1:10,20, got {text!r}")
+        first = int(match[1])
+        last = first if match[2] is None else int(match[2])
+        if not 1 <= first <= last <= _MAX_PERIOD:
+            raise ValueError(
+                f"--periods: expected 1 <= first <= last <= {_MAX_PERIOD}, got {part.strip()!r}"
+            )
+        periods.update(range(first, last + 1))
+    return sorted(periods)
+
+
+def _cycle_facts(cycles, row: int) -> dict:
+    from .._results import STABILITY
+
+    names = ("period", "index", "verified", "valid", "hits", "margin")
+    numbers = {
+        name: getattr(cycles, name)[row]
+        for name in (*names, "residual", "error_bound", "condition")
+    }
+    return numbers | {
+        "stability": STABILITY(int(cycles.stability[row])).name,
+        "multipliers": [[m.real, m.imag] for m in cycles.multipliers[row].tolist()],
+        "points": cycles.orbit(row),
+        "regions": ["".join("01"[bit] for bit in region) for region in cycles.regions(row) * 1],
+    }

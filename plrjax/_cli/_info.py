@@ -1,0 +1,52 @@
+"""The command `plrjax info [FILE]`."""
+
+import dataclasses
+import json
+from typing import Annotated
+
+import tyro
+
+from ._common import EMBEDDED, EXIT, plain, readable, say
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """Say what a file holds: the model, its shapes, where it came from."""
+
+    file: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
+    """Network or cycles file; without it, the embedded example."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the description as JSON."""
+
+    def run(self) -> EXIT:
+        from .._io import describe
+        from .._io._example import EXAMPLE
+
+        with readable(self.file):
+            facts = plain(describe(EXAMPLE if self.file is None else self.file))
+        if self.file is None:
+            facts["path"] = EMBEDDED
+        say(json.dumps(facts, allow_nan=False) if self.json else _listing(facts))
+        return EXIT.finished
+
+
+def _listing(facts: dict) -> str:
+    """Return a description as aligned lines, without what is empty."""
+    provenance = (facts.get("header") or {}).get("provenance")
+    facts = {**facts, "header": None, "provenance": provenance}
+    if facts.get("type") not in (None, "model"):
+        facts["ignored"] = None
+    if isinstance(facts.get("arrays"), dict):
+        facts["arrays"] = {
+            name: " x ".join(map(str, array["shape"])) + " " + array["dtype"]
+            for name, array in sorted(facts["arrays"].items())
+        }
+    shown = {key: value for key, value in facts.items() if value not in (None, [], {})}
+    width = max(map(len, shown), default=0)
+    return "\n".join(f"{key.ljust(width)}  {_inline(value)}" for key, value in shown.items())
+
+
+def _inline(value) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_inline(entry)}" for key, entry in value.items())
+    return ", ".join(map(_inline, value)) if isinstance(value, list) else str(value)

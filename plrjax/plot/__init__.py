@@ -1,0 +1,15 @@
+"""Plots with matplotlib (extra `plot`), which is imported on first use only."""
+
+from ._common import bare_figure as bare_figure
+from ._common import require_matplotlib as require_matplotlib
+from ._cycles import cycles as cycles
+from ._cycles import cycles_per_period as cycles_per_period
+from ._cycles import multipliers as multipliers
+from ._cycles import portrait as portrait
+from ._cycles import simulated_orbit as simulated_orbit
+from ._lyapunov import angles as angles
+from ._lyapunov import convergence as convergence
+from ._lyapunov import gradient_norms as gradient_norms
+from ._lyapunov import lyapunov as lyapunov
+from ._lyapunov import spectrum as spectrum
+from ._lyapunov import spectrum_history as spectrum_history

@@ -1,0 +1,46 @@
+"""What all plots share: matplotlib on first use, colors, axes, legends."""
+
+import importlib.util
+
+# Okabe and Ito's palette: distinct under the common color vision deficiencies. Shape, hatching or
+# line style repeat the information for print without color.
+BLUE, ORANGE, RED, GREEN, PINK = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7"
+
+
+def require_matplotlib() -> None:
+    """Raise the `ImportError` that names the extra, without importing matplotlib."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ImportError("plots need matplotlib: pip install 'plrjax[plot]'")
+
+
+def bare_figure():
+    """Return a figure that no window and no global state knows about (for files)."""
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(11, 6), layout="constrained")
+
+
+def new_axes(dimensions: int = 2):
+    """Return the Axes of a new figure."""
+    require_matplotlib()
+    import matplotlib.pyplot as plt
+
+    projection = "3d" if dimensions == 3 else None
+    _, ax = plt.subplots(layout="constrained", subplot_kw={"projection": projection})
+    return ax
+
+
+def translucent(color: str) -> tuple[float, float, float, float]:
+    """Return the color, half transparent."""
+    from matplotlib.colors import to_rgb
+
+    return (*to_rgb(color), 0.55)
+
+
+def legend(ax, outside: bool = False):
+    """Draw a legend where there is something to tell, and return it."""
+    if not ax.get_legend_handles_labels()[1]:
+        return None
+    place = dict(loc="upper left", bbox_to_anchor=(1.02, 1.0)) if outside else {}
+    return ax.legend(fontsize="small", framealpha=0.9, **place)

@@ -28,6 +28,13 @@ class AbstractDynamics(eqx.Module):
     ) -> Float[Array, " state"]:
         """Return the next state F(z, s), in the dtype of the parameters and the state."""
 
+    def output(self, state: State) -> Float[Array, " output"]:
+        """Return what a state z shows to the next layer: all of z, or h of an LSTM's (h, c).
+
+        **Raises:** `ValueError` naming `state` for another shape than (M,).
+        """
+        return checked_state(self, state)
+
 
 class Dynamics(AbstractDynamics):
     """A user's own map, wrapped: `Dynamics(step, state_size)`.
@@ -56,6 +63,14 @@ class Dynamics(AbstractDynamics):
 
     def step(self, state, input=None):
         return self.function(state) if input is None else self.function(state, input)
+
+
+def checked_state(dynamics: AbstractDynamics, state) -> Array:
+    """Return one state as a JAX array, refusing another shape than (M,)."""
+    state = jax.numpy.asarray(state)
+    if state.shape != (dynamics.state_size,):
+        raise ValueError(f"state: expected shape ({dynamics.state_size},), got {state.shape}")
+    return state
 
 
 def trajectory(

@@ -18,6 +18,8 @@ FLOORS = {
     "_results": 0,
     "_files": 0,
     "_numerics": 0,
+    "_arguments": 1,
+    "_saved": 1,
     "_elimination": 1,
     "_parallel": 0,
     "_dynamics": 1,

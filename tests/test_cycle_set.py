@@ -74,7 +74,7 @@ def test_empty_set_can_be_saved_and_printed(tmp_path):
 
 def test_loading_something_else_is_refused(tmp_path, cycles):
     plr.save(tmp_path / "model.npz", plr.example_network())
-    with pytest.raises(ValueError, match="expected a file of cycles"):
+    with pytest.raises(ValueError, match="expected a file of type cycles"):
         plr.CycleSet.load(tmp_path / "model.npz")
     cycles.save(tmp_path / "cycles.npz")
     with pytest.raises(ValueError, match="kind: .*cycles"):

@@ -191,7 +191,7 @@ def test_saving_loses_nothing(lozi, tmp_path, suffix):
             assert first == second, field.name
     assert repr(again) == repr(lozi)
     plr.save(tmp_path / "model.npz", plr.example_network())
-    with pytest.raises(ValueError, match="expected a file of a spectrum"):
+    with pytest.raises(ValueError, match="expected a file of type spectrum"):
         LyapunovSpectrum.load(tmp_path / "model.npz")
 
 

@@ -12,9 +12,20 @@ from .. import _files
 from .._dynamics import AbstractDynamics
 from .._lyapunov import LyapunovSpectrum
 from ..cycles import CycleSet
-from ..models import KINDS, arrays_of, from_arrays, kind_named, kind_of
+from ..models import (
+    KINDS,
+    STACKED,
+    Stacked,
+    arrays_of,
+    from_arrays,
+    kind_named,
+    kind_of,
+    layer_kinds,
+    split_layers,
+)
 from . import _foreign
 from ._mat import read_mat
+from ._reading import Reading, read_fields
 from ._torch_zip import read_torch
 
 UNSUPPORTED = {
@@ -27,7 +38,7 @@ UNSUPPORTED = {
 
 
 @dataclasses.dataclass(frozen=True)
-class _Content:
+class Content:
     """What a file holds: the native header ({} if foreign), arrays, settings, what was skipped."""
 
     header: dict
@@ -36,22 +47,22 @@ class _Content:
     ignored: dict[str, str]
 
 
-def _read_native(path: Path) -> _Content:
+def _read_native(path: Path) -> Content:
     header, arrays = _files.read_arrays(path)
-    return _Content(header, arrays, {}, {})
+    return Content(header, arrays, {}, {})
 
 
-def _read_matlab(path: Path) -> _Content:
+def _read_matlab(path: Path) -> Content:
     arrays, ignored = read_mat(_files.read_bytes(path), _files.MAX_BYTES)
-    return _Content({}, arrays, {}, ignored)
+    return Content({}, arrays, {}, ignored)
 
 
-def _read_torch(path: Path) -> _Content:
+def _read_torch(path: Path) -> Content:
     arrays, settings = read_torch(_files.read_bytes(path), _files.MAX_BYTES)
-    return _Content({}, arrays, settings, {})
+    return Content({}, arrays, settings, {})
 
 
-READERS: dict[str, Callable[[Path], _Content]] = {
+READERS: dict[str, Callable[[Path], Content]] = {
     ".npz": _read_native,
     ".safetensors": _read_native,
     ".mat": _read_matlab,
@@ -65,10 +76,23 @@ def _model(header: dict, arrays: dict, kind: str | None, num_relu, index) -> Abs
     stored = header.get("kind")
     if kind not in (None, stored):
         raise ValueError(f"kind: the file says {stored!r}, got {kind!r}")
+    if stored == STACKED:
+        return _stack(header, arrays, num_relu, index)
     shapes = kind_named(str(stored)).shapes
     if num_relu is not None and not _agrees(arrays.get("num_relu"), num_relu):
         raise ValueError(f"num_relu: the file says {arrays.get('num_relu')}, got {num_relu}")
     return from_arrays(str(stored), **_foreign.select_snapshot(arrays, shapes, index))
+
+
+def _stack(header: dict, arrays: dict, num_relu, index) -> Stacked:
+    """Return the stack of a native file, whose header lists the kinds of its layers."""
+    if num_relu is not None:
+        raise ValueError(f"num_relu: the file holds a stack, which says it itself; got {num_relu}")
+    chosen = {}
+    for number, (kind, fields) in enumerate(split_layers(header.get("layers"), arrays)):
+        fields = _foreign.select_snapshot(fields, KINDS[kind].shapes, index)
+        chosen |= {f"{number}.{name}": array for name, array in fields.items()}
+    return from_arrays(STACKED, layers=header["layers"], **chosen)
 
 
 def _agrees(stored, num_relu: int) -> bool:
@@ -96,7 +120,7 @@ LOADERS: dict[str, Callable] = {"model": _model, "cycles": _cycles, "spectrum": 
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 
 
-def _read(path: Path) -> _Content:
+def read_content(path: Path) -> Content:
     """Read any known file; every error but a missing file is a `ValueError` naming the path."""
     _files.existing_file(path)
     reader = READERS.get(path.suffix.lower())
@@ -109,7 +133,7 @@ def _read(path: Path) -> _Content:
     return reader(path)
 
 
-def _located(path: Path, error: ValueError) -> ValueError:
+def located(path: Path, error: ValueError) -> ValueError:
     """Return the error on one line that starts with the path."""
     text = _files.one_line(error)
     return ValueError(text if text.startswith(f"{path}: ") else f"{path}: {text}")
@@ -128,9 +152,10 @@ def load(
 
     - `path`: a plrjax file (`.npz`, `.safetensors`), or one of another program: `.npz`,
         `.safetensors` or MATLAB 5 `.mat` with named arrays, PyTorch `.pt`/`.pth` with a
-        state_dict. Nothing in the file is executed.
+        state_dict. Nothing in the file is executed. The arrays of a `torch.nn` `RNN`, `GRU` or
+        `LSTM` are known by their names (`weight_hh_l0`); several layers make a `Stacked`.
     - `kind`: the `from_arrays` name, needed where the arrays do not tell (a shallow and a clipped
-        shallow PLRNN have the same ones).
+        shallow PLRNN have the same ones, and so have an `nn.RNN` with tanh and one with relu).
     - `num_relu`: number of ReLU units of an almost-linear RNN, which its arrays do not tell.
     - `index`: which snapshot, where the arrays have a leading snapshot axis; -1 is the last.
 
@@ -141,7 +166,7 @@ def load(
     """
     path = Path(path)
     try:
-        content = _read(path)
+        content = read_content(path)
         if not content.header:
             return _load_foreign(path, content, kind, num_relu, index)
         what = content.header.get("type")
@@ -149,13 +174,14 @@ def load(
             raise ValueError(f"holds a {what!r}; load reads {', '.join(LOADERS)}")
         return LOADERS[what](content.header, content.arrays, kind, num_relu, index)
     except ValueError as error:
-        raise _located(path, error) from error
+        raise located(path, error) from error
 
 
-def _load_foreign(path: Path, content: _Content, kind, num_relu, index) -> AbstractDynamics:
+def _load_foreign(path: Path, content: Content, kind, num_relu, index) -> AbstractDynamics:
     """Return the model of a file without our header."""
     _foreign.check_no_clip(content.arrays, content.settings)
-    fields, _ = _foreign.recognize(content.arrays)
+    reading = read_fields(content.arrays)
+    fields = reading.fields
     if num_relu is not None:
         if kind not in (None, "almost-linear"):
             raise ValueError(f"num_relu: {kind!r} has none, got {num_relu}")
@@ -163,8 +189,14 @@ def _load_foreign(path: Path, content: _Content, kind, num_relu, index) -> Abstr
             raise ValueError(f"num_relu: the file says {fields['num_relu']}, got {num_relu}")
         kind, fields = "almost-linear", {**fields, "num_relu": np.asarray(num_relu)}
     if kind is None:
-        kind = _inferred(path, content, fields, index)
+        kind = _inferred(path, content, reading, index)
     kind_named(kind)
+    module = reading.module_of(kind)
+    if module is not None:
+        _foreign.select_snapshot({}, {}, index)
+        return module.model(content.arrays, kind)
+    if reading.conflict is not None:
+        raise ValueError(reading.conflict)
     extra = _foreign.foreign_to(kind, fields)
     if extra:
         raise ValueError(f"{extra[0]}: the file holds it, but {kind!r} has no such field")
@@ -174,9 +206,9 @@ def _load_foreign(path: Path, content: _Content, kind, num_relu, index) -> Abstr
     return from_arrays(kind, **_foreign.arrange(fields, kind))
 
 
-def _inferred(path: Path, content: _Content, fields: dict, index: int | None) -> str:
+def _inferred(path: Path, content: Content, reading: Reading, index: int | None) -> str:
     """Return the only kind that fits, or say what was found and which call resolves it."""
-    kinds = _foreign.candidates(fields)
+    kinds = reading.kinds()
     if len(kinds) == 1:
         return kinds[0]
     listed = ", ".join(f"{name} {a.shape}" for name, a in list(content.arrays.items())[:20])
@@ -185,7 +217,8 @@ def _inferred(path: Path, content: _Content, fields: dict, index: int | None) ->
             f"kind: no kind of network has these arrays: {listed or 'none'}; rename them to the "
             f"fields of from_arrays, or pass them to it"
         )
-    count = _foreign.count_snapshots(fields, KINDS[kinds[0]].shapes)
+    named = reading.named
+    count = _foreign.count_snapshots(reading.fields, KINDS[named[0]].shapes) if named else None
     chosen = f", index={-1 if index is None else index}" if count not in (None, 1) else ""
     raise ValueError(
         f"kind: the arrays ({listed}) fit {' or '.join(kinds)}; say which, e.g. "
@@ -203,55 +236,6 @@ def save(path: str | os.PathLike, model: AbstractDynamics, *, provenance=None) -
     `FileNotFoundError` if the folder does not exist.
     """
     header = {"type": "model", "kind": kind_of(model), "provenance": provenance}
+    if isinstance(model, Stacked):
+        header["layers"] = layer_kinds(model)
     _files.write_arrays(path, header, arrays_of(model))
-
-
-def describe(path: str | os.PathLike) -> dict:
-    """Return what a file holds, for a person to read: JSON values.
-
-    Keys: `path`, `bytes`, `format`, `type`, `kind` (None if not told), `candidates` (kinds the
-    arrays fit), `snapshots` (None if the arrays have no such axis), `arrays` (name to shape and
-    dtype), `fields` (our field to name in the file), `ignored` (name to reason), `settings`,
-    `header`, `problem` (None, or why `load` may refuse the file).
-
-    **Raises:** `FileNotFoundError`; `ValueError` for a file that cannot be read at all.
-    """
-    path = Path(path)
-    try:
-        content = _read(path)
-    except ValueError as error:
-        raise _located(path, error) from error
-    fields, source, snapshots, problem = {}, {}, None, None
-    kind = content.header.get("kind")
-    kinds = [kind] if kind in KINDS else []
-    try:
-        _foreign.check_no_clip(content.arrays, content.settings)
-        fields, source = _foreign.recognize(content.arrays)
-        kinds = kinds or _foreign.candidates(fields)
-        if kinds:
-            snapshots = _foreign.count_snapshots(fields, KINDS[kinds[0]].shapes)
-    except ValueError as error:
-        problem = _files.one_line(error)
-    is_model = content.header.get("type", "model") == "model"
-    unused = set(content.arrays) - set(source.values()) if is_model else set()
-    return {
-        "path": str(path),
-        "bytes": path.stat().st_size,
-        "format": "plrjax" if content.header else path.suffix.lower(),
-        "type": content.header.get("type"),
-        "kind": kind if kind is not None else (kinds[0] if len(kinds) == 1 else None),
-        "candidates": kinds,
-        "snapshots": snapshots,
-        "arrays": {
-            name: {"shape": list(array.shape), "dtype": str(array.dtype)}
-            for name, array in content.arrays.items()
-        },
-        "fields": source,
-        "ignored": {
-            **content.ignored,
-            **{name: "not a field of any kind" for name in sorted(unused)},
-        },
-        "settings": content.settings,
-        "header": content.header,
-        "problem": problem,
-    }

@@ -4,40 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
-from jaxtyping import PRNGKeyArray
 
 from .._dynamics import AbstractDynamics, Dynamics
-from .._numerics import as_float64, is_whole
-
-
-def checked_whole(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """Return an integer within bounds."""
-    if not is_whole(value) or value < least or (most is not None and value > most):
-        upper = "" if most is None else f" and at most {most}"
-        raise ValueError(f"{name}: expected an integer of at least {least}{upper}, got {value!r}")
-    return int(value)
-
-
-def checked_positive(name: str, value: Any) -> float:
-    """Return a positive finite number."""
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not (number and 0 < value < np.inf):
-        raise ValueError(f"{name}: expected a positive number, got {value!r}")
-    return float(value)
-
-
-def checked_key(key: Any) -> PRNGKeyArray:
-    """Return a typed key; raw uint32 keys of older JAX code are wrapped."""
-    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        if key.ndim == 0:
-            return key
-    elif isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32 and key.ndim == 1:
-        return jr.wrap_key_data(jnp.asarray(key))
-    raise ValueError(
-        f"key: expected one JAX random key such as jax.random.key(0), got {type(key).__name__}"
-    )
+from .._numerics import as_float64
 
 
 def checked_states(model: Any, state: Any) -> tuple[AbstractDynamics, np.ndarray]:

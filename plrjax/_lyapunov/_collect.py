@@ -41,8 +41,8 @@ class Totals:
         if len(self.block_logs) == _MOST_BLOCKS:
             with quiet_floats():
                 pairs = range(0, _MOST_BLOCKS, 2)
-                self.block_logs = [sum(self.block_logs[i : i + 2]) for i in pairs]
-                self.block_states = [sum(self.block_states[i : i + 2]) for i in pairs]
+                self.block_logs = [np.add(*self.block_logs[i : i + 2]) for i in pairs]
+                self.block_states = [np.add(*self.block_states[i : i + 2]) for i in pairs]
             self.block *= 2
 
     def add(self, logs: np.ndarray, states: np.ndarray, steps: int) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, PRNGKeyArray
 
+from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import EPS, float64_scope
 from .._parallel import NoProgress, one_thread_per_solve
-from ._arguments import checked_whole
 from ._frames import push
 from ._plan import make_plan
 from ._runner import NothingFinite, Runner

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._arguments import checked_key, checked_whole
 from .._types import State
-from ._arguments import checked_key, checked_whole
 from ._frames import apply_step, orthonormalize, push, random_frame
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
+from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import float64_scope
 from .._parallel import NoProgress, one_thread_per_solve
-from ._arguments import checked_whole
 from ._plan import make_plan
 from ._runner import NothingFinite, Runner
 

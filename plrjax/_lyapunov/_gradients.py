@@ -12,10 +12,10 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray
 
+from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import EPS, float64_scope
 from .._parallel import NoProgress, one_thread_per_solve
-from ._arguments import checked_whole
 from ._frames import apply_step, push
 from ._plan import Plan, make_plan
 from ._runner import NothingFinite, Runner

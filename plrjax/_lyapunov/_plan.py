@@ -7,9 +7,10 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Float, Int
 
+from .._arguments import checked_key, checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import as_real
-from ._arguments import check_step, checked_inputs, checked_key, checked_states, checked_whole
+from ._arguments import check_step, checked_inputs, checked_states
 
 _MAX_ORBITS, _MIN_ORBITS = 256, 8
 _WORK = 64_000

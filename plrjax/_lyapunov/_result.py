@@ -1,17 +1,14 @@
 """The result of a computation of Lyapunov exponents: arrays that read like a table."""
 
 import dataclasses
-import json
-import os
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from .._files import read_arrays, write_arrays
 from .._numerics import quiet_floats
 from .._results import RESULTS
+from .._saved import AbstractSaved
 from ._measures import kaplan_yorke_dimension
 
 _MOST_ROWS = 20
@@ -32,7 +29,7 @@ class AttractorSpectrum(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class LyapunovSpectrum:
+class LyapunovSpectrum(AbstractSaved):
     """Lyapunov exponents of a map, natural logarithms per step, largest first.
 
     **Fields:**
@@ -59,6 +56,19 @@ class LyapunovSpectrum:
     - `notes`: facts to know, in words.
     - `result`: whether the computation went well.
     """
+
+    file_type: ClassVar[str] = "spectrum"
+    file_arrays: ClassVar[tuple[str, ...]] = (
+        "exponents",
+        "standard_error",
+        "per_orbit",
+        "running",
+        "attractor",
+        "attractor_exponents",
+        "attractor_standard_error",
+        "attractor_state",
+        "first_nonfinite",
+    )
 
     exponents: Float[np.ndarray, " exponent"]
     standard_error: Float[np.ndarray, " exponent"]
@@ -143,38 +153,28 @@ class LyapunovSpectrum:
             for label in range(len(self.attractor_exponents))
         )
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write everything to `.npz` or `.safetensors` (no pickle; atomic)."""
+    def _facts(self):
         facts = {name: getattr(self, name) for name in _NUMBERS}
-        facts |= {"notes": list(self.notes), "result": self.result.name}
-        header = {"type": "spectrum", "kind": "spectrum", "facts": json.dumps(facts)}
-        write_arrays(path, header, {name: getattr(self, name) for name in _ARRAYS})
+        return facts | {"notes": list(self.notes), "result": self.result.name}
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "LyapunovSpectrum":
-        """Read a file written by `save`.
-
-        **Raises:** `ValueError` where the file is damaged or holds something else.
-        """
-        header, arrays = read_arrays(path)
-        return cls.from_parts(header, arrays, os.fspath(path))
+    def _fields(cls, facts):
+        numbers = {name: kind(facts[name]) for name, kind in _NUMBERS.items()}
+        return numbers | {
+            "notes": tuple(facts["notes"]),
+            "result": RESULTS[facts["result"]],
+        }
 
     @classmethod
-    def from_parts(cls, header: Mapping, arrays: Mapping, path: str) -> "LyapunovSpectrum":
-        """Rebuild the spectrum from a native file's header and arrays."""
-        if header.get("type") != "spectrum":
-            raise ValueError(f"{path}: expected a file of a spectrum, got {header.get('type')!r}")
-        _check_arrays(arrays, path)
-        try:
-            facts = json.loads(header["facts"])
-            return cls(
-                **{name: arrays[name] for name in _ARRAYS},
-                **{name: kind(facts[name]) for name, kind in _NUMBERS.items()},
-                notes=tuple(facts["notes"]),
-                result=RESULTS[facts["result"]],
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path}: the header of this file of a spectrum is damaged") from error
+    def _check_arrays(cls, arrays, path):
+        width = arrays["exponents"].shape[-1:]
+        for name in cls.file_arrays:
+            array, kind = arrays[name], "i" if name in ("attractor", "first_nonfinite") else "f"
+            rank = 1 if name in _RANK_ONE else 2
+            rows = name in ("attractor", "first_nonfinite", "attractor_state")
+            fits = rows or array.shape[-1:] == width
+            if array.dtype.kind != kind or array.ndim != rank or not fits:
+                raise ValueError(f"{path}: {name}: unexpected {array.dtype} {array.shape}")
 
     def __repr__(self) -> str:
         lines = [
@@ -210,7 +210,6 @@ def unit_size(unit: str, dt: float | int | None) -> float:
     return float((np.log(2.0) if unit == "bits" else 1.0) * (1.0 if dt is None else dt))
 
 
-_ARRAYS = tuple(f.name for f in dataclasses.fields(LyapunovSpectrum))[:9]
 _NUMBERS = {
     "det_residual": float,
     "qr_every": int,
@@ -228,21 +227,3 @@ def _title(spectrum: LyapunovSpectrum) -> str:
         f"orbit{'' if orbits == 1 else 's'} of {spectrum.num_steps} steps "
         f"(QR every {spectrum.qr_every})"
     )
-
-
-def _check_arrays(arrays: Mapping, path: str) -> None:
-    """Refuse arrays that are missing or of another kind, rank or length."""
-    absent = [name for name in _ARRAYS if name not in arrays]
-    if absent:
-        raise ValueError(f"{path}: the arrays {', '.join(absent)} are missing")
-    width = arrays["exponents"].shape[-1:]
-    for name in _ARRAYS:
-        array, kind = arrays[name], "i" if name in ("attractor", "first_nonfinite") else "f"
-        rank = 1 if name in _RANK_ONE else 2
-        rows = name in ("attractor", "first_nonfinite", "attractor_state")
-        if (
-            array.dtype.kind != kind
-            or array.ndim != rank
-            or not (rows or array.shape[-1:] == width)
-        ):
-            raise ValueError(f"{path}: {name}: unexpected {array.dtype} {array.shape}")

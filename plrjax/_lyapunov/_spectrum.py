@@ -5,11 +5,11 @@ from typing import Any
 
 from jaxtyping import PRNGKeyArray
 
+from .._arguments import checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import float64_scope
 from .._parallel import AbstractProgress, ProgressBar, one_thread_per_solve
 from .._results import RESULTS
-from ._arguments import checked_positive, checked_whole
 from ._collect import Totals, collect
 from ._plan import Plan, make_plan
 from ._result import LyapunovSpectrum

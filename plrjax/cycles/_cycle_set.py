@@ -1,16 +1,14 @@
 """The result of a search for cycles: a flat struct of arrays that reads like a table."""
 
 import dataclasses
-import json
-import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int, UInt8
 
-from .._files import read_arrays, write_arrays
 from .._results import COVERAGE, RESULTS, STABILITY
+from .._saved import AbstractSaved
 from ._words import unpack
 
 
@@ -36,7 +34,7 @@ class Unseen:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class CycleSet:
+class CycleSet(AbstractSaved):
     """Fixed points and k-cycles of a piecewise-affine map, one row each, sorted by period and word.
 
     A cycle is its word: the least rotation of its itinerary in canonical units. Rows can be
@@ -72,6 +70,23 @@ class CycleSet:
     - `stats`: counts, traces and the solver used.
     - `notes`: facts to know, in words (marginal families, budget, collisions).
     """
+
+    file_type: ClassVar[str] = "cycles"
+    file_arrays: ClassVar[tuple[str, ...]] = (
+        "points",
+        "period",
+        "multipliers",
+        "stability",
+        "index",
+        "itinerary",
+        "residual",
+        "error_bound",
+        "condition",
+        "margin",
+        "hits",
+        "verified",
+        "valid",
+    )
 
     points: Float[np.ndarray, "cycle time state"]
     period: Int[np.ndarray, " cycle"]
@@ -113,7 +128,7 @@ class CycleSet:
             if not -len(self) <= rows < len(self):
                 raise IndexError(f"row {rows} of a CycleSet with {len(self)} cycles")
             rows = [rows]
-        picked = {name: getattr(self, name)[rows] for name in ROW_FIELDS}
+        picked = {name: getattr(self, name)[rows] for name in self.file_arrays}
         return dataclasses.replace(self, **picked)
 
     def __iter__(self):
@@ -180,9 +195,8 @@ class CycleSet:
             }
         )
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write everything to `.npz` or `.safetensors` (no pickle; atomic)."""
-        facts = {
+    def _facts(self):
+        return {
             "num_units": self.num_units,
             "result": self.result.name,
             "coverage_by_period": {str(k): c.name for k, c in self.coverage_by_period.items()},
@@ -192,41 +206,35 @@ class CycleSet:
             "stats": _plain(self.stats),
             "notes": list(self.notes),
         }
-        header = {"type": "cycles", "kind": "cycles", "facts": json.dumps(facts)}
-        write_arrays(path, header, {name: getattr(self, name) for name in ROW_FIELDS})
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "CycleSet":
-        """Read a file written by `save`.
-
-        **Raises:** `ValueError` where the file is damaged or holds something else.
-        """
-        header, arrays = read_arrays(path)
-        return cls.from_parts(header, arrays, os.fspath(path))
+    def _fields(cls, facts):
+        return {
+            "num_units": int(facts["num_units"]),
+            "result": RESULTS[facts["result"]],
+            "coverage_by_period": {
+                int(k): COVERAGE[name] for k, name in facts["coverage_by_period"].items()
+            },
+            "coverage_domain": facts["coverage_domain"],
+            "unseen": {int(k): Unseen(*values) for k, values in facts["unseen"].items()},
+            "degree": {int(k): int(d) for k, d in facts.get("degree", {}).items()},
+            "stats": facts["stats"],
+            "notes": tuple(facts["notes"]),
+        }
 
     @classmethod
-    def from_parts(cls, header: Mapping, arrays: Mapping, path: str) -> "CycleSet":
-        """Rebuild the set from a native file's header and arrays."""
-        if header.get("type") != "cycles":
-            raise ValueError(f"{path}: expected a file of cycles, got {header.get('type')!r}")
-        _check_rows(arrays, path)
-        try:
-            facts = json.loads(header["facts"])
-            return cls(
-                **{name: arrays[name] for name in ROW_FIELDS},
-                num_units=int(facts["num_units"]),
-                result=RESULTS[facts["result"]],
-                coverage_by_period={
-                    int(k): COVERAGE[name] for k, name in facts["coverage_by_period"].items()
-                },
-                coverage_domain=facts["coverage_domain"],
-                unseen={int(k): Unseen(*values) for k, values in facts["unseen"].items()},
-                degree={int(k): int(d) for k, d in facts.get("degree", {}).items()},
-                stats=facts["stats"],
-                notes=tuple(facts["notes"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path}: the header of this file of cycles is damaged") from error
+    def _check_arrays(cls, arrays, path):
+        count = len(np.atleast_1d(arrays["period"]))
+        for name in cls.file_arrays:
+            array, (kind, rank) = arrays[name], _ROW_KINDS.get(name, ("f", 1))
+            if array.dtype.kind != kind or array.ndim != rank or len(array) != count:
+                raise ValueError(
+                    f"{path}: {name}: expected {count} rows of kind {kind!r} and rank {rank}, "
+                    f"got {array.dtype} {array.shape}"
+                )
+        steps, period = arrays["points"].shape[1], arrays["period"]
+        if arrays["itinerary"].shape[1] != steps or not ((period >= 1) & (period <= steps)).all():
+            raise ValueError(f"{path}: period: expected 1 to {steps} in every row")
 
     def __repr__(self) -> str:
         from ._table import as_text
@@ -241,9 +249,6 @@ class CycleSet:
         return as_html(self)
 
 
-ROW_FIELDS = tuple(f.name for f in dataclasses.fields(CycleSet))[:13]
-"""Names of the fields with one entry per cycle."""
-
 _ROW_KINDS = {
     "points": ("f", 3),
     "multipliers": ("c", 2),
@@ -251,24 +256,6 @@ _ROW_KINDS = {
     **dict.fromkeys(("period", "hits", "stability", "index"), ("i", 1)),
     **dict.fromkeys(("verified", "valid"), ("b", 1)),
 }
-
-
-def _check_rows(arrays: Mapping, path: str) -> None:
-    """Refuse arrays that are missing, of another kind or rank, or of unequal lengths."""
-    absent = [name for name in ROW_FIELDS if name not in arrays]
-    if absent:
-        raise ValueError(f"{path}: the arrays {', '.join(absent)} are missing")
-    count = len(np.atleast_1d(arrays["period"]))
-    for name in ROW_FIELDS:
-        array, (kind, rank) = arrays[name], _ROW_KINDS.get(name, ("f", 1))
-        if array.dtype.kind != kind or array.ndim != rank or len(array) != count:
-            raise ValueError(
-                f"{path}: {name}: expected {count} rows of kind {kind!r} and rank {rank}, "
-                f"got {array.dtype} {array.shape}"
-            )
-    steps, period = arrays["points"].shape[1], arrays["period"]
-    if arrays["itinerary"].shape[1] != steps or not ((period >= 1) & (period <= steps)).all():
-        raise ValueError(f"{path}: period: expected 1 to {steps} in every row")
 
 
 def power_index(multipliers: np.ndarray, repeats: int, index: int) -> int:

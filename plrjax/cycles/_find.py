@@ -12,10 +12,11 @@ import jax
 import numpy as np
 from jaxtyping import Bool, PRNGKeyArray
 
+from .._arguments import check_kind, checked_key
 from .._parallel import AbstractProgress, ProgressBar, one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._results import COVERAGE, RESULTS
-from ._arguments import check_budget, check_kind, checked_key, checked_periods
+from ._arguments import check_budget, checked_periods
 from ._auto import Auto
 from ._balance import balanced, with_a_unit
 from ._base import AbstractCycleSolver, CycleProblem, Outcome

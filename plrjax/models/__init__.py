@@ -4,6 +4,12 @@ from ._from_arrays import (
     KINDS as KINDS,
 )
 from ._from_arrays import (
+    MAX_LAYERS as MAX_LAYERS,
+)
+from ._from_arrays import (
+    STACKED as STACKED,
+)
+from ._from_arrays import (
     Kind as Kind,
 )
 from ._from_arrays import (
@@ -17,6 +23,12 @@ from ._from_arrays import (
 )
 from ._from_arrays import (
     kind_of as kind_of,
+)
+from ._from_arrays import (
+    layer_kinds as layer_kinds,
+)
+from ._from_arrays import (
+    split_layers as split_layers,
 )
 from ._plrnn import (
     PLRNN as PLRNN,
@@ -41,3 +53,4 @@ from ._shallow import ShallowPLRNN as ShallowPLRNN
 from ._smooth import GRU as GRU
 from ._smooth import LSTM as LSTM
 from ._smooth import TanhRNN as TanhRNN
+from ._stacked import Stacked as Stacked

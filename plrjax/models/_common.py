@@ -8,14 +8,14 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._dynamics import AbstractDynamics
+from .._dynamics import AbstractDynamics, checked_state
 from .._numerics import as_float64
 
 Parameter = Float[Array | np.ndarray, "..."]
 """A parameter array: JAX in training, NumPy (in the file's dtype) from `from_arrays`."""
 
 
-def _common_dtype(arrays: list) -> jnp.dtype:
+def common_dtype(arrays: list) -> jnp.dtype:
     """Return the floating dtype that holds every array; scalars do not widen it."""
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(float, *(a for a in arrays if jnp.ndim(a) > 0))
@@ -32,11 +32,9 @@ def operands(model: AbstractDynamics, state, input) -> tuple[SimpleNamespace, Ar
     arrays = {name: value for name, value in vars(model).items() if not isinstance(value, int)}
     arrays = {name: value for name, value in arrays.items() if value is not None}
     given = {"state": state} if input is None else {"state": state, "input": input}
-    dtype = _common_dtype([*arrays.values(), *map(jnp.asarray, given.values())])
+    dtype = common_dtype([*arrays.values(), *map(jnp.asarray, given.values())])
     p = SimpleNamespace(**{name: jnp.asarray(value, dtype) for name, value in arrays.items()})
-    z = jnp.asarray(state, dtype)
-    if z.shape != (model.state_size,):
-        raise ValueError(f"state: expected shape ({model.state_size},), got {z.shape}")
+    z = checked_state(model, jnp.asarray(state, dtype))
     check_input(getattr(model, "C", None), input)
     p.drive = jnp.zeros((), dtype) if input is None else p.C @ jnp.asarray(input, dtype)
     return p, z

@@ -17,6 +17,7 @@ from ._plrnn import (
 )
 from ._shallow import ClippedShallowPLRNN, ShallowPLRNN
 from ._smooth import GRU, LSTM, TanhRNN
+from ._stacked import Stacked
 
 _PLAIN = {"h": "M", "A": "M M", "W": "M M", "C": "M K"}
 _DENDRITIC = {**_PLAIN, "alpha": "B", "thresholds": "B M"}
@@ -62,6 +63,11 @@ KINDS: dict[str, Kind] = {
         PiecewiseAffineMap, {k: v for k, v in _SHALLOW.items() if k != "C"}, {}
     ),
 }
+
+STACKED = "stacked"
+"""The kind of `Stacked`, which has its layers' kinds and arrays instead of fields of its own."""
+MAX_LAYERS = 256
+"""Most layers of one file."""
 
 
 def kind_named(kind: str) -> Kind:
@@ -130,14 +136,17 @@ def from_arrays(kind: str, /, **arrays) -> Any:
     - `kind`: "plrnn", "mean-centered" (A, W, h), "dendritic", "clipped-dendritic" (and alpha,
         thresholds), "shallow", "clipped-shallow" (A, W1, W2, h1, h2), "almost-linear" (A, W, h,
         num_relu), "relu-rnn" (W, b, leak, slope), "tanh-rnn" (W, b), "gru" (W, b, b_candidate),
-        "lstm" (W, b), "piecewise-affine" (A, W1, W2, h1, h2, in float64).
+        "lstm" (W, b), "piecewise-affine" (A, W1, W2, h1, h2, in float64), "stacked".
     - `arrays`: the fields, by name; `C` (input matrix) may be left out. `A` is a vector (the
         diagonal) or a full matrix. Real and finite; the shapes are those of the model's class.
+        For "stacked", `layers` lists the kinds, and the fields are called "0.W", "1.W", ...
 
     **Raises:** `ValueError` naming the argument, what was expected and what came.
     """
-    entry = kind_named(kind)
     arrays = {name: value for name, value in arrays.items() if value is not None}
+    if kind == STACKED:
+        return _stacked_from_arrays(arrays.pop("layers", None), arrays)
+    entry = kind_named(kind)
     _check_names(kind, entry, set(arrays))
     sizes: dict[str, int] = {}
     checked = {
@@ -155,21 +164,73 @@ def from_arrays(kind: str, /, **arrays) -> Any:
     return model
 
 
+def split_layers(layers: Any, arrays: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return (kind, arrays) of each layer of a stack, whose arrays are called "0.W", "1.W", ...
+
+    **Raises:** `ValueError` naming `layers` unless it lists kinds, or an array of no layer.
+    """
+    known = isinstance(layers, list | tuple) and all(name in KINDS for name in map(str, layers))
+    if not known or not 1 <= len(layers) <= MAX_LAYERS:
+        raise ValueError(
+            f"layers: expected 1 to {MAX_LAYERS} of the kinds {', '.join(KINDS)}, "
+            f"got {str(layers)[:200]}"
+        )
+    split: list[tuple[str, dict[str, Any]]] = [(str(kind), {}) for kind in layers]
+    numbers = {str(index): fields for index, (_, fields) in enumerate(split)}
+    for name, array in arrays.items():
+        number, _, field = name.partition(".")
+        if number not in numbers:
+            raise ValueError(
+                f"{name}: unexpected; the arrays of the stack begin with 0. to {len(split) - 1}."
+            )
+        numbers[number][field] = array
+    return split
+
+
+def _stacked_from_arrays(layers: Any, arrays: dict[str, Any]) -> Stacked:
+    """Return the stack of these kinds with these arrays."""
+    models = []
+    for index, (kind, fields) in enumerate(split_layers(layers, arrays)):
+        try:
+            models.append(from_arrays(kind, **fields))
+        except ValueError as error:
+            raise ValueError(f"{index}.{error}") from error
+    return Stacked(models)
+
+
 def kind_of(model: object) -> str:
     """Return the `from_arrays` name of a model.
 
     **Raises:** `ValueError` naming `model` if its class is not one of the kinds.
     """
+    if type(model) is Stacked:
+        return STACKED
     for kind, entry in KINDS.items():
         if type(model) is entry.model:
             return kind
-    raise ValueError(f"model: expected one of {', '.join(KINDS)}, got {type(model).__name__}")
+    raise ValueError(
+        f"model: expected one of {', '.join(KINDS)}, {STACKED}, got {type(model).__name__}"
+    )
+
+
+def layer_kinds(model: Stacked) -> list[str]:
+    """Return the kinds of the layers of a stack.
+
+    **Raises:** `ValueError` naming `model` for a layer of no kind, or more layers than a file has.
+    """
+    if len(model.layers) > MAX_LAYERS:
+        raise ValueError(f"model: expected at most {MAX_LAYERS} layers, got {len(model.layers)}")
+    return [kind_of(layer) for layer in model.layers]
 
 
 def arrays_of(model: object) -> dict[str, np.ndarray]:
     """Return the fields of a model as NumPy arrays, such that
-    `from_arrays(kind_of(model), **arrays_of(model))` is the model again.
+    `from_arrays(kind_of(model), **arrays_of(model))` is the model again (for a stack, with
+    `layers=layer_kinds(model)`).
     """
+    if isinstance(model, Stacked):
+        layers = enumerate(map(arrays_of, model.layers))
+        return {f"{i}.{name}": array for i, fields in layers for name, array in fields.items()}
     names = [field.name for field in dataclasses.fields(KINDS[kind_of(model)].model)]
     fields = {name: getattr(model, name) for name in names}
     return {name: np.asarray(value) for name, value in fields.items() if value is not None}

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jax.nn import sigmoid, tanh
 
-from .._dynamics import AbstractDynamics
+from .._dynamics import AbstractDynamics, checked_state
 from ._common import Parameter, check_size, input_matrix, operands, uniform
 
 
@@ -114,3 +114,6 @@ class LSTM(AbstractDynamics):
         i, f, g, o = jnp.split(p.W @ h + p.drive + p.b, 4)
         c = sigmoid(f) * c + sigmoid(i) * tanh(g)
         return jnp.concatenate([sigmoid(o) * tanh(c), c])
+
+    def output(self, state):
+        return checked_state(self, state)[: self.W.shape[1]]

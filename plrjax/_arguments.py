@@ -1,0 +1,46 @@
+"""Checks of arguments that several houses take."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from ._numerics import is_whole
+
+
+def checked_whole(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """Return an integer within bounds."""
+    if not is_whole(value) or value < least or (most is not None and value > most):
+        upper = "" if most is None else f" and at most {most}"
+        raise ValueError(f"{name}: expected an integer of at least {least}{upper}, got {value!r}")
+    return int(value)
+
+
+def checked_positive(name: str, value: Any) -> float:
+    """Return a positive finite number."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not (number and 0 < value < np.inf):
+        raise ValueError(f"{name}: expected a positive number, got {value!r}")
+    return float(value)
+
+
+def check_kind(name: str, value: Any, kind: type, expected: str) -> None:
+    """Refuse what is neither None nor an instance: a string, or the class itself."""
+    if value is not None and not isinstance(value, kind):
+        got = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+        raise ValueError(f"{name}: expected {expected}, got {got}")
+
+
+def checked_key(key: Any) -> PRNGKeyArray:
+    """Return a typed key; raw uint32 keys of older JAX code are wrapped."""
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.ndim == 0:
+            return key
+    elif isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32 and key.ndim == 1:
+        return jr.wrap_key_data(jnp.asarray(key))
+    raise ValueError(
+        f"key: expected one JAX random key such as jax.random.key(0), got {type(key).__name__}"
+    )

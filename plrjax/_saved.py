@@ -1,0 +1,72 @@
+"""Results in native files: arrays, and facts about them in the header."""
+
+import abc
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from ._files import read_arrays, write_arrays
+
+_Result = TypeVar("_Result", bound="AbstractSaved")
+
+
+class AbstractSaved(abc.ABC):
+    """A result that is written to `.npz` or `.safetensors` and read back without a loss.
+
+    Subclasses are dataclasses. They name the `file_type` in the header, the fields that are
+    `file_arrays`, and turn all other fields into JSON and back.
+    """
+
+    file_type: ClassVar[str]
+    file_arrays: ClassVar[tuple[str, ...]]
+
+    @abc.abstractmethod
+    def _facts(self) -> dict[str, Any]:
+        """Return the other fields as JSON knows them."""
+
+    @classmethod
+    @abc.abstractmethod
+    def _fields(cls, facts: dict[str, Any]) -> dict[str, Any]:
+        """Return the other fields from what `_facts` returned."""
+
+    @classmethod
+    @abc.abstractmethod
+    def _check_arrays(cls, arrays: Mapping, path: str) -> None:
+        """Refuse arrays of another kind, rank or length."""
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write everything to `.npz` or `.safetensors` (no pickle; atomic)."""
+        header = {"type": self.file_type, "kind": self.file_type}
+        header["facts"] = json.dumps(self._facts())
+        write_arrays(path, header, {name: getattr(self, name) for name in self.file_arrays})
+
+    @classmethod
+    def load(cls: type[_Result], path: str | os.PathLike) -> _Result:
+        """Read a file written by `save`.
+
+        **Raises:** `ValueError` where the file is damaged or holds something else.
+        """
+        header, arrays = read_arrays(path)
+        return cls.from_parts(header, arrays, os.fspath(path))
+
+    @classmethod
+    def from_parts(cls: type[_Result], header: Mapping, arrays: Mapping, path: str) -> _Result:
+        """Rebuild the result from a native file's header and arrays.
+
+        **Raises:** `ValueError` where the file is damaged or holds something else.
+        """
+        kind = header.get("type")
+        if kind != cls.file_type:
+            raise ValueError(f"{path}: expected a file of type {cls.file_type}, got {kind!r}")
+        absent = [name for name in cls.file_arrays if name not in arrays]
+        if absent:
+            raise ValueError(f"{path}: the arrays {', '.join(absent)} are missing")
+        cls._check_arrays(arrays, path)
+        try:
+            fields = cls._fields(json.loads(header["facts"]))
+            return cls(**{name: arrays[name] for name in cls.file_arrays}, **fields)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{path}: the header of this file of type {cls.file_type} is damaged"
+            ) from error

@@ -180,7 +180,7 @@ def gradient_norms(norms: GradientNorms, exponent: float | None = None, ax=None)
         low, high = ax.get_ylim()
         line = exponent * (norms.steps - norms.steps[0]) / _LN_10
         line = line + np.median(norms.log_state[:, 0]) / _LN_10 - 0.08 * (high - low)
-        label = rf"slope $\lambda_1$ = {exponent:.4g}"
+        label = rf"slope $\lambda_1$ = {round(exponent, 12):.4g}"
         ax.plot(norms.steps, line, color="black", ls="--", lw=1.0, label=label, zorder=4)
     ax.set(xlabel="steps $T$", ylabel=r"$\log_{10}$ of the norm")
     legend(ax)

@@ -339,8 +339,8 @@ plt.show()
 # $\lambda_1$ from −.492 to +.138 bits per step. On this task, which needs a short memory only, the
 # sign is the other way round: networks that contract learn it best, those close to $\lambda_1 = 0$
 # worst. So it is on a character task with 108 LSTMs and GRUs, with bootstrap intervals:
-# `python -m benchmarks.readout`, table and figure in `benchmarks/README.md`. What $\lambda_1$ tells about
-# the loss depends on the task and on the range of networks.
+# `python -m benchmarks.readout`, table and figure in `benchmarks/README.md`. What $\lambda_1$ tells
+# about the loss depends on the task and on the range of networks.
 #
 # ## Exponents in a loss
 #

@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING
 
+from . import metrics as metrics
 from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._dynamics import Dynamics as Dynamics
 from ._dynamics import jacobian as jacobian

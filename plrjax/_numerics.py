@@ -57,12 +57,12 @@ def as_float64(name: str, value, shape: tuple[int | str, ...] | None = None) -> 
     """
     array = as_real(name, value, shape)
     with np.errstate(over="ignore"):
-        result = np.ascontiguousarray(array, np.float64)
+        result = np.ascontiguousarray(array, np.float64).reshape(array.shape)
     exact = array.dtype.kind != "f" or array.dtype.itemsize <= 8
     if not exact or (array.dtype.kind in "iu" and array.dtype.itemsize == 8):
         if not np.array_equal(result.astype(array.dtype), array):
             raise ValueError(f"{name}: {array.dtype} values do not fit float64 exactly")
-    return result.reshape(array.shape)
+    return result
 
 
 def is_whole(value) -> bool:

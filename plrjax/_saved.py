@@ -66,7 +66,7 @@ class AbstractSaved(abc.ABC):
         try:
             fields = cls._fields(json.loads(header["facts"]))
             return cls(**{name: arrays[name] for name in cls.file_arrays}, **fields)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(
                 f"{path}: the header of this file of type {cls.file_type} is damaged"
             ) from error

@@ -29,6 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         complain(error)
         return int(EXIT.failure)
+    except MemoryError as error:
+        complain(f"not enough memory: {error}")
+        return int(EXIT.failure)
 
 
 def _parse(argv: list[str]):

@@ -122,6 +122,6 @@ def _read_inputs(path: str) -> np.ndarray:
         if pathlib.Path(path).stat().st_size > _MAX_INPUT_BYTES:
             raise ValueError(f"--inputs: {path} is larger than {_MAX_INPUT_BYTES} bytes")
         try:
-            return np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
+            return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+        except (ValueError, EOFError, OverflowError) as error:
             raise ValueError(f"--inputs: {path} is not an array: {error}") from error

@@ -4,13 +4,16 @@ import numpy as np
 
 from .._numerics import EPS, quiet_floats
 from .._results import RESULTS
+from ._attractors import FEWEST_BLOCKS, attractors, unaligned
 from ._plan import Plan
 from ._result import LyapunovSpectrum
 from ._runner import Runner
-from ._statistics import attractors, standard_error
+from ._statistics import standard_error
 
 _MOST_BLOCKS = 256
 """Blocks kept at most."""
+_UNALIGNED = "frames may not be aligned yet (exponents lie close together): raise num_transient"
+_DRIFTS = "exponents drift along the orbits, which may not have settled: raise num_transient"
 _AUDIT_LIMIT = 1e-8
 """A sum of exponents farther than this from mean ln|det J|, relative to it, is worth a note."""
 
@@ -20,8 +23,8 @@ class Totals:
 
     def __init__(self, plan: Plan):
         self.num_steps = plan.num_steps
-        self.logs = np.zeros((plan.num_exponents, plan.num_orbits))
-        self.states = np.zeros((plan.state_size, plan.num_orbits))
+        self.rest_logs = np.zeros((plan.num_exponents, plan.num_orbits))
+        self.rest_states = np.zeros((plan.state_size, plan.num_orbits))
         self.steps, self.block = 0, plan.num_steps
         self.block_logs: list[np.ndarray] = []
         self.block_states: list[np.ndarray] = []
@@ -46,17 +49,22 @@ class Totals:
             self.block *= 2
 
     def add(self, logs: np.ndarray, states: np.ndarray, steps: int) -> None:
-        """Add sums over that many steps."""
+        """Add sums over that many steps, fewer than a block."""
         with quiet_floats():
-            self.logs, self.states = self.logs + logs, self.states + states
+            self.rest_logs, self.rest_states = self.rest_logs + logs, self.rest_states + states
         self.steps += steps
 
     def add_blocks(self, logs: np.ndarray, states: np.ndarray) -> None:
         """Add sums of whole blocks, "block vector lane" and "block state lane"."""
-        with quiet_floats():
-            self.add(logs.sum(axis=0), states.sum(axis=0), len(logs) * self.block)
         self.block_logs.extend(logs)
         self.block_states.extend(states)
+        self.steps += len(logs) * self.block
+
+    def sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sums over all steps, "vector lane" and "state lane"."""
+        with quiet_floats():
+            logs = np.sum([*self.block_logs, self.rest_logs], axis=0)
+            return logs, np.sum([*self.block_states, self.rest_states], axis=0)
 
 
 def collect(runner: Runner, plan: Plan, totals: Totals, result: RESULTS) -> LyapunovSpectrum:
@@ -67,11 +75,11 @@ def collect(runner: Runner, plan: Plan, totals: Totals, result: RESULTS) -> Lyap
         labels = np.where(measured, 0, -1)
     else:
         labels = attractors(growth, states, measured, max(totals.steps, 1), plan.num_transient)
-    rows, order = [], np.arange(plan.num_exponents)
+    rows, order, said = [], np.arange(plan.num_exponents), []
     for label in reversed(range(labels.max() + 1)):
         here = labels == label
         value = _mean(per_orbit[here])
-        error = _error(value, _samples(growth[:, here], per_orbit[here], plan))
+        error, said = _error(value, growth[:, here], per_orbit[here], runner, totals)
         order = np.argsort(-value, kind="stable")
         rows.insert(0, (value[order], error[order], mean_state[here].mean(axis=0)))
     widths = (plan.num_exponents, plan.num_exponents, plan.state_size)
@@ -94,7 +102,12 @@ def collect(runner: Runner, plan: Plan, totals: Totals, result: RESULTS) -> Lyap
         num_steps=totals.steps,
         block_steps=totals.block,
         state_size=plan.state_size,
-        notes=(*_notes(runner, labels, exponents, result), *_audit_note(residual, exponents)),
+        notes=(
+            *_notes(runner, labels, exponents, result),
+            *said,
+            *_settling_notes(plan, labels, states, growth),
+            *_audit_note(residual, exponents),
+        ),
         result=result,
     )
 
@@ -106,21 +119,61 @@ def _one_input_each(plan: Plan) -> bool:
 
 def _samples(blocks: np.ndarray, per_orbit: np.ndarray, plan: Plan) -> np.ndarray:
     """Return the averages that count as samples, "block orbit vector"."""
-    if plan.inputs is None:
-        return blocks
-    if not _one_input_each(plan):  # orbits under one input are not independent
-        return _mean(blocks, axis=1)[:, None]
-    return per_orbit[None] if len(per_orbit) > 1 else blocks
+    if len(per_orbit) > 1 and (_one_input_each(plan) or not len(blocks)):
+        return per_orbit[None]
+    if plan.inputs is not None and not _one_input_each(plan):
+        return _mean(blocks, axis=1)[:, None]  # orbits under one input are not independent
+    return blocks
 
 
-def _error(value: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """Return standard errors, rounding included; NaN where an exponent is not finite."""
-    if not len(samples):
-        return value * np.nan
-    error = standard_error(samples)
+def _error(
+    value: np.ndarray, blocks: np.ndarray, per_orbit: np.ndarray, runner: Runner, totals: Totals
+) -> tuple[np.ndarray, list[str]]:
+    """Return standard errors, and what is to be said about them.
+
+    To the statistical error come rounding, the ends of a run (a bounded fluctuation is cut there),
+    and the bias of frames that were not aligned and of orbits that had not settled.
+    """
+    plan, steps, notes = runner.plan, totals.steps, []
+    samples = _samples(blocks, per_orbit, plan)
+    if not samples.size:
+        return value * np.nan, notes
     with quiet_floats():
-        error = np.hypot(error, 64 * EPS * (1 + np.abs(value)))
-    return np.where(np.isfinite(value), error, np.nan)
+        error = standard_error(samples)
+        count, orbits, _ = samples.shape
+        if count > 1:
+            ends = samples.std(axis=(0, 1)) * totals.block / steps / np.sqrt(orbits)
+            error = np.hypot(error, ends)
+        finite = np.isfinite(value)
+        bias = unaligned(value[None, finite], plan.num_transient, steps)[0]
+        if (bias > error[finite]).any():
+            notes.append(_UNALIGNED)
+        drift = _drift(samples)
+        if (drift > 8.0 * error)[finite].any():
+            notes.append(_DRIFTS)
+        error = np.hypot(error, np.where(drift > 8.0 * error, 0.5 * drift, 0.0))
+        error[finite] = np.hypot(error[finite], bias)
+        error = np.sqrt(error**2 + runner.rounding**2 + (64 * EPS * (1 + np.abs(value))) ** 2)
+    return np.where(finite, error, np.nan), notes
+
+
+def _drift(samples: np.ndarray) -> np.ndarray:
+    """Return how far the means over the two halves of a run are apart."""
+    half = len(samples) // 2
+    if not half:
+        return np.zeros(samples.shape[2])
+    first, last = samples[:half].mean(axis=(0, 1)), samples[-half:].mean(axis=(0, 1))
+    return np.abs(first - last)
+
+
+def _grows(states: np.ndarray) -> bool:
+    """Return whether states, "block orbit state", keep growing: then there is no attractor."""
+    quarter = len(states) // 4
+    if not quarter or not states.size:
+        return False
+    with quiet_floats():
+        first, last = (np.abs(part).max() for part in (states[:quarter], states[-quarter:]))
+        return bool(last > 100.0 * first)
 
 
 def _averages(alive: np.ndarray, plan: Plan, totals: Totals) -> tuple[np.ndarray, ...]:
@@ -131,8 +184,9 @@ def _averages(alive: np.ndarray, plan: Plan, totals: Totals) -> tuple[np.ndarray
         states = np.reshape(totals.block_states, (shape[0], plan.state_size, shape[2]))
         growth = np.swapaxes(growth, 1, 2) / totals.block
         states = np.swapaxes(states, 1, 2) / totals.block
-        per_orbit = np.where(alive[:, None], totals.logs.T / np.float64(totals.steps), np.nan)
-        mean_state = totals.states.T / np.float64(totals.steps)
+        logs, sums = totals.sums()
+        per_orbit = np.where(alive[:, None], logs.T / np.float64(totals.steps), np.nan)
+        mean_state = sums.T / np.float64(totals.steps)
     return per_orbit, growth, states, mean_state
 
 
@@ -163,6 +217,20 @@ def _audit_note(residual: float, exponents: np.ndarray) -> list[str]:
     return [f"the sum of all exponents is off mean ln|det J| by {residual:.1g}: ill-conditioned"]
 
 
+def _settling_notes(plan: Plan, labels, states: np.ndarray, growth: np.ndarray) -> list[str]:
+    """Say where orbits grow, where attractors are not told apart, and where input is missing."""
+    notes = []
+    alive = labels >= 0
+    if _grows(states[:, alive]):
+        notes.append("states keep growing: there is no attractor that these exponents belong to")
+    several = np.count_nonzero(alive) > 1 and not _one_input_each(plan)
+    if several and len(growth) < FEWEST_BLOCKS:
+        notes.append("too few steps to tell attractors apart: all orbits were pooled")
+    if plan.inputs is None and getattr(plan.model, "C", None) is not None:
+        notes.append("the network has an input matrix C and ran without input")
+    return notes
+
+
 def _notes(runner: Runner, labels: np.ndarray, exponents: np.ndarray, result: RESULTS) -> list[str]:
     """Say what one must know to read the numbers."""
     notes, total = [], len(labels)
@@ -182,14 +250,13 @@ def _notes(runner: Runner, labels: np.ndarray, exponents: np.ndarray, result: RE
     collapsed = int(np.isneginf(exponents).sum())
     if collapsed:
         notes.append(
-            f"{collapsed} exponents are -inf: within one step their directions shrink below "
-            "rounding (the Jacobian is rank deficient)"
+            f"{collapsed} exponents are -inf: within one step their directions shrink below the "
+            "rounding error of the largest (units are dead or saturated, or the Jacobian is rank "
+            "deficient)"
         )
     if runner.too_long:
-        notes.append(
-            f"qr_every={runner.too_long} lost the last exponents to rounding: took "
-            f"{runner.interval}"
-        )
+        tried = f"qr_every={runner.asked}" if runner.asked else f"QR every {runner.too_long} steps"
+        notes.append(f"{tried} lost the last exponents to rounding: took {runner.interval}")
     if result is RESULTS.interrupted:
         notes.append("interrupted: exponents over the steps measured until then")
     if result is RESULTS.budget_exhausted:

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +13,7 @@ from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import EPS, float64_scope
 from .._parallel import NoProgress, one_thread_per_solve
+from ._arguments import program, rank_of
 from ._frames import push
 from ._plan import make_plan
 from ._runner import NothingFinite, Runner
@@ -83,13 +83,13 @@ def covariant_vectors(
 
     **Arguments:** as for `lyapunov_spectrum`; there are three transients of `num_transient` steps
     (state, frame, and backward: steps beyond the end), which inputs must cover, and the memory
-    is 8 (M k + k^2) bytes per step.
+    is 8 (M k + k^2) bytes per step, two to three times over.
 
     **Raises:** `ValueError` naming the argument, also where a direction collapses (R_t singular:
     the vectors are not defined); `RuntimeError` where the orbit does not stay finite.
     """
     num_steps = checked_whole("num_steps", num_steps, 1)
-    if np.ndim(state) != 1 or np.ndim(inputs) == 3:
+    if rank_of("state", state) != 1 or rank_of("inputs", inputs) == 3:
         raise ValueError("state: expected one state (M,) and inputs (time, input), got several")
     with float64_scope(), one_thread_per_solve():
         plan = make_plan(
@@ -137,7 +137,7 @@ def _forward_backward(plan) -> CovariantVectors:
     return CovariantVectors(np.asarray(states)[:kept], vectors, growth, growth.mean(axis=0))
 
 
-@eqx.filter_jit
+@program
 def _forward(model, state, frame, inputs, total: int):
     """Return z_t, Q_t and R_t of every step."""
 

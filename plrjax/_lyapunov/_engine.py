@@ -10,10 +10,28 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from ._frames import orthonormalize_fast, push_lanes, step_lanes
+from ._frames import (
+    MAX_UNROLLED,
+    ORTHONORMAL,
+    Separated,
+    frames_of,
+    orthonormalize,
+    push_lanes,
+    push_rows,
+    rows_of,
+    separate,
+    separate_rows,
+    step_lanes,
+)
 
 SLOTS = 32
 """Sums kept apart in one call of `measure`."""
+
+_CHUNK, _INTERVALS = 16, 4
+"""Steps, and intervals, after which lost columns are noticed; what was done since is repeated."""
+
+_UNROLLED, _ENOUGH_LANES = 16, 32
+"""Most vectors for which the unrolled Gram-Schmidt is the fastest where so many lanes share it."""
 
 
 class Lanes(NamedTuple):
@@ -24,7 +42,7 @@ class Lanes(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over the steps of each slot: ln R_ii and states; over all: 1 / kept (see frames).
+    """Sums over the steps of each slot: ln R_ii and states reached; over all: 1 / kept (frames).
 
     `finite` and `finite_states` say which lanes, and which states, are finite at the end.
     """
@@ -40,29 +58,118 @@ def _row(inputs, time):
     return None if inputs is None else lax.dynamic_index_in_dim(inputs, time, keepdims=False)
 
 
+class _Run(NamedTuple):
+    """Lanes on their way through a slot, frames in any layout, and the sums of the slot so far.
+
+    The product of all R_ii is `mantissa` times 2^`exponent`; `worst` is the largest strain.
+    """
+
+    states: Float[Array, "state lane"]
+    frames: Float[Array, "..."]
+    total: Float[Array, "state lane"]
+    mantissa: Float[Array, "vector lane"]
+    exponent: Int[Array, "vector lane"]
+    rounding: Float[Array, "vector lane"]
+    worst: Float[Array, " lane"]
+    time: Int[Array, ""]
+
+
+def _begin_run(lanes: Lanes, rounding, time) -> _Run:
+    one = jnp.ones(rounding.shape)
+    total, worst = jnp.zeros(lanes.states.shape), jnp.zeros(rounding.shape[1])
+    return _Run(*lanes, total, one, jnp.zeros(one.shape, jnp.int64), rounding, worst, time)
+
+
+def _times(run: _Run, lengths) -> _Run:
+    """Multiply the product of all R_ii: cheaper than one logarithm after the other."""
+    product = run.mantissa * lengths
+    bits = lax.bitcast_convert_type(product, jnp.int64)
+    exponent = (bits >> 52) - 1023
+    normal = (exponent > -1023) & (exponent < 1024)
+    exponent = jnp.where(normal, exponent, 0)
+    mantissa = lax.bitcast_convert_type(bits - (exponent << 52), product.dtype)
+    return run._replace(mantissa=mantissa, exponent=run.exponent + exponent)
+
+
+def _logs(run: _Run) -> Float[Array, "vector lane"]:
+    return jnp.log(run.mantissa) + run.exponent * jnp.log(2.0)
+
+
+def _go_on(push, separate, run: _Run, interval, stop) -> _Run:
+    """Go on until time `stop` or later, interval after interval."""
+
+    def one_step(time, carry):
+        states, frames, total = carry
+        states, frames = push(states, frames, time)
+        return states, frames, total + states
+
+    def one_interval(run):
+        end, begin = run.time + interval, (run.states, run.frames, run.total)
+        states, frames, total = lax.fori_loop(run.time, end, one_step, begin)
+        found = separate(frames)
+        rounding, worst = run.rounding + found.rounding, jnp.maximum(run.worst, found.strain)
+        run = run._replace(states=states, frames=found.frames, total=total, time=end)
+        return _times(run._replace(rounding=rounding, worst=worst), found.lengths)
+
+    return lax.while_loop(lambda run: run.time < stop, one_interval, run)
+
+
+def _exactly(frames: Float[Array, "state vector lane"]) -> Separated:
+    found = orthonormalize(frames)
+    return Separated(found.frames, found.lengths, 1.0 / found.kept, jnp.zeros(frames.shape[2]))
+
+
+def _exactly_in_rows(rows: Float[Array, "lane vector state"]) -> Separated:
+    found = _exactly(frames_of(rows))
+    return found._replace(frames=rows_of(found.frames))
+
+
+def _run_slot(model, inputs, run: _Run, interval, length) -> _Run:
+    """Go on for `length` intervals in chunks; where columns were lost, repeat the chunk exactly."""
+    few = _are_few(run.frames)
+    move, quickly, exactly = (
+        (push_lanes, separate, _exactly) if few else (push_rows, separate_rows, _exactly_in_rows)
+    )
+    push = lambda states, frames, time: move(model.step, states, frames, _row(inputs, time))
+    end = run.time + interval * length
+
+    def one_chunk(run):
+        stop = jnp.minimum(run.time + jnp.maximum(_CHUNK, _INTERVALS * interval), end)
+        quick = _go_on(push, quickly, run, interval, stop)
+        sound = jnp.isfinite(quick.states).all(axis=0)
+        lost = jnp.any(sound & ~(quick.worst <= 1.0))
+        again = lambda: _go_on(push, exactly, run, interval, stop)
+        return lax.cond(lost, again, lambda: quick)
+
+    if not few:
+        run = run._replace(frames=rows_of(run.frames))
+    run = lax.while_loop(lambda run: run.time < end, one_chunk, run)
+    if not few:
+        return _squared_up(run._replace(frames=frames_of(run.frames)))
+    return lax.cond(jnp.any(run.worst > ORTHONORMAL), _squared_up, lambda run: run, run)
+
+
+def _squared_up(run: _Run) -> _Run:
+    """Make the frames orthonormal, so that the product of all R_ii is exact."""
+    found = orthonormalize(run.frames)
+    return _times(run._replace(frames=found.frames), found.lengths)
+
+
+def _are_few(frames) -> bool:
+    _, vectors, lanes = frames.shape
+    return vectors <= (_UNROLLED if lanes >= _ENOUGH_LANES else MAX_UNROLLED)
+
+
 @eqx.filter_jit
 def measure(model, lanes: Lanes, inputs, start, interval, length, count) -> tuple[Lanes, Sums]:
     """Go on for `count` slots of `length` intervals of `interval` steps from time `start`."""
 
-    def one_step(i, carry):
-        lanes, total, time = carry
-        moved = push_lanes(model.step, lanes.states, lanes.frames, _row(inputs, time))
-        return Lanes(*moved), total + lanes.states, time + 1
-
-    def one_interval(i, carry):
-        lanes, logs, total, rounding, time = carry
-        lanes, total, time = lax.fori_loop(0, interval, one_step, (lanes, total, time))
-        found = orthonormalize_fast(lanes.frames)
-        lanes = Lanes(lanes.states, found.frames)
-        return lanes, logs + found.logs, total, rounding + 1.0 / found.kept, time
-
     def one_slot(i, carry):
         lanes, sums, time = carry
-        zero = jnp.zeros(lanes.frames.shape[1:]), jnp.zeros(lanes.states.shape)
-        begin = (lanes, *zero, sums.rounding, time)
-        lanes, logs, total, rounding, time = lax.fori_loop(0, length, one_interval, begin)
-        logs, total = sums.logs.at[i].set(logs), sums.states.at[i].set(total)
-        return lanes, sums._replace(logs=logs, states=total, rounding=rounding), time
+        run = _run_slot(model, inputs, _begin_run(lanes, sums.rounding, time), interval, length)
+        logs, total = sums.logs.at[i].set(_logs(run)), sums.states.at[i].set(run.total)
+        sums = sums._replace(logs=logs, states=total, rounding=run.rounding)
+        return Lanes(run.states, run.frames), sums, run.time
 
     vectors, states = lanes.frames.shape[1:], lanes.states.shape
     logs, total, rounding = (jnp.zeros(s) for s in ((SLOTS, *vectors), (SLOTS, *states), vectors))
@@ -104,7 +211,7 @@ def count_finite(model, lanes: Lanes, inputs, start, num_steps) -> Int[Array, " 
         row = _row(inputs, start + i)
         states, frames = push_lanes(model.step, lanes.states, lanes.frames, row)
         alive = alive & jnp.isfinite(states).all(axis=0) & jnp.isfinite(frames).all(axis=(0, 1))
-        return Lanes(states, orthonormalize_fast(frames).frames), alive, count + alive
+        return Lanes(states, orthonormalize(frames).frames), alive, count + alive
 
     alive = jnp.isfinite(lanes.states).all(axis=0)
     begin = (lanes, alive, jnp.zeros(alive.shape, int))

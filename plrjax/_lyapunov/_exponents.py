@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._arguments import checked_key, checked_whole
 from .._types import State
-from ._frames import apply_step, orthonormalize, push, random_frame
+from ._arguments import shape_of_step
+from ._frames import orthonormalize, push, random_frame
 
 
 def lyapunov_exponents(
@@ -56,10 +57,12 @@ def lyapunov_exponents(
     **Raises:** `ValueError` naming the argument.
     """
     state = jnp.asarray(state)
+    inputs = None if inputs is None else jnp.asarray(inputs)
+    orbit = None if orbit is None else jnp.asarray(orbit, state.dtype)
     _check(step, state, num_steps, num_exponents, qr_every, {"inputs": inputs, "orbit": orbit})
     frame = random_frame(checked_key(key), state.size, num_exponents, state.dtype)
-    _check_step(step, state, inputs)
-    rows = (None if orbit is None else jnp.asarray(orbit, state.dtype), inputs)
+    shape_of_step("step", step, state, None if inputs is None else inputs[0])
+    rows = (orbit, inputs)
 
     def move(carry, row):
         state, frame = carry
@@ -102,16 +105,6 @@ def _check(step, state, num_steps, num_exponents, qr_every, rows: dict) -> None:
     orbit = rows["orbit"]
     if orbit is not None and jnp.shape(orbit)[1:] != state.shape:
         raise ValueError(f"orbit: expected states of shape {state.shape}, got {jnp.shape(orbit)}")
-
-
-def _check_step(step, state, inputs) -> None:
-    row = None if inputs is None else inputs[0]
-    moved = jax.eval_shape(lambda z: apply_step(step, z, row), state)
-    if moved.shape != state.shape or moved.dtype != state.dtype:
-        raise ValueError(
-            f"step: expected a map to states of shape {state.shape} and dtype {state.dtype}, "
-            f"got {moved.shape} {moved.dtype}"
-        )
 
 
 def _scan_segments(advance: Callable, carry, rows, length: int, segment: int):

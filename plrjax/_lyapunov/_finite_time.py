@@ -9,6 +9,7 @@ from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import float64_scope
 from .._parallel import NoProgress, one_thread_per_solve
+from ._arguments import rank_of
 from ._plan import make_plan
 from ._runner import NothingFinite, Runner
 
@@ -42,8 +43,8 @@ def finite_time_exponents(
     """
     window = checked_whole("window", window, 1)
     num_steps = checked_whole("num_steps", num_steps, window)
-    if num_orbits is None and np.ndim(inputs) != 3:
-        num_orbits = 1 if np.ndim(state) < 2 else len(state)
+    if num_orbits is None and rank_of("inputs", inputs) != 3:
+        num_orbits = 1 if rank_of("state", state) < 2 else len(state)
     with float64_scope(), one_thread_per_solve():
         plan = make_plan(
             model,

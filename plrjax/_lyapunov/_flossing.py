@@ -40,7 +40,8 @@ def flossing_penalty(
 
     The gradient of the penalty itself grows like exp(lambda_1 T) where lambda_1 > 0, as it flows
     through the states. A `RuntimeWarning` says so where exp(lambda_1 T) passes 10^4: take a shorter
-    window, a forced `orbit`, or `detach_state=True`.
+    window, a forced `orbit`, or `detach_state=True`. Directions that collapse (exponents -inf) make
+    the penalty infinite; a warning says that, too.
 
     **Arguments:** as for `lyapunov_exponents`, and
 
@@ -63,22 +64,30 @@ def flossing_penalty(
         checkpoint=checkpoint,
     )
     if warn and orbit is None and not detach_state:
-        jax.debug.callback(_warn_of_growth, jax.lax.stop_gradient(found[0]) * num_steps)
+        jax.debug.callback(_warn_of_growth, jax.lax.stop_gradient(found) * num_steps)
     return jnp.mean((found - target) ** 2)
 
 
 def _checked_target(target: Any, num_exponents: int):
-    if jnp.shape(target) not in ((), (num_exponents,)):
+    number = isinstance(target, int | float) or hasattr(target, "shape")
+    if not number or jnp.shape(target) not in ((), (num_exponents,)):
         raise ValueError(
-            f"target: expected one number or {num_exponents}, one for each exponent, got shape "
-            f"{jnp.shape(target)}"
+            f"target: expected one number or {num_exponents}, one for each exponent, got "
+            f"{jnp.shape(target) if number else repr(target)}"
         )
     return target
 
 
 def _warn_of_growth(growth: Any) -> None:
-    """Warn where the gradient through a window explodes; `growth` is lambda_1 T."""
-    worst = float(np.max(growth))
+    """Warn where the gradient through a window explodes or is none; `growth` is lambda_i T."""
+    if not np.isfinite(growth).all():
+        warnings.warn(
+            "flossing_penalty: some exponents are not finite (directions that collapse), and so is "
+            "the penalty: lower num_exponents or qr_every",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    worst = float(np.max(np.where(np.isfinite(growth), growth, -np.inf)))
     if worst > math.log(_EXPLODING):
         warnings.warn(
             f"flossing_penalty: the first exponent is positive and perturbations grow by "

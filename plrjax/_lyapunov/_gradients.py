@@ -16,12 +16,15 @@ from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import EPS, float64_scope
 from .._parallel import NoProgress, one_thread_per_solve
+from ._arguments import program, rank_of
 from ._frames import apply_step, push
 from ._plan import Plan, make_plan
 from ._runner import NothingFinite, Runner
 
 _MAX_NUMBERS = 2**23
 """Numbers in the sensitivities of all orbits that run side by side."""
+_MOST_NUMBERS = 2**27
+"""Most of a single orbit: 1 GiB, of which a few copies are needed."""
 
 
 class Slope(NamedTuple):
@@ -92,8 +95,8 @@ def gradient_norms(
     num_steps = checked_whole("num_steps", num_steps, 1)
     if loss is not None and not callable(loss):
         raise ValueError(f"loss: expected a callable of the state, got {type(loss).__name__}")
-    if num_orbits is None and np.ndim(inputs) != 3:
-        num_orbits = 1 if np.ndim(state) < 2 else len(state)
+    if num_orbits is None and rank_of("inputs", inputs) != 3:
+        num_orbits = 1 if rank_of("state", state) < 2 else len(state)
     with float64_scope(), one_thread_per_solve():
         plan = make_plan(
             model,
@@ -129,8 +132,15 @@ def _along_orbits(plan: Plan, loss: Callable) -> tuple[np.ndarray, np.ndarray]:
             f"gradient_norms: no orbit stayed finite; the first was lost after {first} steps"
         ) from None
     states, count = np.asarray(runner.lanes.states).T, plan.num_orbits
-    theta, rest = eqx.partition(plan.model, eqx.is_inexact_array)
-    numbers = plan.state_size * (sum(map(np.size, jax.tree.leaves(theta))) + plan.state_size)
+    leaves = jax.tree.leaves(eqx.filter(plan.model, eqx.is_inexact_array))
+    if any(np.iscomplexobj(leaf) for leaf in leaves):
+        raise ValueError("model: expected real parameters, got complex ones")
+    numbers = plan.state_size * (sum(map(np.size, leaves)) + plan.state_size)
+    if numbers > _MOST_NUMBERS:
+        raise ValueError(
+            f"model: expected at most {_MOST_NUMBERS} sensitivities (states times parameters), got "
+            f"{numbers}; take a smaller network"
+        )
     together = int(np.clip(_MAX_NUMBERS // numbers, 1, count))
     inputs = runner.inputs
     if inputs is not None:
@@ -141,15 +151,16 @@ def _along_orbits(plan: Plan, loss: Callable) -> tuple[np.ndarray, np.ndarray]:
     for first in range(0, count, together):
         rows = np.arange(first, first + together) % count  # the last ones repeat, for one shape
         part = inputs if inputs is None or inputs.ndim == 2 else inputs[rows]
-        logs = _norms(theta, rest, loss, jnp.asarray(states[rows]), part, plan.num_steps)
+        logs = _norms(plan.model, loss, jnp.asarray(states[rows]), part, plan.num_steps)
         found.append([np.asarray(x) for x in logs])
     state, parameter = (np.concatenate(parts)[:count] for parts in zip(*found))
     return state, parameter
 
 
-@eqx.filter_jit
-def _norms(theta, rest, loss: Callable, states, inputs, num_steps: int):
+@program
+def _norms(model, loss: Callable, states, inputs, num_steps: int):
     """Return ln|dz_T/dz_1| and ln|dL_T/dtheta|, "orbit step"."""
+    theta, rest = eqx.partition(model, eqx.is_inexact_array)
     vector, unravel = ravel_pytree(jax.tree.map(lambda x: jnp.asarray(x, float), theta))
 
     def step(vector, state, row):
@@ -189,6 +200,8 @@ def _largest(matrix):
 
 
 def _slope(steps: np.ndarray, logs: np.ndarray, first: int) -> Slope:
+    if len(steps) < 2:
+        raise ValueError("first: a slope needs num_steps of at least 2")
     checked_whole("first", first, 1, len(steps) - 1)
     x, y = steps[first - 1 :], logs[:, first - 1 :]
     if not np.isfinite(y).all():

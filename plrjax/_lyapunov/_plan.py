@@ -16,19 +16,24 @@ _MAX_ORBITS, _MIN_ORBITS = 256, 8
 _WORK = 64_000
 """M^2 k times the number of orbits, about, by default: fills the vector units, no more."""
 _NUM_STEPS = 20_000
+_MOST_STEPS = 2**53
+_LATEST, _DISTINCT = 256, 64
+"""Latest age of a frame drawn anew, and how many different ones there are."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """Checked arguments; `starts` are the initial states of the orbits, `delays` their extra steps.
 
-    `inputs` are "time input", or "time input lane" with one sequence per orbit. `draw` are the
-    random numbers left for frames.
+    `ages` are the steps after which frames are drawn anew, so that orbits at a fixed point do not
+    turn their frames in step. `inputs` are "time input", or "time input lane" with one sequence per
+    orbit. `draw` are the random numbers left for frames.
     """
 
     model: AbstractDynamics
     starts: Float[np.ndarray, "state lane"]
     delays: Int[np.ndarray, " lane"]
+    ages: Int[np.ndarray, " lane"]
     inputs: Float[np.ndarray, "time input *lane"] | None
     num_transient: int
     num_steps: int
@@ -65,14 +70,14 @@ def make_plan(
     """
     model, states = checked_states(model, state)
     draw, size = _generator(checked_key(key)), model.state_size
-    num_transient = checked_whole("num_transient", num_transient, 0)
+    num_transient = _checked_steps("num_transient", num_transient, 0)
     if num_steps is not None:
-        num_steps = checked_whole("num_steps", num_steps, 1)
+        num_steps = _checked_steps("num_steps", num_steps, 1)
     num_exponents = size if num_exponents is None else num_exponents
     num_exponents = checked_whole("num_exponents", num_exponents, 1, size)
     if num_orbits is not None:
         num_orbits = checked_whole("num_orbits", num_orbits, 1)
-    spread = float(as_real("spread", spread, ()))
+    spread = _checked_spread(spread)
     before = transients * num_transient
     rows = checked_inputs(inputs, num_orbits, before + (num_steps or 1))
     check_step(model, states, rows)
@@ -81,7 +86,12 @@ def make_plan(
     if rows is not None and rows.ndim == 3:
         num_orbits = rows.shape[2]
     elif num_orbits is None:
-        num_orbits = _default_orbits(len(states), size, num_exponents)
+        num_orbits = _default_orbits(len(states), size, num_exponents) if spread else len(states)
+    elif spread == 0 and num_orbits > len(states):
+        raise ValueError(
+            f"num_orbits: expected at most {len(states)} with spread=0, one per state given (more "
+            f"would be the same orbits again), got {num_orbits}"
+        )
     if num_orbits < len(states):
         raise ValueError(
             f"num_orbits: expected at least one per state given ({len(states)}), got {num_orbits}"
@@ -90,7 +100,31 @@ def make_plan(
     delays = np.zeros(num_orbits, np.int64)
     if rows is None and spread != 0:
         delays = draw.integers(0, num_transient + 1, num_orbits)
-    return Plan(model, starts, delays, rows, num_transient, num_steps, num_exponents, draw)
+    ages = _ages(num_orbits, num_transient, draw)
+    return Plan(model, starts, delays, ages, rows, num_transient, num_steps, num_exponents, draw)
+
+
+def _checked_steps(name: str, value: Any, least: int) -> int:
+    steps = checked_whole(name, value, least)
+    if steps > _MOST_STEPS:
+        raise ValueError(f"{name}: expected at most {_MOST_STEPS} steps, got {steps}")
+    return steps
+
+
+def _checked_spread(spread: Any) -> float:
+    value = float(as_real("spread", spread, ()))
+    if value < 0:
+        raise ValueError(f"spread: expected a number of at least 0, got {spread!r}")
+    return value
+
+
+def _ages(num_orbits: int, num_transient: int, draw) -> Int[np.ndarray, " lane"]:
+    """Return random steps within the first part of the frames' transient, few distinct ones."""
+    latest = min(num_transient // 8, _LATEST)
+    if num_orbits == 1 or not latest:
+        return np.zeros(num_orbits, np.int64)
+    distinct = draw.integers(0, latest + 1, min(num_orbits, _DISTINCT))
+    return np.resize(distinct, num_orbits)
 
 
 def _generator(key) -> np.random.Generator:

@@ -160,21 +160,38 @@ class LyapunovSpectrum(AbstractSaved):
     @classmethod
     def _fields(cls, facts):
         numbers = {name: kind(facts[name]) for name, kind in _NUMBERS.items()}
+        if min(number for number in numbers.values() if isinstance(number, int)) < 0:
+            raise ValueError("negative counts")
         return numbers | {
-            "notes": tuple(facts["notes"]),
+            "notes": tuple(map(str, facts["notes"])),
             "result": RESULTS[facts["result"]],
         }
 
     @classmethod
     def _check_arrays(cls, arrays, path):
-        width = arrays["exponents"].shape[-1:]
-        for name in cls.file_arrays:
+        width, orbits = len(np.atleast_1d(arrays["exponents"])), len(arrays["attractor"])
+        rows = len(np.atleast_1d(arrays["attractor_exponents"]))
+        shapes = {
+            "exponents": (width,),
+            "standard_error": (width,),
+            "per_orbit": (orbits, width),
+            "running": (None, width),
+            "attractor": (orbits,),
+            "attractor_exponents": (rows, width),
+            "attractor_standard_error": (rows, width),
+            "attractor_state": (rows, None),
+            "first_nonfinite": (orbits,),
+        }
+        for name, wanted in shapes.items():
             array, kind = arrays[name], "i" if name in ("attractor", "first_nonfinite") else "f"
-            rank = 1 if name in _RANK_ONE else 2
-            rows = name in ("attractor", "first_nonfinite", "attractor_state")
-            fits = rows or array.shape[-1:] == width
-            if array.dtype.kind != kind or array.ndim != rank or not fits:
+            fits = array.ndim == len(wanted) and all(
+                want in (None, have) for want, have in zip(wanted, array.shape)
+            )
+            if array.dtype.kind != kind or not fits or not width:
                 raise ValueError(f"{path}: {name}: unexpected {array.dtype} {array.shape}")
+        labels = arrays["attractor"]
+        if labels.size and not (-1 <= labels.min() and labels.max() < max(rows, 0)):
+            raise ValueError(f"{path}: attractor: expected labels from -1 to {rows - 1}")
 
     def __repr__(self) -> str:
         lines = [
@@ -217,7 +234,6 @@ _NUMBERS = {
     "block_steps": int,
     "state_size": int,
 }
-_RANK_ONE = ("exponents", "standard_error", "attractor", "first_nonfinite")
 
 
 def _title(spectrum: LyapunovSpectrum) -> str:

@@ -29,6 +29,8 @@ from ._plan import Plan, random_frames
 
 _SECONDS = 0.25
 """Aim for the duration of one call: between two calls Ctrl-C and the clock are heard."""
+_SLOT_WORK = 1.2e8
+"""M^2 k times orbits times steps of one slot, about: a fraction of a second."""
 _AUDITS, _AUDIT_STEPS = 8, 16
 """How often, and for how many steps at least, sums of exponents are held against ln|det J|."""
 
@@ -59,7 +61,8 @@ class Runner:
     **Fields:** `lanes`; `time`, the next row of the inputs; `interval` between QRs, never longer
     than found safe; `dead`, vectors that collapse ("vector lane"); `alive`, lanes still finite;
     `first_nonfinite`, the step at which a lane was lost, or -1; `too_long`, the longest interval
-    that was tried and given up, or 0.
+    that was tried and given up, or 0; `asked`, the interval that the user wants, or 0; `rounding`,
+    the largest mean rounding error of exponents.
     """
 
     def __init__(self, plan: Plan, report: AbstractProgress, deadline: float | None):
@@ -67,11 +70,12 @@ class Runner:
         self.report, self.deadline = report, deadline
         self.inputs = None if plan.inputs is None else jnp.asarray(plan.inputs)
         self.time, self.interval, self.longest = 0, 1, 1
-        self.too_long = 0
+        self.too_long, self.asked = 0, 0
         self.alive: np.ndarray = np.ones(plan.num_orbits, bool)
         self.first_nonfinite = np.full(plan.num_orbits, -1, np.int64)
         self.dead: np.ndarray = np.zeros((plan.num_exponents, plan.num_orbits), bool)
         self.audited, self.audit_steps = np.zeros(plan.num_orbits), 0
+        self.rounding = np.zeros(plan.num_exponents)
 
     def begin(self) -> None:
         """Lead the orbits through the first transient and their delays; give them frames."""
@@ -109,20 +113,40 @@ class Runner:
             self.dead = collapsing(found)
             self.longest = longest_interval(found, self.dead)
 
+    def align(self) -> None:
+        """Lead the frames through their transient, each drawn anew at an age of its own."""
+        plan, done = self.plan, 0
+        fresh = np.asarray(self.lanes.frames)
+        for age in np.unique(plan.ages[plan.ages > 0]):
+            self.advance(int(age) - done)
+            done = int(age)
+            frames = np.where(plan.ages == age, fresh, np.asarray(self.lanes.frames))
+            self.lanes = Lanes(self.lanes.states, jnp.asarray(frames))
+        self.advance(plan.num_transient - done)
+
     def advance(self, steps: int) -> None:
         """Go on without keeping anything (the transient of the frames)."""
         for _ in self.stretch(steps):
             continue
 
+    def unit(self, interval: int) -> int:
+        """Return the steps of one slot: where sums are cut does not depend on the clock."""
+        plan = self.plan
+        work = plan.state_size**2 * plan.num_exponents * plan.num_orbits
+        return interval * max(1, round(_SLOT_WORK / work / interval))
+
     def stretch(self, steps: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Go on for that many steps; yield (steps, sum of ln R_ii, sum of states) of parts."""
         while steps:
             interval = min(self.interval, steps)
-            length = max(1, min(self.pace.steps, steps) // interval)
-            sums = self.call(interval, length, 1)
+            unit = min(self.unit(interval), steps // interval * interval)
+            count = max(1, min(SLOTS, self.pace.steps // unit, steps // unit))
+            sums = self.call(interval, unit // interval, count)
             if sums is not None:
-                steps -= interval * length
-                yield interval * length, np.asarray(sums.logs)[0], np.asarray(sums.states)[0]
+                steps -= unit * count
+                logs, states = np.asarray(sums.logs), np.asarray(sums.states)
+                for slot in range(count):
+                    yield unit, logs[slot], states[slot]
 
     def blocks(self, block: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Go on for blocks of equal length; yield sums as `stretch` does, blocks along axis 0."""
@@ -132,19 +156,18 @@ class Runner:
             while done in audits:
                 if self._audit(block):
                     audits.discard(done)
-            ahead = min((a for a in audits if a > done), default=count)
-            fitting = min(SLOTS, self.pace.steps // block, ahead - done)
-            if fitting:
-                sums = self.call(self.interval, block // self.interval, fitting)
-                if sums is None:
-                    continue
-                yield np.asarray(sums.logs)[:fitting], np.asarray(sums.states)[:fitting]
-                done += fitting
-            else:
+            if block > self.unit(self.interval):
                 parts = list(self.stretch(block))
                 logs, states = zip(*[part[1:] for part in parts])
                 yield np.sum(logs, axis=0)[None], np.sum(states, axis=0)[None]
                 done += 1
+                continue
+            ahead = min((a for a in audits if a > done), default=count)
+            fitting = max(1, min(SLOTS, self.pace.steps // block, ahead - done))
+            sums = self.call(self.interval, block // self.interval, fitting)
+            if sums is not None:
+                yield np.asarray(sums.logs)[:fitting], np.asarray(sums.states)[:fitting]
+                done += fitting
 
     def call(self, interval: int, length: int, count: int) -> Sums | None:
         """Run one call of `measure`, or return None where the interval had to be shortened."""
@@ -153,17 +176,17 @@ class Runner:
         lanes, sums = measure(
             self.model, self.lanes, self.inputs, *self._times(self.time, interval, length, count)
         )
-        finite = np.asarray(sums.finite)
+        finite = np.asarray(sums.finite) & ~np.isnan(np.asarray(sums.logs)).any(axis=(0, 1))
         self.pace.note(steps, time.perf_counter() - begun)
         lost = self.alive & ~finite
         overflow = lost & np.asarray(sums.finite_states)
-        if interval > 1:
-            with quiet_floats():
-                lanes_now = ~self.dead & self.alive & finite
-                rounding = rounding_per_step(np.asarray(sums.rounding), lanes_now, steps)
-            if not rounding <= ROUNDING or overflow.any():
-                self.shorten(interval)
-                return None
+        with quiet_floats():
+            lanes_now = ~self.dead & self.alive & finite
+            rounding = rounding_per_step(np.asarray(sums.rounding), lanes_now, steps)
+        if interval > 1 and (not rounding.max() <= ROUNDING or overflow.any()):
+            self.shorten(interval)
+            return None
+        self.rounding = np.fmax(self.rounding, rounding)
         if lost.any():
             count_now = count_finite(
                 self.model, self.lanes, self.inputs, *self._times(self.time, steps)

@@ -16,10 +16,8 @@ from ._result import LyapunovSpectrum
 from ._runner import NothingFinite, OutOfTime, Runner
 
 _BLOCKS = 128
-"""Blocks per orbit, about, where there are as many intervals."""
-_BLOCK_WORK = 1.2e8
-"""Most M^2 k times orbits times steps in one block at first: less than a second, so that little is
-lost to Ctrl-C. Where there are many such blocks they are merged."""
+"""Blocks per orbit, about, where there are as many intervals; more where a block would last long,
+so that little is lost to Ctrl-C. These are merged."""
 _FEWEST_INTERVALS = 64
 """An interval chosen from a pilot leaves at least this many in the run."""
 
@@ -51,7 +49,8 @@ def lyapunov_spectrum(
     **Main arguments:**
 
     - `model`: any `AbstractDynamics` (an LSTM's state is (h, c): 2H exponents), or a callable
-        `step(state)` or `step(state, input)`.
+        `step(state)` or `step(state, input)`. A plain function is compiled once, as by `jax.jit`;
+        closures, and methods of objects that are no modules, anew in every call.
     - `state`: an initial state (M,), or several (orbits, M), which may lie in different basins.
     - `key`: `jax.random.key(seed)`; the same key gives the same result.
     - `num_steps`: steps measured along each orbit; 20,000, or what inputs leave.
@@ -68,7 +67,8 @@ def lyapunov_spectrum(
     - `num_orbits`: by default 8 to 256, by the size of the problem (with batched inputs, one per
         sequence).
     - `spread`: orbits start at the state plus Gaussian noise of `spread` times its largest entry,
-        and run up to `num_transient` more steps where there are no inputs; 0: exactly at the state.
+        and run up to `num_transient` more steps where there are no inputs; 0: exactly at the
+        states, one orbit for each.
     - `max_seconds`: time limit; steps measured until then are kept.
     - `throw`: raise where no orbit stays finite, instead of saying so in `result`.
     - `progress`: `NoProgress()`, or a `ProgressBar` (default: a bar after two seconds).
@@ -111,11 +111,14 @@ def _run(runner: Runner, plan: Plan, totals: Totals, interval: int | None) -> RE
     try:
         runner.begin()
         runner.pilot()
-        runner.interval = runner.longest if interval is None else interval
+        runner.asked = 0 if interval is None else interval
+        runner.interval = min(runner.asked or runner.longest, plan.num_steps)
         if interval is None:
             runner.interval = min(runner.interval, max(1, plan.num_steps // _FEWEST_INTERVALS))
-        runner.advance(plan.num_transient)
-        totals.block = _block_length(plan, runner.interval)
+        runner.align()
+        tau = runner.interval
+        wanted = tau * max(1, round(plan.num_steps / _BLOCKS / tau))
+        totals.block = min(wanted, runner.unit(tau))
         while totals.room:
             for logs, states in runner.blocks(totals.block, totals.room):
                 totals.add_blocks(logs, states)
@@ -131,10 +134,3 @@ def _run(runner: Runner, plan: Plan, totals: Totals, interval: int | None) -> RE
     finally:
         runner.report.close()
     return RESULTS.successful
-
-
-def _block_length(plan: Plan, interval: int) -> int:
-    """Return the steps of a block, a multiple of the interval."""
-    work = plan.state_size**2 * plan.num_exponents * plan.num_orbits
-    steps = min(plan.num_steps / _BLOCKS, _BLOCK_WORK / work)
-    return interval * max(1, round(steps / interval))

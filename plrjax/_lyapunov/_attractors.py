@@ -1,0 +1,139 @@
+"""Which orbits share an attractor."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from .._numerics import quiet_floats
+
+FEWEST_BLOCKS = 8
+"""Fewest blocks per orbit from which attractors are told apart."""
+_GROUPS = 16
+"""Averages of one orbit from which its own error is made."""
+_DIFFERENT = 6.0
+"""Orbits differ where they are this many standard errors apart."""
+_CALMER = 7.0
+"""So they do where the variance of one's growth is e^7 times the other's, plus six errors of its
+logarithm: a fixed point reached early and a chaotic attractor."""
+_ROUNDING = 1e-13
+"""What averages may differ by, whatever their size."""
+_SAMPLE = 1024
+"""Orbits that are compared each with each; the others are held against these."""
+
+
+class _Features(NamedTuple):
+    """Averages of each orbit, their squared errors, and what else two orbits may differ by."""
+
+    mean: Float[np.ndarray, "orbit feature"]
+    square: Float[np.ndarray, "orbit feature"]
+    slack: Float[np.ndarray, "orbit feature"]
+    rounding: float
+    groups: int
+
+    def linked(self, rows: np.ndarray, columns: np.ndarray) -> Bool[np.ndarray, "row column"]:
+        """Return which orbits agree in all features."""
+        found = np.ones((len(rows), len(columns)), bool)
+        for place, row in enumerate(rows):
+            square, slack = self.square[columns], self.slack[columns]
+            allowed = _DIFFERENT * np.sqrt(square + self.square[row])
+            allowed = allowed + slack + self.slack[row] + self.rounding
+            off = np.abs(self.mean[columns] - self.mean[row])
+            found[place] = (off <= allowed).all(axis=1)
+        return found
+
+    def calm_alike(self, rows: np.ndarray, columns: np.ndarray) -> Bool[np.ndarray, "row column"]:
+        """Return which orbits' features fluctuate alike."""
+        logs = np.log(self.square + (self.rounding / _DIFFERENT) ** 2 + 1e-300)
+        limit = _CALMER + _DIFFERENT * np.sqrt(4.0 / max(self.groups - 1, 1))
+        found = [(np.abs(logs[columns] - logs[row]) <= limit).all(axis=1) for row in rows]
+        return np.array(found).reshape(len(rows), len(columns))
+
+
+def attractors(
+    exponents: Float[np.ndarray, "block orbit vector"],
+    states: Float[np.ndarray, "block orbit state"],
+    alive: np.ndarray,
+    num_steps: int,
+    num_transient: int,
+) -> Int[np.ndarray, " orbit"]:
+    """Label orbits by the attractor they settled on: 0 for the most frequent; -1 where not finite.
+
+    Two orbits are linked where neither an exponent nor the time average of a state differs by more
+    than six standard errors (of the difference, from 16 averages along each orbit), the drifts
+    between the orbits' halves, and what is left of their start; and where their growth fluctuates
+    alike. Linked orbits share an attractor. With fewer than 8 blocks all do.
+    """
+    labels = np.full(exponents.shape[1], -1, np.int64)
+    if not alive.any():
+        return labels
+    labels[alive] = 0
+    growth = exponents[:, alive]
+    growth = growth[:, :, np.isfinite(growth).all(axis=(0, 1))]
+    orbits = growth.shape[1]
+    if len(growth) < FEWEST_BLOCKS or orbits == 1:
+        return labels
+    with quiet_floats():
+        slack = unaligned(growth.mean(axis=0), num_transient, num_steps) + 0.5 / num_steps
+        rates = _features(growth, slack)
+        places = _features(states[:, alive], np.zeros((orbits, 1)))
+        alike = lambda a, b: rates.linked(a, b) & rates.calm_alike(a, b)
+        found = _clusters(lambda a, b: alike(a, b) & places.linked(a, b), orbits)
+        if found.max() + 1 > max(3, orbits / 4):
+            found = _clusters(alike, orbits)  # a continuum of invariant sets
+    order = np.argsort(-np.bincount(found), kind="stable")
+    labels[alive] = np.argsort(order)[found]
+    return labels
+
+
+def unaligned(exponents: np.ndarray, num_transient: int, num_steps: int) -> np.ndarray:
+    """Return how far "orbit vector" exponents may be off because frames were not aligned yet.
+
+    Directions i and j part like exp(-|lambda_i - lambda_j| t), and until then each grows at a mean:
+    over T steps the difference is about min(1/T, |lambda_i - lambda_j|) times what is left.
+    """
+    gap = np.abs(exponents[:, :, None] - exponents[:, None, :])
+    rate = np.minimum(gap, 1.0 / num_steps) * np.exp(-gap * num_transient)
+    return rate.max(axis=2, initial=0.0)
+
+
+def _features(series: Float[np.ndarray, "block orbit feature"], slack: np.ndarray) -> _Features:
+    """Return averages of orbits; `slack`, "orbit feature", is allowed on top of their errors."""
+    count, orbits, number = series.shape
+    length = max(1, count // _GROUPS)
+    whole = count // length
+    means = series[count - whole * length :].reshape(whole, length, orbits, number).mean(axis=1)
+    half = whole // 2
+    drift = np.abs(means[:half].mean(axis=0) - means[half:].mean(axis=0))
+    square = means.var(axis=0, ddof=1) / whole
+    rounding = 1e-9 * float(np.abs(means).max(initial=0.0)) + _ROUNDING
+    return _Features(means.mean(axis=0), square, drift + slack, rounding, whole)
+
+
+def _clusters(linked, orbits: int) -> Int[np.ndarray, " orbit"]:
+    """Return a label for every orbit; those beyond the sample join the first they are linked to."""
+    sample = np.arange(min(orbits, _SAMPLE))
+    labels = np.full(orbits, -1, np.int64)
+    labels[sample] = _components(linked(sample, sample))
+    for first in range(len(sample), orbits, _SAMPLE):
+        rows = np.arange(first, min(first + _SAMPLE, orbits))
+        match = linked(rows, sample)
+        alone = ~match.any(axis=1)
+        labels[rows] = labels[sample[match.argmax(axis=1)]]
+        labels[rows[alone]] = labels.max() + 1 + np.arange(np.count_nonzero(alone))
+    return labels
+
+
+def _components(linked: np.ndarray) -> np.ndarray:
+    """Return the connected component of every orbit, numbered from 0 in order of appearance."""
+    label = np.full(len(linked), -1)
+    for first in range(len(linked)):
+        if label[first] >= 0:
+            continue
+        reached, edge = linked[first].copy(), linked[first]
+        while edge.any():
+            found = linked[edge].any(axis=0)
+            edge = found & ~reached
+            reached |= found
+        label[reached] = label.max() + 1
+    return label

@@ -5,6 +5,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING
 
 from . import metrics as metrics
+from . import systems as systems
 from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._dynamics import Dynamics as Dynamics
 from ._dynamics import jacobian as jacobian
@@ -12,6 +13,7 @@ from ._dynamics import trajectory as trajectory
 from ._io import describe as describe
 from ._io import example_network as example_network
 from ._io import load as load
+from ._io import load_series as load_series
 from ._io import save as save
 from ._lyapunov import CovariantVectors as CovariantVectors
 from ._lyapunov import GradientNorms as GradientNorms
@@ -74,6 +76,8 @@ from .models import ShallowPLRNN as ShallowPLRNN
 from .models import Stacked as Stacked
 from .models import TanhRNN as TanhRNN
 from .models import from_arrays as from_arrays
+from .systems import ExponentEstimate as ExponentEstimate
+from .systems import estimate_exponent as estimate_exponent
 
 if TYPE_CHECKING:
     from . import plot as plot

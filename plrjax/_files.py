@@ -236,12 +236,12 @@ def _read_npz(data: bytes, max_bytes: int) -> tuple[str | None, dict[str, np.nda
     arrays = {}
     for name, content in read_zip(data, max_bytes).items():
         if name.endswith(".npy"):
-            arrays[name.removesuffix(".npy")] = _parse_npy(name, content)
+            arrays[name.removesuffix(".npy")] = parse_npy(name, content)
     header = arrays.pop(HEADER, None)
     return None if header is None else header.tobytes().decode(), arrays
 
 
-def _parse_npy(name: str, content: bytes) -> np.ndarray:
+def parse_npy(name: str, content: bytes) -> np.ndarray:
     """Return the array of one `.npy` entry, a view of its bytes (NEP 1, versions 1 to 3)."""
     if content[:6] != b"\x93NUMPY" or len(content) < 12 or content[6] not in (1, 2, 3):
         raise ValueError(f"{name}: not an array")

@@ -6,3 +6,4 @@ from ._example import example_network as example_network
 from ._load import LOADERS as LOADERS
 from ._load import load as load
 from ._load import save as save
+from ._series import load_series as load_series

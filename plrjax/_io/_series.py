@@ -1,0 +1,183 @@
+"""Load time series: arrays and tables, T x N."""
+
+import array
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from .. import _files
+from ._load import located
+from ._mat import read_mat
+
+_TABLES = (".csv", ".tsv", ".txt", ".dat")
+_LONGEST_LINE = 1 << 20
+"""Most characters of one line of a table."""
+
+
+def load_series(
+    path: str | os.PathLike, *, standardize: bool = False, name: str | None = None
+) -> Float[np.ndarray, "time variable"]:
+    """Return the time series that a file holds, one row per time step.
+
+    float32 stays float32; all else becomes float64. A single axis is one variable.
+
+    **Arguments:**
+
+    - `path`: `.npy`; `.npz` or MATLAB 5 `.mat` with a single array, or several and a `name`; a
+        table `.csv`, `.tsv`, `.txt` or `.dat`, with or without a line of names, separated by
+        commas, semicolons, tabs or spaces (lines that begin with # are passed over).
+    - `standardize`: subtract the mean of each variable and divide by its standard deviation.
+    - `name`: which array.
+
+    **Raises:** `FileNotFoundError`; `ValueError` starting with the path for a file that is damaged,
+    too large or of another kind; for entries that are no real, finite numbers, fewer than two time
+    steps, more variables than time steps (transposed?), and constant variables.
+    """
+    path = Path(path)
+    try:
+        values = _checked(_read(path, name))
+        if standardize:
+            wide = values.astype(np.float64)
+            values = ((wide - wide.mean(axis=0)) / wide.std(axis=0)).astype(values.dtype)
+        return values
+    except ValueError as error:
+        raise located(path, error) from error
+
+
+def _read(path: Path, name: str | None) -> np.ndarray:
+    """Return the array of a file, by its suffix."""
+    _files.existing_file(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        header, arrays = _files.read_arrays(path)
+        if header:
+            raise ValueError(f"holds a {header.get('type')!r} of plrjax, not a series")
+        return _chosen(arrays, {}, name)
+    if suffix == ".mat":
+        return _chosen(*read_mat(_files.read_bytes(path), _files.MAX_BYTES), name)
+    if suffix != ".npy" and suffix not in _TABLES:
+        known = ", ".join((".npy", ".npz", ".mat", *_TABLES))
+        raise ValueError(f"unknown kind of series {path.suffix!r}; known are {known}")
+    if name is not None:
+        raise ValueError(f"name: a {suffix} file holds a single array, got {name!r}")
+    if suffix == ".npy":
+        return _files.parse_npy("array", _files.read_bytes(path))
+    return _read_table(path)
+
+
+def _chosen(arrays: dict[str, np.ndarray], ignored: dict[str, str], name: str | None) -> np.ndarray:
+    """Return the array of that name, or the only one."""
+    listed = ", ".join(f"{key} {value.shape}" for key, value in list(arrays.items())[:20]) or "none"
+    if name in ignored:
+        raise ValueError(f"name: {name!r} is {ignored[name]}")
+    if name is not None and name not in arrays:
+        raise ValueError(f"name: no array {name!r}; there are {listed}")
+    if name is None and len(arrays) != 1:
+        raise ValueError(f"name: needed to choose one array; there are {listed}")
+    return arrays[next(iter(arrays)) if name is None else name]
+
+
+def _checked(values: np.ndarray) -> Float[np.ndarray, "time variable"]:
+    """Return "time variable" in native float32 or float64, or say what is wrong."""
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"expected real numbers, got dtype {values.dtype}")
+    kept = values.dtype.kind == "f" and values.dtype.itemsize == 4
+    values = np.ascontiguousarray(values, np.float32 if kept else np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    if values.ndim != 2:
+        raise ValueError(f"expected time x variables, got {values.ndim} axes, {values.shape}")
+    steps, variables = values.shape
+    if variables > steps:
+        raise ValueError(
+            f"expected time x variables, got {steps} x {variables}: fewer time steps than "
+            f"variables; transposed?"
+        )
+    if steps < 2 or variables == 0:
+        raise ValueError(f"expected at least two time steps of a variable, got {values.shape}")
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        row, column = wrong[0].tolist()
+        raise ValueError(
+            f"[{row}, {column}] is {values[row, column]}, the first of {len(wrong)} values that "
+            f"are not finite"
+        )
+    flat = np.flatnonzero((values == values[0]).all(axis=0))
+    if len(flat):
+        columns = ", ".join(f"[:, {column}]" for column in flat[:10])
+        raise ValueError(f"{columns} {'is' if len(flat) == 1 else 'are'} constant; leave out")
+    return values
+
+
+def _read_table(path: Path) -> np.ndarray:
+    """Return the numbers of a table."""
+    if path.stat().st_size > _files.MAX_BYTES:
+        raise ValueError(f"{path.stat().st_size} bytes exceed the limit of {_files.MAX_BYTES}")
+    numbers, width, separator, first = array.array("d"), 0, None, 0
+    for line, text in _lines(path):
+        if not first:
+            first, separator = line, _separator(text)
+        fields = [field.strip(" \t\"'") for field in text.split(separator)]
+        if width == 0 and line == first and not any(map(_is_number, fields)):
+            _check_names(fields, line)
+            width = len(fields)
+            continue
+        if width and len(fields) != width:
+            raise ValueError(f"line {line}: expected {width} values, got {len(fields)}")
+        width = len(fields)
+        numbers.extend(_numbers(fields, line))
+    if not numbers:
+        raise ValueError("no numbers in the table")
+    return np.frombuffer(numbers, np.float64).reshape(-1, width)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (number, text) of all lines that are not empty and no comments."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            number = 0
+            while text := file.readline(_LONGEST_LINE):
+                number += 1
+                if len(text) == _LONGEST_LINE:
+                    raise ValueError(f"line {number}: longer than {_LONGEST_LINE} characters")
+                text = text.strip(" \r\n")
+                if text.strip() and not text.lstrip().startswith("#"):
+                    yield number, text
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not a text in UTF-8 ({error.reason})") from error
+
+
+def _separator(text: str) -> str | None:
+    """Return what separates the values of a line; None stands for spaces."""
+    return next((mark for mark in "\t;," if mark in text), None)
+
+
+def _check_names(names: list[str], line: int) -> None:
+    if "" in names:
+        raise ValueError(
+            f"line {line}: name {names.index('') + 1} of {len(names)} is empty; if this is a row "
+            f"index, save the table without it"
+        )
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(fields: list[str], line: int) -> list[float]:
+    """Return the numbers of one line, all of them finite."""
+    found: list[Any] = [float(field) if _is_number(field) else None for field in fields]
+    for place, (field, value) in enumerate(zip(fields, found), start=1):
+        if value is None or not math.isfinite(value):
+            got = "empty" if not field else f"{field[:40]!r}, not a finite number"
+            hint = "; write decimal points, not commas" if "," in field else ""
+            raise ValueError(f"line {line}: value {place} of {len(fields)} is {got}{hint}")
+    return found

@@ -1,0 +1,96 @@
+"""A run on disk: everything that the next update depends on, and everything noted until then."""
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from .._files import read_arrays, write_arrays
+
+_SECONDS = 30.0
+"""Time between two checkpoints."""
+
+
+class Checkpoint:
+    """A file that is replaced as a whole, so that a killed run finds the last complete one."""
+
+    def __init__(self, path: str | os.PathLike, loop: Any):
+        self.path = Path(path)
+        if self.path.suffix not in (".npz", ".safetensors"):
+            raise ValueError(
+                f"checkpoint: expected a name ending in .npz or .safetensors, got {path}"
+            )
+        if not self.path.parent.is_dir():
+            raise ValueError(f"checkpoint: the folder {self.path.parent} does not exist")
+        self.fingerprint = _fingerprint(loop)
+        self.saved = time.perf_counter()
+
+    def save_sometimes(self, loop: Any) -> None:
+        """Write where the last time is long ago."""
+        if time.perf_counter() - self.saved > _SECONDS:
+            self.save(loop)
+
+    def save(self, loop: Any) -> None:
+        """Write everything."""
+        leaves = jax.tree.leaves(eqx.filter(loop.carry, eqx.is_array))
+        arrays = {f"carry.{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
+        record = loop.record()
+        arrays |= {"losses": record.losses, "gradient_norms": record.gradient_norms}
+        arrays["forcing"] = np.concatenate(loop.forced) if loop.forced else np.zeros(0, np.float32)
+        facts = json.dumps({"done": loop.done, "fingerprint": self.fingerprint})
+        write_arrays(
+            self.path, {"type": "checkpoint", "kind": "checkpoint", "facts": facts}, arrays
+        )
+        self.saved = time.perf_counter()
+
+    def restore(self, loop: Any) -> None:
+        """Go on from the file where there is one.
+
+        **Raises:** `ValueError` where it belongs to another run, or is damaged.
+        """
+        if not self.path.exists():
+            return
+        header, arrays = read_arrays(self.path)
+        try:
+            facts = json.loads(header["facts"])
+            if facts["fingerprint"] != self.fingerprint:
+                raise ValueError(
+                    f"checkpoint: {self.path} belongs to another run (data, key, model or settings "
+                    "differ); remove it, or name another file"
+                )
+            self._fill(loop, arrays, int(facts["done"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"checkpoint: {self.path} is damaged") from error
+
+    def _fill(self, loop: Any, arrays: dict, done: int) -> None:
+        params, rest = eqx.partition(loop.carry, eqx.is_array)
+        leaves, tree = jax.tree.flatten(params)
+        found = [arrays[f"carry.{i}"] for i in range(len(leaves))]
+        for old, new in zip(leaves, found):
+            if old.shape != new.shape or old.dtype != new.dtype:
+                raise ValueError(
+                    f"checkpoint: {self.path} is damaged: unexpected {new.dtype} {new.shape}"
+                )
+        loop.carry = eqx.combine(jax.tree.unflatten(tree, map(jnp.asarray, found)), rest)
+        loop.losses, loop.norms = [arrays["losses"]], [arrays["gradient_norms"]]
+        loop.forced, loop.done = [arrays["forcing"]], done
+
+
+def _fingerprint(loop: Any) -> str:
+    """Return a hash of what the run depends on: data, key, first networks, settings."""
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves((loop.series, loop.carry)):
+        found.update(np.asarray(leaf).tobytes())
+    found.update(np.asarray(jr.key_data(loop.key)).tobytes())
+    recipe = loop.recipe
+    settings = (recipe.sequence_length, recipe.batch_size, recipe.forcing, recipe.regularizers)
+    found.update(repr((settings, jax.tree.structure(loop.carry))).encode())
+    return found.hexdigest()

@@ -1,0 +1,127 @@
+"""Many updates in one compiled loop: what does not change, what is carried along, what is noted."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from ._forcing import AbstractForcing, jacobians_at
+from ._loss import Networks, forecast_loss, penalty, signals_of, task_loss
+from ._regularization import AbstractRegularizer
+from ._windows import Series, Windows, draw_windows
+
+CHUNK = 4096
+"""Most updates in one call."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What a run does, all of it fixed when it is compiled."""
+
+    forcing: AbstractForcing
+    optimizer: optax.GradientTransformation
+    regularizers: tuple[AbstractRegularizer, ...]
+    loss: Callable | None
+    sequence_length: int
+    batch_size: int
+
+
+class Carry(NamedTuple):
+    """What one update hands to the next; all of it is in a checkpoint."""
+
+    nets: Networks
+    opt_state: Any
+    forcing_state: Any
+    update: Int[Array, ""]
+    scale: Float[Array, ""]
+
+
+class Notes(NamedTuple):
+    """What is noted of each update: loss, Euclidean norm of each leaf's gradient, forcing state."""
+
+    losses: Float[Array, " update"]
+    norms: Float[Array, "update leaf"]
+    forcing: Float[Array, " update"]
+
+
+def batch_loss(nets: Networks, windows: Windows, recipe: Recipe, schedule) -> Float[Array, ""]:
+    """Return the loss of one batch, without regularizers."""
+    if recipe.loss is not None:
+        return task_loss(nets, windows, recipe.loss, schedule)
+    return forecast_loss(nets, windows, recipe.forcing, schedule)
+
+
+def one_update(
+    carry: Carry, series: Series, key, recipe: Recipe
+) -> tuple[Carry, tuple[Array, Array, Array], Bool[Array, ""]]:
+    """Take one step of the optimizer; where loss or gradient is not finite, none is taken."""
+    draws = jr.split(jr.fold_in(key, carry.update))
+    windows = draw_windows(series, draws[0], recipe.batch_size, recipe.sequence_length)
+    length = recipe.sequence_length
+    schedule = recipe.forcing.schedule(carry.forcing_state, draws[1], carry.update, length)
+
+    def total(nets):
+        value = batch_loss(nets, windows, recipe, schedule)
+        return value + penalty(nets, recipe.regularizers), value
+
+    (_, value), gradient = eqx.filter_value_and_grad(total, has_aux=True)(carry.nets)
+    leaves = jax.tree.leaves(gradient)
+    norms = jnp.stack([jnp.linalg.norm(jnp.ravel(leaf)) for leaf in leaves])
+    params, rest = eqx.partition(carry.nets, eqx.is_inexact_array)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # Optax's need
+        change, opt_state = recipe.optimizer.update(gradient, carry.opt_state, params)
+    change = jax.tree.map(lambda x: carry.scale.astype(x.dtype) * x, change)
+    nets = eqx.combine(eqx.apply_updates(params, change), rest)
+    state = _next_forcing(carry, windows, recipe)
+    good = jnp.isfinite(value) & jnp.isfinite(norms).all()
+    moved = Carry(nets, opt_state, state, carry.update + 1, carry.scale)
+    carry = jax.tree.map(lambda a, b: jnp.where(good, a, b) if eqx.is_array(a) else a, moved, carry)
+    noted = carry.forcing_state if eqx.is_array(carry.forcing_state) else jnp.nan
+    return carry, (value, norms, jnp.asarray(noted, value.dtype)), good
+
+
+def _next_forcing(carry: Carry, windows: Windows, recipe: Recipe):
+    every = recipe.forcing.update_every
+    if not every:
+        return carry.forcing_state
+
+    def estimate(state):
+        signals = signals_of(carry.nets, windows)[1:]
+        return recipe.forcing.update(state, jacobians_at(carry.nets.model, signals, windows.inputs))
+
+    due = (carry.update + 1) % every == 0
+    return lax.cond(due, estimate, lambda state: state, carry.forcing_state)
+
+
+@eqx.filter_jit
+def advance(
+    carry: Carry, series: Series, key, count: Int[Array, ""], recipe: Recipe
+) -> tuple[Carry, Notes, Int[Array, ""]]:
+    """Take `count` updates, or those until one is not finite; return how many were good.
+
+    The number of updates is given at run time, so that runs cut into other chunks compute the same
+    numbers to the last bit.
+    """
+    params, rest = eqx.partition(carry, eqx.is_array)
+    leaves = len(jax.tree.leaves(eqx.filter(carry.nets, eqx.is_inexact_array)))
+    dtype = jax.tree.leaves(eqx.filter(carry.nets, eqx.is_inexact_array))[0].dtype
+    notes = Notes(
+        jnp.zeros(CHUNK, dtype), jnp.zeros((CHUNK, leaves), dtype), jnp.zeros(CHUNK, dtype)
+    )
+
+    def body(loop):
+        i, good, params, notes = loop
+        moved, seen, good = one_update(eqx.combine(params, rest), series, key, recipe)
+        notes = Notes(*(note.at[i].set(value) for note, value in zip(notes, seen)))
+        return i + 1, good, eqx.filter(moved, eqx.is_array), notes
+
+    begin = (jnp.zeros((), jnp.int32), jnp.array(True), params, notes)
+    i, good, params, notes = lax.while_loop(lambda x: (x[0] < count) & x[1], body, begin)
+    return eqx.combine(params, rest), notes, i - jnp.where(good, 0, 1)

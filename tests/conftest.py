@@ -1,5 +1,6 @@
 """Settings of the whole suite: strict promotion, four CPU devices, fixed keys, shared data."""
 
+import gc
 import os
 import pathlib
 import signal
@@ -25,6 +26,21 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with -m slow"))
         if "gpu" in item.keywords and on_cpu:
             item.add_marker(pytest.mark.skip(reason="needs an accelerator"))
+
+
+def _num_mappings() -> int:
+    """Return the number of memory mappings of this process, where the system tells."""
+    maps = pathlib.Path("/proc/self/maps")
+    return maps.read_bytes().count(b"\n") if maps.exists() else 0
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Drop compiled programs before they use up the mappings a process may have (65,530)."""
+    yield
+    if _num_mappings() > 15_000:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ All follow chaotic PLRNNs z' = A z + W relu(z) + h in float64, tangent frames in
 """
 
 import argparse
+import importlib.util
 
 from benchmarks import timing
 
@@ -29,7 +30,7 @@ _SAMPLE = 0.15
 """Seconds of one sample, about."""
 _HEAD = (
     "M | lambda_1 | orbits | tau | loop, QR each | loop, tau | plrjax, QR each | plrjax, tau | "
-    "ratio QR each | loop QR each / plrjax tau | ratio tau | noise"
+    "ratio QR each | loop QR each / plrjax tau | ratio tau | noise | eager torch / plrjax"
 )
 
 
@@ -85,6 +86,8 @@ def row(size: int, repeats: int) -> str:
     tau = ours["auto"].interval
     for name, run in reference.competitors(model, tau).items():
         loops[f"{name}@{tau}"] = run
+    if importlib.util.find_spec("torch") is not None:
+        loops["torch@1"] = reference.EagerTorch(model)
     for run in (*loops.values(), *ours.values()):
         lengthen(run, _SAMPLE)
     timed = timing.alternate({**loops, **ours}, repeats=repeats, min_seconds=0.0)
@@ -92,13 +95,15 @@ def row(size: int, repeats: int) -> str:
     orbits = ours["qr1"].plan.num_orbits
     per_step = {k: timed[k].best / (run.interval * run.length) for k, run in loops.items()}
     single = min(v for k, v in per_step.items() if "@" not in k)
-    rare = min(v for k, v in per_step.items() if "@" in k)
+    rare = min(v for k, v in per_step.items() if k.endswith(f"@{tau}") and "torch" not in k)
     pooled = {k: timed[k].best / (run.interval * run.length * orbits) for k, run in ours.items()}
     noise = max(t.spread for t in timed.values())
     first = ours["auto"].exponents()[0]
     numbers = [single, rare, pooled["qr1"], pooled["auto"]]
     ratios = [single / pooled["qr1"], single / pooled["auto"], rare / pooled["auto"]]
     cells = [f"{1e9 * x:.3g}" for x in numbers] + [f"{x:.2f}" for x in (*ratios, noise)]
+    eager = per_step.get("torch@1")
+    cells.append("not installed" if eager is None else f"{eager / pooled['qr1']:.0f}")
     return " | ".join([str(size), f"{first:.3f}", str(orbits), str(tau), *cells])
 
 

@@ -5,6 +5,7 @@ array; `loops` skips units that are off and takes four vectors at a time; `lapac
 `np.linalg.qr`.
 """
 
+import importlib
 import math
 from collections.abc import Callable
 
@@ -46,6 +47,41 @@ def competitors(model: plr.PLRNN, interval: int = 1) -> dict[str, Loop]:
     if size <= MAX_SCALARS:
         programs["scalars"] = _scalars(size)
     return {name: Loop(program, model, interval) for name, program in programs.items()}
+
+
+class EagerTorch:
+    """One orbit in PyTorch, eagerly: the frame pushed by the Jacobian, then `linalg.qr`."""
+
+    def __init__(self, model: plr.PLRNN, interval: int = 1):
+        torch = importlib.import_module("torch")
+        torch.set_num_threads(1)
+        draw, size = np.random.default_rng(1), model.state_size
+        self.torch, self.interval, self.length, self.steps = torch, interval, 8, 0
+        self.A, self.W, self.h = (
+            torch.tensor(np.asarray(x, np.float64)) for x in (model.A, model.W, model.h)
+        )
+        self.state = torch.tensor(0.1 * draw.standard_normal(size))
+        self.frame = torch.linalg.qr(torch.tensor(draw.standard_normal((size, size))))[0]
+        self.sums = torch.zeros(size, dtype=torch.float64)
+        for _ in range(20):
+            self()
+        self.sums, self.steps = torch.zeros_like(self.sums), 0
+
+    def __call__(self) -> None:
+        torch, state, frame = self.torch, self.state, self.frame
+        for _ in range(self.length):
+            for _ in range(self.interval):
+                jacobian = torch.diag(self.A) + self.W * (state > 0)
+                state = self.A * state + self.W @ torch.relu(state) + self.h
+                frame = jacobian @ frame
+            frame, R = torch.linalg.qr(frame)
+            self.sums = self.sums + torch.log(torch.abs(torch.diagonal(R)))
+        self.state, self.frame = state, frame
+        self.steps += self.interval * self.length
+
+    def exponents(self) -> np.ndarray:
+        """Return the means until now."""
+        return np.sort(self.sums.numpy() / self.steps)[::-1]
 
 
 def _scalars(size: int) -> Callable:

@@ -7,9 +7,13 @@ from ._cycles import cycles_per_period as cycles_per_period
 from ._cycles import multipliers as multipliers
 from ._cycles import portrait as portrait
 from ._cycles import simulated_orbit as simulated_orbit
+from ._generated import attractor as attractor
+from ._generated import power_spectra as power_spectra
+from ._generated import time_series as time_series
 from ._lyapunov import angles as angles
 from ._lyapunov import convergence as convergence
 from ._lyapunov import gradient_norms as gradient_norms
 from ._lyapunov import lyapunov as lyapunov
 from ._lyapunov import spectrum as spectrum
 from ._lyapunov import spectrum_history as spectrum_history
+from ._training import training as training

@@ -28,6 +28,12 @@ class AbstractDynamics(eqx.Module):
     ) -> Float[Array, " state"]:
         """Return the next state F(z, s), in the dtype of the parameters and the state."""
 
+    def jacobian(
+        self, state: State, input: Float[Array, " input"] | None = None
+    ) -> Float[Array, "state state"]:
+        """Return DF(z), the M x M matrix of partial derivatives of one step."""
+        return jax.jacfwd(lambda z: self.step(z, input))(jax.numpy.asarray(state))
+
     def output(self, state: State) -> Float[Array, " output"]:
         """Return what a state z shows to the next layer: all of z, or h of an LSTM's (h, c).
 
@@ -110,4 +116,4 @@ def jacobian(
     input: Float[Array, " input"] | None = None,
 ) -> Float[Array, "state state"]:
     """Return DF(z), the M x M matrix of partial derivatives of one step."""
-    return jax.jacfwd(lambda z: dynamics.step(z, input))(jax.numpy.asarray(state))
+    return dynamics.jacobian(state, input)

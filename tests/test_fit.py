@@ -119,6 +119,8 @@ def test_resumed_bit_for_bit(tmp_path, suffix):
 
     part = train(forcing=forcing, checkpoint=path, callbacks=[Stop()])
     assert part.num_steps == 25
+    again = train(forcing=forcing, checkpoint=path, callbacks=[Stop()])
+    assert again.num_steps == 25 and same(part.model, again.model)
     rest = train(forcing=forcing, checkpoint=path)
     assert rest.num_steps == 60 and same(whole.model, rest.model)
     for name in ("losses", "gradient_norms", "forcing"):
@@ -137,7 +139,7 @@ class Slow:
     every = 20
     def __call__(self, record):
         print(record.step, flush=True)
-tr._fit.Checkpoint.save_sometimes = lambda self, loop: self.save(loop)
+tr._loop.Checkpoint.save_sometimes = lambda self, loop: self.save(loop)
 run = tr.fit(plr.ClippedShallowPLRNN(2, 8, key=jr.key(1)), x, key=jr.key(0), num_steps=4000,
              sequence_length=30, batch_size=4, forcing=tr.GeneralizedForcing(.2),
              callbacks=[Slow()], checkpoint=sys.argv[1], progress=plr.NoProgress())

@@ -40,10 +40,10 @@ def network(kind: str):
 def arguments(kind: str, forced: str, cut: bool):
     model = network(kind)
     size, keys = model.state_size, jr.split(jr.key(1), 5)
-    start = jr.normal(keys[0], (size, LANES), float)
-    signals = jr.normal(keys[1], (STEPS, size, LANES), float)
+    start = jr.normal(keys[0], (LANES, size), float)
+    signals = jr.normal(keys[1], (STEPS, LANES, size), float)
     keep = jr.uniform(keys[2], (STEPS, 1 if forced == "all" else size), float)
-    inputs = None if kind == "shallow" else jr.normal(keys[3], (STEPS, 2, LANES), float)
+    inputs = None if kind == "shallow" else jr.normal(keys[3], (STEPS, LANES, 2), float)
     flow = (jnp.arange(STEPS) % 5 != 0).astype(float) if cut else None
     if forced == "none":
         signals, keep = None, None
@@ -55,7 +55,7 @@ def arguments(kind: str, forced: str, cut: bool):
 @pytest.mark.parametrize("kind", ["shallow", "plrnn", "lstm"])
 def test_adjoint_is_automatic_differentiation(kind, forced, cut):
     given, flow = arguments(kind, forced, cut)
-    weights = jr.normal(jr.key(2), (STEPS, given[0].state_size, LANES), float)
+    weights = jr.normal(jr.key(2), (STEPS, LANES, given[0].state_size), float)
 
     def total(given, adjoint):
         found = rollout(*given, num_steps=STEPS, flow=flow, adjoint=adjoint)
@@ -81,8 +81,8 @@ def by_hand(model, observation, x, keep):
 
 
 def loss_of(forcing, model, observation, x):
-    """Return the loss that training would take of windows x, "time observation lane"."""
-    recipe = Recipe(forcing, tr.default_optimizer(1), (), None, len(x) - 1, x.shape[-1])
+    """Return the loss that training would take of windows x, "time lane observation"."""
+    recipe = Recipe(forcing, tr.default_optimizer(1), (), None, len(x) - 1, x.shape[1])
     schedule = forcing.schedule(forcing.init(), jr.key(0), jnp.zeros((), int), len(x) - 1)
     windows = Windows(jnp.asarray(x), None, None)
     return float(batch_loss(Networks(model, observation), windows, recipe, schedule))
@@ -101,7 +101,7 @@ def loss_of(forcing, model, observation, x):
     ],
 )
 def test_loss_is_the_one_written_out(forcing, keep, observed):
-    x = np.random.default_rng(0).normal(size=(18, 3, 2))
+    x = np.random.default_rng(0).normal(size=(18, 2, 3))
     if observed == "all":
         model, observation = network("shallow"), tr.Identity(3)
     elif observed == "some":
@@ -110,7 +110,7 @@ def test_loss_is_the_one_written_out(forcing, keep, observed):
     else:
         model = exact(plr.ClippedShallowPLRNN(4, 10, key=jr.key(0)))
         observation = exact(tr.Affine(3, 4, key=jr.key(1)))
-    expected = np.mean([by_hand(model, observation, x[:, :, i], keep) for i in range(2)])
+    expected = np.mean([by_hand(model, observation, x[:, i], keep) for i in range(2)])
     assert np.isclose(loss_of(forcing, model, observation, x), expected, rtol=1e-12)
 
 
@@ -118,7 +118,7 @@ def test_loss_is_the_one_written_out(forcing, keep, observed):
 def test_segments_are_the_masked_scan(interval):
     """Loss and gradient, to 1e-12; 30 steps, also where the interval does not divide them."""
     model, observation = network("shallow"), tr.Identity(3)
-    x = jr.normal(jr.key(3), (31, 3, 5), float)
+    x = jr.normal(jr.key(3), (31, 5, 3), float)
 
     sparse = tr.SparseForcing(interval)
     masked = tr.SparseForcing(interval)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._dynamics import AbstractDynamics, checked_state
@@ -36,7 +37,7 @@ def operands(model: AbstractDynamics, state, input) -> tuple[SimpleNamespace, Ar
     p = SimpleNamespace(**{name: jnp.asarray(value, dtype) for name, value in arrays.items()})
     z = checked_state(model, jnp.asarray(state, dtype))
     check_input(getattr(model, "C", None), input)
-    p.drive = jnp.zeros((), dtype) if input is None else p.C @ jnp.asarray(input, dtype)
+    p.drive = jnp.zeros((), dtype) if input is None else apply(p.C, jnp.asarray(input, dtype))
     return p, z
 
 
@@ -52,7 +53,12 @@ def check_input(matrix, input) -> None:
 
 def linear(A: Array, z: Array) -> Array:
     """Return A z for a full matrix, or for a diagonal stored as a vector."""
-    return A * z if A.ndim == 1 else A @ z
+    return A * z if A.ndim == 1 else apply(A, z)
+
+
+def apply(W: Array, z: Array) -> Array:
+    """Return W z, written z W': a batch of states in rows then stays in rows, as one product."""
+    return lax.dot_general(z, W, (((0,), (1,)), ((), ())))
 
 
 def exact_operands(model: AbstractDynamics, input) -> SimpleNamespace:

@@ -10,6 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap
 from ._common import (
     Parameter,
+    apply,
     check_size,
     exact_operands,
     input_matrix,
@@ -55,7 +56,7 @@ class PLRNN(AbstractPLRNN):
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)
-        return linear(p.A, z) + p.W @ relu(z) + p.h + p.drive
+        return linear(p.A, z) + apply(p.W, relu(z)) + p.h + p.drive
 
     def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
         p, size = exact_operands(self, input), self.state_size
@@ -84,7 +85,7 @@ class MeanCenteredPLRNN(AbstractPLRNN):
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)
-        return linear(p.A, z) + p.W @ relu(z - jnp.mean(z)) + p.h + p.drive
+        return linear(p.A, z) + apply(p.W, relu(z - jnp.mean(z))) + p.h + p.drive
 
     def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
         p, size = exact_operands(self, input), self.state_size
@@ -139,7 +140,7 @@ class DendriticPLRNN(AbstractPLRNN):
     def step(self, state, input=None):
         p, z = operands(self, state, input)
         bases = p.alpha @ relu(z[None, :] - p.thresholds)
-        return linear(p.A, z) + p.W @ bases + p.h + p.drive
+        return linear(p.A, z) + apply(p.W, bases) + p.h + p.drive
 
     def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
         p, size = exact_operands(self, input), self.state_size
@@ -175,7 +176,7 @@ class ClippedDendriticPLRNN(AbstractPLRNN):
     def step(self, state, input=None):
         p, z = operands(self, state, input)
         bases = p.alpha @ (relu(z[None, :] - p.thresholds) - relu(z)[None, :])
-        return linear(p.A, z) + p.W @ bases + p.h + p.drive
+        return linear(p.A, z) + apply(p.W, bases) + p.h + p.drive
 
     def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
         p, size = exact_operands(self, input), self.state_size
@@ -219,7 +220,7 @@ class AlmostLinearRNN(AbstractPLRNN):
         p, z = operands(self, state, input)
         first = self.state_size - self.num_relu
         active = jnp.concatenate([z[:first], relu(z[first:])])
-        return linear(p.A, z) + p.W @ active + p.h + p.drive
+        return linear(p.A, z) + apply(p.W, active) + p.h + p.drive
 
     def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
         p, size = exact_operands(self, input), self.state_size
@@ -262,7 +263,7 @@ class ReluRNN(AbstractPLRNN):
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)
-        y = p.W @ z + p.drive + p.b
+        y = apply(p.W, z) + p.drive + p.b
         return (1 - p.leak) * z + p.leak * jnp.where(y > 0, y, p.slope * y)
 
     def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:

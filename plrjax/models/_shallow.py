@@ -1,14 +1,17 @@
 """Shallow PLRNNs: one hidden layer of H ReLU units between M states and M states."""
 
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax.nn import relu
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap
 from ._common import (
     Parameter,
+    apply,
     check_size,
     exact_operands,
     input_matrix,
@@ -28,6 +31,16 @@ def _draw(key: PRNGKeyArray, state_size: int, hidden_size: int) -> tuple:
     W1 = uniform(keys[1], (state_size, hidden_size), hidden_size)
     W2 = uniform(keys[2], (hidden_size, state_size), state_size)
     return A, W1, W2, jnp.zeros(state_size)
+
+
+def _jacobian(p: SimpleNamespace, slopes: Array) -> Array:
+    """Return A + W1 diag(slopes) W2 as one product of the slopes with all W1_ij W2_jk.
+
+    Thus the Jacobians of many states are one matrix product.
+    """
+    pairs = p.W1[:, None, :] * p.W2.T[None, :, :]
+    A = jnp.diag(p.A) if p.A.ndim == 1 else p.A
+    return A + apply(pairs.reshape(A.size, -1), slopes).reshape(A.shape)
 
 
 class ShallowPLRNN(AbstractPLRNN):
@@ -60,7 +73,11 @@ class ShallowPLRNN(AbstractPLRNN):
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)
-        return linear(p.A, z) + p.W1 @ relu(p.W2 @ z + p.h2) + p.h1 + p.drive
+        return linear(p.A, z) + apply(p.W1, relu(apply(p.W2, z) + p.h2)) + p.h1 + p.drive
+
+    def jacobian(self, state, input=None):
+        p, z = operands(self, state, input)
+        return _jacobian(p, (apply(p.W2, z) + p.h2 > 0).astype(z.dtype))
 
     def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
         p = exact_operands(self, input)
@@ -93,8 +110,13 @@ class ClippedShallowPLRNN(AbstractPLRNN):
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)
-        y = p.W2 @ z
-        return linear(p.A, z) + p.W1 @ (relu(y + p.h2) - relu(y)) + p.h1 + p.drive
+        y = apply(p.W2, z)
+        return linear(p.A, z) + apply(p.W1, relu(y + p.h2) - relu(y)) + p.h1 + p.drive
+
+    def jacobian(self, state, input=None):
+        p, z = operands(self, state, input)
+        y = apply(p.W2, z)
+        return _jacobian(p, (y + p.h2 > 0).astype(z.dtype) - (y > 0).astype(z.dtype))
 
     def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
         p = exact_operands(self, input)

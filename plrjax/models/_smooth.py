@@ -5,7 +5,7 @@ import jax.random as jr
 from jax.nn import sigmoid, tanh
 
 from .._dynamics import AbstractDynamics, checked_state
-from ._common import Parameter, check_size, input_matrix, operands, uniform
+from ._common import Parameter, apply, check_size, input_matrix, operands, uniform
 
 
 class TanhRNN(AbstractDynamics):
@@ -35,7 +35,7 @@ class TanhRNN(AbstractDynamics):
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)
-        return tanh(p.W @ z + p.drive + p.b)
+        return tanh(apply(p.W, z) + p.drive + p.b)
 
 
 def _draw_gates(key, num_gates: int, hidden_size: int, input_size: int | None) -> tuple:
@@ -79,7 +79,7 @@ class GRU(AbstractDynamics):
     def step(self, state, input=None):
         p, h = operands(self, state, input)
         r, u, n = jnp.split(p.drive + p.b, 3)
-        recurrent_r, recurrent_u, recurrent_n = jnp.split(p.W @ h, 3)
+        recurrent_r, recurrent_u, recurrent_n = jnp.split(apply(p.W, h), 3)
         r, u = sigmoid(r + recurrent_r), sigmoid(u + recurrent_u)
         n = tanh(n + r * (recurrent_n + p.b_candidate))
         return n + u * (h - n)
@@ -111,7 +111,7 @@ class LSTM(AbstractDynamics):
     def step(self, state, input=None):
         p, z = operands(self, state, input)
         h, c = jnp.split(z, 2)
-        i, f, g, o = jnp.split(p.W @ h + p.drive + p.b, 4)
+        i, f, g, o = jnp.split(apply(p.W, h) + p.drive + p.b, 4)
         c = sigmoid(f) * c + sigmoid(i) * tanh(g)
         return jnp.concatenate([sigmoid(o) * tanh(c), c])
 

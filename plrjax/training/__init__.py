@@ -1,8 +1,13 @@
 """Training of recurrent networks on time series and tasks."""
 
+from ._estimators import ESTIMATORS as ESTIMATORS
+from ._estimators import largest_jacobian as largest_jacobian
+from ._estimators import mean_jacobian as mean_jacobian
+from ._estimators import parameter_bound as parameter_bound
+from ._estimators import product_bound as product_bound
 from ._fit import default_optimizer as default_optimizer
 from ._fit import fit as fit
-from ._forcing import ESTIMATORS as ESTIMATORS
+from ._fit import fit_many as fit_many
 from ._forcing import AbstractForcing as AbstractForcing
 from ._forcing import AdaptiveForcing as AdaptiveForcing
 from ._forcing import AnnealedForcing as AnnealedForcing
@@ -10,12 +15,14 @@ from ._forcing import GeneralizedForcing as GeneralizedForcing
 from ._forcing import NoForcing as NoForcing
 from ._forcing import RandomForcing as RandomForcing
 from ._forcing import SparseForcing as SparseForcing
-from ._forcing import largest_jacobian as largest_jacobian
-from ._forcing import mean_jacobian as mean_jacobian
-from ._forcing import product_bound as product_bound
+from ._interval import AutoInterval as AutoInterval
 from ._observation import AbstractObservation as AbstractObservation
 from ._observation import Affine as Affine
 from ._observation import Identity as Identity
+from ._probes import EvaluationHistory as EvaluationHistory
+from ._probes import EvaluationProbe as EvaluationProbe
+from ._probes import Snapshots as Snapshots
+from ._probes import late_rows as late_rows
 from ._records import Action as Action
 from ._records import TrainingRecord as TrainingRecord
 from ._records import TrainingRun as TrainingRun

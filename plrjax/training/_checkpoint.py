@@ -14,6 +14,7 @@ import jax.random as jr
 import numpy as np
 
 from .._files import read_arrays, write_arrays
+from ._forcing import forcing_facts, forcing_from_facts
 
 _SECONDS = 30.0
 """Time between two checkpoints."""
@@ -42,10 +43,11 @@ class Checkpoint:
         """Write everything."""
         leaves = jax.tree.leaves(eqx.filter(loop.carry, eqx.is_array))
         arrays = {f"carry.{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
-        record = loop.record()
-        arrays |= {"losses": record.losses, "gradient_norms": record.gradient_norms}
-        arrays["forcing"] = np.concatenate(loop.forced) if loop.forced else np.zeros(0, np.float32)
-        facts = json.dumps({"done": loop.done, "fingerprint": self.fingerprint})
+        arrays |= {f"noted.{name}": x[: loop.done] for name, x in loop.noted._asdict().items()}
+        facts = {"done": loop.done, "fingerprint": self.fingerprint, "stopped": loop.stopped}
+        if loop.recipe.forcing is not loop.first_forcing:
+            facts["forcing"] = forcing_facts(loop.recipe.forcing)
+        facts = json.dumps(facts)
         write_arrays(
             self.path, {"type": "checkpoint", "kind": "checkpoint", "facts": facts}, arrays
         )
@@ -66,9 +68,14 @@ class Checkpoint:
                     f"checkpoint: {self.path} belongs to another run (data, key, model or settings "
                     "differ); remove it, or name another file"
                 )
+            if "forcing" in facts:
+                loop.change_forcing(forcing_from_facts(facts["forcing"]))
             self._fill(loop, arrays, int(facts["done"]))
-        except (KeyError, TypeError) as error:
+            asked = bool(facts["stopped"])
+        except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"checkpoint: {self.path} is damaged") from error
+        if asked:  # whoever stopped the run is asked again
+            loop.call_back()
 
     def _fill(self, loop: Any, arrays: dict, done: int) -> None:
         params, rest = eqx.partition(loop.carry, eqx.is_array)
@@ -80,8 +87,9 @@ class Checkpoint:
                     f"checkpoint: {self.path} is damaged: unexpected {new.dtype} {new.shape}"
                 )
         loop.carry = eqx.combine(jax.tree.unflatten(tree, map(jnp.asarray, found)), rest)
-        loop.losses, loop.norms = [arrays["losses"]], [arrays["gradient_norms"]]
-        loop.forced, loop.done = [arrays["forcing"]], done
+        for name, rows in loop.noted._asdict().items():
+            rows[:done] = arrays[f"noted.{name}"]
+        loop.done = done
 
 
 def _fingerprint(loop: Any) -> str:

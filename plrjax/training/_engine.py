@@ -12,9 +12,10 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from ._forcing import AbstractForcing, jacobians_at
+from ._forcing import AbstractForcing
 from ._loss import Networks, forecast_loss, penalty, signals_of, task_loss
 from ._regularization import AbstractRegularizer
+from ._rollout import jacobians_at
 from ._windows import Series, Windows, draw_windows
 
 CHUNK = 4096
@@ -46,9 +47,9 @@ class Carry(NamedTuple):
 class Notes(NamedTuple):
     """What is noted of each update: loss, Euclidean norm of each leaf's gradient, forcing state."""
 
-    losses: Float[Array, " update"]
-    norms: Float[Array, "update leaf"]
-    forcing: Float[Array, " update"]
+    losses: Float[Any, "update ..."]
+    norms: Float[Any, "update ... leaf"]
+    forcing: Float[Any, "update ..."]
 
 
 def batch_loss(nets: Networks, windows: Windows, recipe: Recipe, schedule) -> Float[Array, ""]:
@@ -94,7 +95,8 @@ def _next_forcing(carry: Carry, windows: Windows, recipe: Recipe):
 
     def estimate(state):
         signals = signals_of(carry.nets, windows)[1:]
-        return recipe.forcing.update(state, jacobians_at(carry.nets.model, signals, windows.inputs))
+        jacobians = jacobians_at(carry.nets.model, signals, windows.inputs)
+        return recipe.forcing.update(state, carry.nets.model, jacobians)
 
     due = (carry.update + 1) % every == 0
     return lax.cond(due, estimate, lambda state: state, carry.forcing_state)
@@ -103,25 +105,41 @@ def _next_forcing(carry: Carry, windows: Windows, recipe: Recipe):
 @eqx.filter_jit
 def advance(
     carry: Carry, series: Series, key, count: Int[Array, ""], recipe: Recipe
-) -> tuple[Carry, Notes, Int[Array, ""]]:
+) -> tuple[Carry, Notes, Int[Array, " *run"]]:
     """Take `count` updates, or those until one is not finite; return how many were good.
 
-    The number of updates is given at run time, so that runs cut into other chunks compute the same
-    numbers to the last bit.
+    With several keys, everything carried has as many rows: runs side by side, each of which stands
+    still after its first update that is not finite. The number of updates is given at run time, so
+    that runs cut into other chunks compute the same numbers to the last bit.
     """
     params, rest = eqx.partition(carry, eqx.is_array)
-    leaves = len(jax.tree.leaves(eqx.filter(carry.nets, eqx.is_inexact_array)))
-    dtype = jax.tree.leaves(eqx.filter(carry.nets, eqx.is_inexact_array))[0].dtype
-    notes = Notes(
-        jnp.zeros(CHUNK, dtype), jnp.zeros((CHUNK, leaves), dtype), jnp.zeros(CHUNK, dtype)
-    )
+
+    def update(params, key):
+        moved, seen, good = one_update(eqx.combine(params, rest), series, key, recipe)
+        return eqx.filter(moved, eqx.is_array), seen, good
+
+    update = jax.vmap(update) if key.shape else update
+    leaves = jax.tree.leaves(eqx.filter(carry.nets, eqx.is_inexact_array))
+    blank = lambda *shape: jnp.zeros((CHUNK, *key.shape, *shape), leaves[0].dtype)
 
     def body(loop):
-        i, good, params, notes = loop
-        moved, seen, good = one_update(eqx.combine(params, rest), series, key, recipe)
+        i, alive, good, params, notes = loop
+        moved, seen, fine = update(params, key)
+        if key.shape:
+            moved = jax.tree.map(lambda new, old: _where(alive, new, old), moved, params)
+        alive = alive & fine
         notes = Notes(*(note.at[i].set(value) for note, value in zip(notes, seen)))
-        return i + 1, good, eqx.filter(moved, eqx.is_array), notes
+        return i + 1, alive, good + alive.astype(jnp.int32), moved, notes
 
-    begin = (jnp.zeros((), jnp.int32), jnp.array(True), params, notes)
-    i, good, params, notes = lax.while_loop(lambda x: (x[0] < count) & x[1], body, begin)
-    return eqx.combine(params, rest), notes, i - jnp.where(good, 0, 1)
+    none, all_alive = jnp.zeros(key.shape, jnp.int32), jnp.ones(key.shape, bool)
+    notes = Notes(blank(), blank(len(leaves)), blank())
+    begin = (jnp.zeros((), jnp.int32), all_alive, none, params, notes)
+    _, _, good, params, notes = lax.while_loop(
+        lambda loop: (loop[0] < count) & loop[1].any(), body, begin
+    )
+    return eqx.combine(params, rest), notes, good
+
+
+def _where(alive: Bool[Array, " run"], new: Array, old: Array) -> Array:
+    """Return new rows of the runs that are alive, else the old ones."""
+    return jnp.where(alive.reshape(-1, *(1,) * (new.ndim - 1)), new, old)

@@ -1,5 +1,7 @@
 """`fit`: train a recurrent network on time series or on a task."""
 
+import functools
+import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,21 +14,19 @@ import optax
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
-from .._parallel import AbstractProgress, ProgressBar
+from .._parallel import AbstractProgress
 from .._results import RESULTS
-from ._checkpoint import Checkpoint
-from ._engine import CHUNK, Carry, Recipe, advance
+from ._engine import Carry, Recipe
 from ._forcing import AbstractForcing, NoForcing
+from ._loop import Loop, run_loops
 from ._loss import Networks
 from ._observation import AbstractObservation, checked_observation
-from ._records import Action, Callback, TrainingRecord, TrainingRun
+from ._records import Callback, TrainingRun
 from ._regularization import AbstractRegularizer
-from ._windows import make_series
-
-_SECONDS = 0.5
-"""Aim for the duration of one call: between two calls Ctrl-C and the clock are heard."""
+from ._windows import Series, make_series
 
 
+@functools.cache
 def default_optimizer(
     num_steps: int, first: float = 5e-3, last: float = 5e-5
 ) -> optax.GradientTransformation:
@@ -96,27 +96,104 @@ def fit(
     finite.
     """
     begun = time.perf_counter()
-    carry, series, recipe = _prepared(
-        model, observations, inputs, targets, loss, forcing, observation_model, optimizer,
-        regularizers, num_steps, sequence_length, batch_size,
+    setting = _prepared(
+        model, observations, num_steps, inputs=inputs, targets=targets, loss=loss, forcing=forcing,
+        observation_model=observation_model, optimizer=optimizer, regularizers=regularizers,
+        sequence_length=sequence_length, batch_size=batch_size,
     )  # fmt: skip
-    loop = _Loop(carry, series, recipe, checked_key(key), num_steps, list(callbacks), checkpoint)
-    if max_seconds is not None:
-        loop.deadline = begun + checked_positive("max_seconds", max_seconds)
-    loop.report = ProgressBar() if progress is None else progress
-    result = loop.run()
-    run = loop.finished(result, time.perf_counter() - begun)
-    if throw and result is RESULTS.not_finite and not run.num_steps:
+    loop = Loop(*setting, checked_key(key), num_steps, list(callbacks), checkpoint)
+    run_loops([loop], progress, _deadline(begun, max_seconds))
+    return _finished(loop, begun, throw)
+
+
+_GIVEN = ("model", "observations", "num_steps")
+
+
+def fit_many(
+    models: Sequence[AbstractDynamics],
+    observations: Any = None,
+    *,
+    keys: Any,
+    callbacks: Sequence[Sequence[Callback]] | None = None,
+    checkpoints: Sequence[Any] | None = None,
+    together: bool | None = None,
+    num_steps: int = 25_000,
+    max_seconds: float | int | None = None,
+    throw: bool = True,
+    progress: AbstractProgress | None = None,
+    **settings: Any,
+) -> list[TrainingRun]:
+    """Train several networks of one architecture on the same data, as `fit` does each of them.
+
+    **Arguments:**
+
+    - `models`: the networks to begin with, of the same shapes.
+    - `observations`, `num_steps`, `max_seconds` (for all together), `throw`, `progress` and other
+        `settings`: as in `fit`.
+    - `keys`: one for each network.
+    - `callbacks`, `checkpoints`: for each network its callbacks, and its file.
+    - `together`: all runs as one program (`jax.vmap`), else one after the other. By default
+        together on accelerators: small networks leave most of one idle. On a CPU there is nothing
+        to gain. Numbers agree up to rounding.
+
+    **Returns:** the runs, in the order of the networks. One that diverges does not stop the others.
+
+    **Raises:** `ValueError` naming the argument; `RuntimeError` where the first update of a run is
+    not finite.
+    """
+    begun, models = time.perf_counter(), list(models)
+    keys = [checked_key(key) for key in keys]
+    rows = [("keys", keys), ("callbacks", callbacks), ("checkpoints", checkpoints)]
+    for name, given in rows:
+        if given is not None and len(given) != len(models):
+            raise ValueError(
+                f"{name}: expected one for each of {len(models)} networks, got {len(given)}"
+            )
+    if not models:
+        raise ValueError("models: expected at least one network, got none")
+    known = [name for name in inspect.signature(_prepared).parameters if name not in _GIVEN]
+    for name in settings:
+        if name not in known:
+            raise ValueError(f"{name}: expected one of {', '.join(known)}")
+    first, series, recipe = _prepared(models[0], observations, num_steps, **settings)
+    loops = []
+    for row, model in enumerate(models):
+        carry = _first_carry(model, first.nets.observation, recipe)
+        if _kind(carry) != _kind(first):
+            raise ValueError(f"models[{row}]: expected the type and shapes of models[0]")
+        own = [] if callbacks is None else list(callbacks[row])
+        file = None if checkpoints is None else checkpoints[row]
+        loops.append(Loop(carry, series, recipe, keys[row], num_steps, own, file))
+    side_by_side = jax.default_backend() != "cpu" if together is None else together
+    for group in [loops] if side_by_side else [[loop] for loop in loops]:
+        run_loops(group, progress, _deadline(begun, max_seconds))
+        if group[0].result is RESULTS.interrupted:
+            break
+    return [_finished(loop, begun, throw) for loop in loops]
+
+
+def _deadline(begun: float, max_seconds: Any) -> float | None:
+    return None if max_seconds is None else begun + checked_positive("max_seconds", max_seconds)
+
+
+def _finished(loop: Loop, begun: float, throw: bool) -> TrainingRun:
+    run = loop.finished(time.perf_counter() - begun)
+    if throw and run.result is RESULTS.not_finite and not run.num_steps:
         raise RuntimeError("fit: loss or gradient of the first update is not finite")
     return run
 
 
+def _kind(carry: Carry) -> Any:
+    """Return what runs must share to be one program."""
+    shapes = [leaf.shape for leaf in jax.tree.leaves(eqx.filter(carry, eqx.is_array))]
+    return shapes, jax.tree.structure(carry)
+
+
 def _prepared(
-    model, observations, inputs, targets, loss, forcing, observation_model, optimizer,
-    regularizers, num_steps, sequence_length, batch_size,
-) -> tuple:  # fmt: skip
+    model, observations, num_steps, *, inputs=None, targets=None, loss=None, forcing=None,
+    observation_model=None, optimizer=None, regularizers=(), sequence_length=200, batch_size=16,
+) -> tuple[Carry, Series, Recipe]:  # fmt: skip
     """Return the first carry, the data and the recipe, all checked."""
-    check_kind("model", model, AbstractDynamics, "a network (an AbstractDynamics)")
     check_kind("forcing", forcing, AbstractForcing, "a forcing such as GeneralizedForcing(0.1)")
     checked_whole("num_steps", num_steps, 1)
     checked_whole("sequence_length", sequence_length, 1)
@@ -125,11 +202,8 @@ def _prepared(
         raise ValueError("loss: expected together with targets, and targets together with loss")
     if targets is not None and (inputs is None or forcing is not None or observations is not None):
         raise ValueError("targets: a task takes inputs, and neither observations nor forcing")
-    model = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, model)
-    weights = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))
-    if not weights:
-        raise ValueError("model: expected a network with parameters, got none")
-    series = make_series(observations, inputs, targets, sequence_length, weights[0].dtype)
+    model, dtype = _on_device(model)
+    series = make_series(observations, inputs, targets, sequence_length, dtype)
     if series.observations is not None:
         width = series.observations.shape[1]
         observation_model = checked_observation(observation_model, width, model.state_size)
@@ -138,136 +212,33 @@ def _prepared(
             "observation_model: expected a readout for the task, such as Affine(num_outputs, "
             "output_size, key=key)"
         )
-    nets = Networks(model, observation_model)
-    nets = jax.tree.map(
-        lambda x: x.astype(weights[0].dtype) if eqx.is_inexact_array(x) else x, nets
-    )
     regularizers = tuple(regularizers)
     for one in regularizers:
         check_kind("regularizers", one, AbstractRegularizer, "regularizers such as L2(1e-5)")
-    recipe = Recipe(
-        NoForcing() if forcing is None else forcing,
-        default_optimizer(num_steps) if optimizer is None else optimizer,
-        regularizers, loss, sequence_length, batch_size,
-    )  # fmt: skip
+    forcing = NoForcing() if forcing is None else forcing.prepared(observations)
+    optimizer = default_optimizer(num_steps) if optimizer is None else optimizer
+    recipe = Recipe(forcing, optimizer, regularizers, loss, sequence_length, batch_size)
+    return _first_carry(model, observation_model, recipe), series, recipe
+
+
+def _on_device(model: AbstractDynamics) -> tuple[AbstractDynamics, Any]:
+    """Return the network with JAX arrays, and its dtype.
+
+    **Raises:** `ValueError` for anything that has no parameters.
+    """
+    check_kind("model", model, AbstractDynamics, "a network (an AbstractDynamics)")
+    model = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, model)
+    weights = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))
+    if not weights:
+        raise ValueError("model: expected a network with parameters, got none")
+    return model, weights[0].dtype
+
+
+def _first_carry(model: AbstractDynamics, observation_model: Any, recipe: Recipe) -> Carry:
+    """Return what the first update is handed."""
+    model, dtype = _on_device(model)
+    cast = lambda x: x.astype(dtype) if eqx.is_inexact_array(x) else x
+    nets = jax.tree.map(cast, Networks(model, observation_model))
     state = recipe.optimizer.init(eqx.filter(nets, eqx.is_inexact_array))
-    zero, one = jnp.zeros((), jnp.int32), jnp.ones((), weights[0].dtype)
-    return Carry(nets, state, recipe.forcing.init(), zero, one), series, recipe
-
-
-class _Loop:
-    """The loop on the host: chunks of updates, callbacks between them, checkpoints."""
-
-    def __init__(self, carry, series, recipe, key, num_steps, callbacks, checkpoint):
-        self.carry, self.series, self.recipe, self.key = carry, series, recipe, key
-        self.num_steps, self.callbacks = num_steps, callbacks
-        self.losses: list[np.ndarray] = []
-        self.norms: list[np.ndarray] = []
-        self.forced: list[np.ndarray] = []
-        self.notes: list[str] = []
-        self.done, self.stopped, self.pace = 0, False, 64
-        self.deadline: float | None = None
-        self.report: AbstractProgress = ProgressBar()
-        self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, self)
-        self.periods = [checked_whole("every", getattr(c, "every", 1), 1) for c in callbacks]
-
-    def run(self) -> RESULTS:
-        self.report.open("training")
-        try:
-            if self.checkpoint is not None:
-                self.checkpoint.restore(self)
-            if not self.done:
-                self._call_back()
-            while self.done < self.num_steps and not self.stopped:
-                if self.deadline is not None and time.perf_counter() > self.deadline:
-                    return RESULTS.budget_exhausted
-                if not self._chunk():
-                    return RESULTS.not_finite
-                self._call_back()
-                if self.checkpoint is not None:
-                    self.checkpoint.save_sometimes(self)
-        except KeyboardInterrupt:
-            return RESULTS.interrupted
-        finally:
-            self.report.close()
-            if self.checkpoint is not None:
-                self.checkpoint.save(self)
-        return RESULTS.successful
-
-    def _chunk(self) -> bool:
-        """Take some updates; return False where one was not finite."""
-        begun = time.perf_counter()
-        ahead = [every - self.done % every for every in self.periods]
-        count = min(self.pace, CHUNK, self.num_steps - self.done, *ahead)
-        carry, notes, good = advance(
-            self.carry, self.series, self.key, jnp.asarray(count, jnp.int32), self.recipe
-        )
-        good = int(good)
-        self.carry, self.done = carry, self.done + good
-        for kept, new in zip((self.losses, self.norms, self.forced), notes):
-            kept.append(np.asarray(new)[:good])
-        seconds = time.perf_counter() - begun
-        self.pace = max(1, min(int(count * _SECONDS / max(seconds, 1e-6)), 8 * self.pace))
-        if good < count:
-            self.notes.append(
-                f"loss or gradient of update {self.done + 1} was not finite: the model is the last "
-                "finite one; lower the learning rate, clip gradients, or force more strongly"
-            )
-            return False
-        self.report.update(self.done / self.num_steps, f"loss {float(notes.losses[good - 1]):.3g}")
-        return True
-
-    def record(self) -> TrainingRecord:
-        join = lambda parts: np.concatenate(parts) if parts else np.zeros(0, np.float32)
-        return TrainingRecord(
-            step=self.done,
-            model=self.carry.nets.model,
-            observation_model=self.carry.nets.observation,
-            opt_state=self.carry.opt_state,
-            losses=join(self.losses),
-            gradient_norms=join(self.norms),
-            forcing=self.recipe.forcing,
-            forcing_state=self.carry.forcing_state,
-        )
-
-    def _call_back(self) -> None:
-        for callback, every in zip(self.callbacks, self.periods):
-            if self.done % every == 0:
-                action = callback(self.record())
-                if isinstance(action, Action):
-                    self._act(action)
-
-    def _act(self, action: Action) -> None:
-        if action.revert_to is not None:
-            record = action.revert_to
-            nets = Networks(record.model, record.observation_model)
-            self.carry = self.carry._replace(nets=nets, opt_state=record.opt_state)
-        if action.update_scale is not None:
-            scale = jnp.asarray(action.update_scale, self.carry.scale.dtype)
-            self.carry = self.carry._replace(scale=scale)
-        if action.forcing is not None:
-            self.recipe = Recipe(**{**vars(self.recipe), "forcing": action.forcing})
-            self.carry = self.carry._replace(forcing_state=action.forcing.init())
-        self.stopped = self.stopped or action.stop
-
-    def finished(self, result: RESULTS, seconds: float) -> TrainingRun:
-        record = self.record()
-        return TrainingRun(
-            model=record.model,
-            observation_model=record.observation_model,
-            losses=record.losses,
-            gradient_norms=record.gradient_norms,
-            parameters=_names(self.carry.nets),
-            forcing=np.concatenate(self.forced) if self.forced else np.zeros(0, np.float32),
-            num_steps=self.done,
-            seconds=seconds,
-            record=record,
-            result=result,
-            notes=tuple(self.notes),
-        )
-
-
-def _names(nets: Networks) -> tuple[str, ...]:
-    """Return names such as "model.A" of the trained arrays, in the order of their gradients."""
-    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(nets, eqx.is_inexact_array))
-    return tuple(jax.tree_util.keystr(path).lstrip(".") for path, _ in leaves)
+    zero, one = jnp.zeros((), jnp.int32), jnp.ones((), dtype)
+    return Carry(nets, state, recipe.forcing.init(), zero, one)

@@ -1,16 +1,19 @@
 """How data pull the states of a network during training: variants as data for one rollout."""
 
 import abc
+import inspect
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .._arguments import checked_whole
+from .._dynamics import AbstractDynamics
+from ..systems import estimate_exponent
+from ._estimators import product_bound
 
 
 class Schedule(NamedTuple):
@@ -48,8 +51,17 @@ class AbstractForcing(eqx.Module):
         """Return what happens in one update, number `update` from 0."""
 
     @abc.abstractmethod
-    def update(self, state: Any, jacobians: Float[Array, "time lane state state"]) -> Any:
-        """Return the next state from the Jacobians of the model at the forcing signals."""
+    def update(
+        self,
+        state: Any,
+        model: AbstractDynamics,
+        jacobians: Float[Array, "time lane state state"],
+    ) -> Any:
+        """Return the next state from the model and its Jacobians at the forcing signals."""
+
+    def prepared(self, observations: Any) -> "AbstractForcing":
+        """Return the forcing with everything settled that the observations decide."""
+        return self
 
 
 class _AbstractStateless(AbstractForcing):
@@ -60,7 +72,7 @@ class _AbstractStateless(AbstractForcing):
     def init(self):
         return ()
 
-    def update(self, state, jacobians):
+    def update(self, state, model, jacobians):
         return state
 
 
@@ -88,19 +100,36 @@ class NoForcing(_AbstractStateless):
 class SparseForcing(_AbstractStateless):
     """z~_t = signal_t where (t - 1) mod tau = 0, else z_t (Mikhaeil et al. 2022, eq. 8).
 
-    **Arguments:** `interval`: tau in steps, best near the predictability time ln 2 / lambda_1 of
-    the data (`plr.estimate_exponent`).
+    **Arguments:** `interval`: tau in steps, best near the predictability time ln 2 / lambda_1; or
+    "auto", that time of the observations (`plr.estimate_exponent`). `plr.AutoInterval` follows the
+    predictability time of the network instead.
 
-    **Raises:** `ValueError` naming the argument.
+    **Raises:** `ValueError` naming the argument, also by `fit` where the observations do not show
+    a positive exponent.
     """
 
-    interval: int = eqx.field(static=True)
+    interval: int | str = eqx.field(static=True)
     segment: int | None = eqx.field(static=True)
 
-    def __init__(self, interval: int):
-        self.interval = self.segment = checked_whole("interval", interval, 1)
+    def __init__(self, interval: int | str):
+        self.segment = None
+        if isinstance(interval, str):
+            if interval != "auto":
+                raise ValueError(
+                    f"interval: expected a positive integer or 'auto', got {interval!r}"
+                )
+            self.interval = interval
+        else:
+            self.interval = self.segment = checked_whole("interval", interval, 1)
+
+    def prepared(self, observations):
+        if isinstance(self.interval, str):
+            return SparseForcing(_prediction_time(observations))
+        return self
 
     def schedule(self, state, key, update, num_steps):
+        if isinstance(self.interval, str):
+            raise ValueError("interval: 'auto' is settled by fit, from the observations")
         return Schedule(_every(self.interval, num_steps))
 
 
@@ -167,26 +196,6 @@ class GeneralizedForcing(_AbstractStateless):
         return Schedule(jnp.full(num_steps, 1.0 - self.alpha))
 
 
-def product_bound(jacobians: Float[Array, "time lane state state"]) -> Float[Array, ""]:
-    """Return max over lanes of exp(mean_t ln |J_t|_2), a bound of |J_T ... J_1|^(1/T)."""
-    norms = jnp.linalg.norm(jacobians, 2, axis=(-2, -1))
-    return jnp.exp(jnp.log(norms).mean(axis=0)).max()
-
-
-def mean_jacobian(jacobians: Float[Array, "time lane state state"]) -> Float[Array, ""]:
-    """Return max over lanes of |mean_t J_t|_2."""
-    return jnp.linalg.norm(jacobians.mean(axis=0), 2, axis=(-2, -1)).max()
-
-
-def largest_jacobian(jacobians: Float[Array, "time lane state state"]) -> Float[Array, ""]:
-    """Return the largest |J_t|_2 of the batch."""
-    return jnp.linalg.norm(jacobians, 2, axis=(-2, -1)).max()
-
-
-ESTIMATORS = (product_bound, mean_jacobian, largest_jacobian)
-"""Estimates of the growth of Jacobian products at the forcing signals (Hess et al. 2023)."""
-
-
 class AdaptiveForcing(AbstractForcing):
     """Generalized forcing with alpha = max(0, 1 - 1/N) from Jacobians as training goes.
 
@@ -208,7 +217,9 @@ class AdaptiveForcing(AbstractForcing):
 
     def __init__(self, estimator=product_bound, every: int = 5, decay=0.999, start=1.0):
         if not callable(estimator):
-            raise ValueError(f"estimator: expected a function of Jacobians, got {estimator!r}")
+            raise ValueError(
+                f"estimator: expected a function (jacobians, model), got {estimator!r}"
+            )
         self.estimator, self.update_every = estimator, checked_whole("every", every, 1)
         self.decay, self.start = _checked_share("decay", decay), _checked_share("start", start)
 
@@ -218,14 +229,29 @@ class AdaptiveForcing(AbstractForcing):
     def schedule(self, state, key, update, num_steps):
         return Schedule(jnp.full(num_steps, 1.0) - state)
 
-    def update(self, state, jacobians):
-        found = jnp.maximum(0.0, 1.0 - 1.0 / self.estimator(jacobians)).astype(state.dtype)
+    def update(self, state, model, jacobians):
+        growth = self.estimator(jacobians, model)
+        found = jnp.maximum(0.0, 1.0 - 1.0 / growth).astype(state.dtype)
         return jnp.where(found > state, found, self.decay * state + (1.0 - self.decay) * found)
 
 
 def _every(interval: int, num_steps: int) -> Float[Array, " time"]:
     """Return 0 after every so many predictions, else 1."""
     return jnp.asarray(np.arange(1, num_steps + 1) % interval != 0, float)
+
+
+def _prediction_time(observations: Any) -> int:
+    """Return ln 2 / lambda_1 of a series, or of the first of several, in whole steps."""
+    rows = np.asarray(observations)
+    found = estimate_exponent(rows[0] if rows.ndim == 3 else rows, throw=False)
+    if not np.isfinite(found.prediction_time):
+        reason = "; ".join(found.notes) or "the exponent is not positive beyond its error"
+        raise ValueError(
+            "interval: 'auto' needs observations with a positive Lyapunov exponent, got "
+            f"{found.exponent:.3g} +- {found.standard_error:.2g} nats per step ({reason}); give "
+            "the interval as a number of steps"
+        )
+    return max(1, round(found.prediction_time))
 
 
 def _checked_share(name: str, value: Any) -> float:
@@ -235,11 +261,27 @@ def _checked_share(name: str, value: Any) -> float:
     return float(value)
 
 
-def jacobians_at(
-    model, signals: Float[Array, "time state lane"], inputs: Float[Array, "time input lane"] | None
-) -> Float[Array, "time lane state state"]:
-    """Return DF at all forcing signals."""
-    one = lambda z, s: jax.jacfwd(lambda z: model.step(z, s))(z)
-    axis = None if inputs is None else -1
-    lanes = jax.vmap(one, in_axes=(-1, axis))
-    return jax.vmap(lanes, in_axes=(0, None if inputs is None else 0))(signals, inputs)
+_KINDS = {
+    one.__name__: one
+    for one in (NoForcing, SparseForcing, RandomForcing, AnnealedForcing, GeneralizedForcing)
+}
+
+
+def forcing_facts(forcing: AbstractForcing) -> dict[str, Any]:
+    """Return the forcing that a callback asked for as JSON knows it, for checkpoints.
+
+    **Raises:** `ValueError` for a kind that has no such form.
+    """
+    kind = type(forcing).__name__
+    if _KINDS.get(kind) is not type(forcing):
+        raise ValueError(
+            f"checkpoint: a callback changed the forcing to {forcing!r}, which a checkpoint cannot "
+            f"hold; expected one of {', '.join(_KINDS)}"
+        )
+    given = inspect.signature(type(forcing)).parameters
+    return {"kind": kind, **{name: getattr(forcing, name) for name in given}}
+
+
+def forcing_from_facts(facts: dict[str, Any]) -> AbstractForcing:
+    """Return the forcing that `forcing_facts` wrote down."""
+    return _KINDS[facts["kind"]](**{k: v for k, v in facts.items() if k != "kind"})

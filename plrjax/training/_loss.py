@@ -27,10 +27,15 @@ def _given(array: Array | None) -> Array:
     return array
 
 
-def signals_of(nets: Networks, windows: Windows) -> Float[Array, "time state lane"]:
+def signals_of(nets: Networks, windows: Windows) -> Float[Array, "time lane state"]:
     """Return the forcing signals at all observations."""
-    lanes = jax.vmap(nets.observation.signal, in_axes=-1, out_axes=-1)
-    return jax.vmap(lanes)(_given(windows.observations))
+    return _at_all(nets.observation.signal, _given(windows.observations))
+
+
+def _at_all(function: Callable, rows: Float[Array, "time lane column"]) -> Array:
+    """Return the function of all times and lanes, as one product."""
+    found = jax.vmap(function)(rows.reshape(-1, rows.shape[-1]))
+    return found.reshape(*rows.shape[:2], *found.shape[1:])
 
 
 def forecast_loss(
@@ -48,7 +53,7 @@ def forecast_loss(
     interval = forcing.segment
     if forced.all() and interval is not None and interval < num_steps:
         return _segmented_loss(nets, signals, wanted, windows.inputs, interval)
-    start = jax.vmap(nets.observation.initial_state, -1, -1)(observations[0])
+    start = jax.vmap(nets.observation.initial_state)(observations[0])
     keep, flow = schedule
     if keep is not None:
         keep = keep.astype(start.dtype)[:, None]
@@ -62,7 +67,7 @@ def forecast_loss(
         num_steps=num_steps,
         flow=None if flow is None else flow.astype(start.dtype),
     )
-    return jnp.mean((_observed(nets, found) - wanted) ** 2)
+    return jnp.mean((_at_all(nets.observation.observe, found) - wanted) ** 2)
 
 
 def _segmented_loss(nets: Networks, signals, wanted, inputs, interval: int):
@@ -74,22 +79,14 @@ def _segmented_loss(nets: Networks, signals, wanted, inputs, interval: int):
         spare = count * interval - num_steps
         rows = jnp.concatenate([rows, jnp.zeros((spare, *rows.shape[1:]), rows.dtype)])
         rows = rows.reshape(count, interval, *rows.shape[1:])
-        return jnp.moveaxis(rows, 0, -1).reshape(interval, rows.shape[2], -1)
+        return jnp.moveaxis(rows, 0, 1).reshape(interval, -1, rows.shape[-1])
 
-    start = jnp.moveaxis(signals[:-1:interval], 0, -1).reshape(signals.shape[1], -1)
+    start = signals[:-1:interval].reshape(-1, signals.shape[-1])
     drive = None if inputs is None else split(inputs)
     found = rollout(nets.model, start, None, None, drive, num_steps=interval, adjoint=False)
-    error = (_observed(nets, found) - split(wanted)) ** 2
-    used = split(jnp.ones_like(wanted[:, :1]))
+    error = (_at_all(nets.observation.observe, found) - split(wanted)) ** 2
+    used = split(jnp.ones_like(wanted[..., :1]))
     return jnp.sum(used * error) / wanted.size
-
-
-def _observed(nets: Networks, states):
-    """Return O(z) of all states "time state lane"."""
-    size, times = states.shape[1], len(states)
-    flat = jnp.moveaxis(states, 0, -1).reshape(size, -1)
-    seen = jax.vmap(nets.observation.observe, in_axes=-1, out_axes=-1)(flat)
-    return jnp.moveaxis(seen.reshape(len(seen), states.shape[2], times), -1, 0)
 
 
 def task_loss(
@@ -97,14 +94,13 @@ def task_loss(
 ) -> Float[Array, ""]:
     """Return the mean over lanes of loss(predicted, target), both "time column"."""
     inputs, targets = _given(windows.inputs), _given(windows.targets)
-    size, lanes = nets.model.state_size, targets.shape[-1]
-    start = jnp.zeros((size, lanes), inputs.dtype)
+    start = jnp.zeros((inputs.shape[1], nets.model.state_size), inputs.dtype)
     found = rollout(
         nets.model, start, None, None, inputs, num_steps=len(targets), flow=schedule.flow,
         adjoint=False,
     )  # fmt: skip
-    shown = jax.vmap(jax.vmap(nets.model.output, -1, -1))(found)
-    each = jax.vmap(loss, in_axes=-1)(_observed(nets, shown), targets)
+    shown = _at_all(lambda z: nets.observation.observe(nets.model.output(z)), found)
+    each = jax.vmap(loss, in_axes=1)(shown, targets)
     return jnp.mean(each)
 
 

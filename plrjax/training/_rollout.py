@@ -1,7 +1,7 @@
 """The engine of training: predictions along forced orbits, and their gradient.
 
-Everything is "time state lane": one row per step, one lane per window of the batch. A step of all
-lanes then is one matrix product.
+Everything is "time lane state": one row per step, one lane per window of the batch, one matrix
+product for a step of all lanes.
 """
 
 from typing import Any
@@ -16,20 +16,22 @@ from .._dynamics import AbstractDynamics
 
 MAX_JACOBIAN = 4
 """Most states for which Jacobians written out beat one product after another (measured)."""
+MAX_CLOSED_JACOBIAN = 8
+"""The same for networks that know their Jacobian in closed form."""
 _UNROLL = 4
 
 
 def rollout(
     model: AbstractDynamics,
-    start: Float[Array, "state lane"],
-    signals: Float[Array, "time state lane"] | None,
+    start: Float[Array, "lane state"],
+    signals: Float[Array, "time lane state"] | None,
     keep: Float[Array, "time column"] | None,
-    inputs: Float[Array, "time input lane"] | None,
+    inputs: Float[Array, "time lane input"] | None,
     *,
     num_steps: int,
     flow: Float[Array, " time"] | None = None,
     adjoint: bool = True,
-) -> Float[Array, "time state lane"]:
+) -> Float[Array, "time lane state"]:
     """Return z_t = F(z~_{t-1}, s_{t-1}), z~_t = keep_t z_t + (1 - keep_t) signal_t, z~_1 = start.
 
     Without signals nothing is forced. `keep` has a column for each state, or one for all. `flow`
@@ -38,31 +40,42 @@ def rollout(
     rounding.
     """
     params, rest = eqx.partition(model, eqx.is_inexact_array)
-    step = lambda p, z, s: eqx.combine(p, rest).step(z, s)
+    whole = lambda params: eqx.combine(params, rest)
     rows = (signals, keep, flow)
     if not adjoint:
-        return _forward(step, params, start, rows, inputs, num_steps)
-    return _adjoint(step, num_steps)(params, start, rows, inputs)
+        return _forward(whole, params, start, rows, inputs, num_steps)
+    return _adjoint(whole, num_steps)(params, start, rows, inputs)
 
 
-def _lanes(step, inputs):
-    """Return the step of all lanes."""
-    axis = None if inputs is None else -1
-    return jax.vmap(step, in_axes=(None, -1, axis), out_axes=-1)
+def all_lanes(function, states: Float[Array, "lane state"], inputs: Any) -> Array:
+    """Return function(state, input) of all lanes; inputs may be None."""
+    return jax.vmap(function, in_axes=(0, None if inputs is None else 0))(states, inputs)
+
+
+def jacobians_at(
+    model: AbstractDynamics,
+    states: Float[Array, "time lane state"],
+    inputs: Float[Array, "time lane input"] | None,
+) -> Float[Array, "time lane state state"]:
+    """Return DF of all times and lanes."""
+    found = all_lanes(model.jacobian, _flat(states), _flat(inputs))
+    return found.reshape(*states.shape, -1)
 
 
 def _forced(state, signal, keep):
-    """Return z~; keep is "#state", or "time #state" beside as many rows of states."""
-    return state if signal is None else keep[..., None] * state + (1.0 - keep[..., None]) * signal
+    """Return z~; keep is "column", or "time column" beside as many rows of states."""
+    if signal is None:
+        return state
+    keep = jnp.expand_dims(keep, -2)
+    return keep * state + (1.0 - keep) * signal
 
 
-def _forward(step, params, start, rows, inputs, num_steps: int):
+def _forward(whole, params, start, rows, inputs, num_steps: int):
     """Roll out by a scan, differentiated as it stands."""
-    lanes = _lanes(step, inputs)
 
     def advance(state, row):
         (signal, keep, flow), drive = row
-        moved = lanes(params, state, drive)
+        moved = all_lanes(whole(params).step, state, drive)
         state = _forced(moved, signal, keep)
         if flow is not None:
             state = flow * state + (1.0 - flow) * lax.stop_gradient(state)
@@ -71,7 +84,7 @@ def _forward(step, params, start, rows, inputs, num_steps: int):
     return lax.scan(advance, start, (rows, inputs), length=num_steps, unroll=_UNROLL)[1]
 
 
-def _adjoint(step, num_steps: int):
+def _adjoint(whole, num_steps: int):
     """Return the rollout with its gradient by the adjoint recursion.
 
     With g_t the cotangent of z_t and J_t = DF(z~_t), a_t = g_t + keep_t flow_t J_t^T a_{t+1} runs
@@ -80,7 +93,7 @@ def _adjoint(step, num_steps: int):
 
     @jax.custom_vjp
     def run(params, start, rows, inputs):
-        return _forward(step, params, start, rows, inputs, num_steps)
+        return _forward(whole, params, start, rows, inputs, num_steps)
 
     def forward(params, start, rows, inputs):
         found = run(params, start, rows, inputs)
@@ -92,9 +105,9 @@ def _adjoint(step, num_steps: int):
         states = jnp.concatenate([start[None], _forced(found, signals, keep)[:-1]])
         gate = jnp.ones(num_steps, start.dtype) if flow is None else flow
         share = gate if keep is None else keep * gate[:, None]
-        share = share.reshape(num_steps, -1)[:-1, :, None]
-        adjoints = _recursion(step, params, states, inputs, share, cotangents)
-        _, pull = jax.vjp(lambda *a: _all_times(step, *a), params, states, inputs)
+        share = share.reshape(num_steps, 1, -1)[:-1]
+        adjoints = _recursion(whole, params, states, inputs, share, cotangents)
+        _, pull = jax.vjp(lambda *a: _all_times(whole, *a), params, states, inputs)
         params_bar, states_bar, inputs_bar = pull(adjoints)
         rows_bar = _rows_bar(rows, found, states_bar, gate)
         return params_bar, states_bar[0], rows_bar, inputs_bar
@@ -103,12 +116,15 @@ def _adjoint(step, num_steps: int):
     return run
 
 
-def _all_times(step, params, states, inputs):
-    """Return the steps from all states at all times, as lanes of one product."""
-    flat = lambda x: jnp.moveaxis(x, 0, -1).reshape(x.shape[1], -1)
-    drive = None if inputs is None else flat(inputs)
-    moved = _lanes(step, inputs)(params, flat(states), drive)
-    return jnp.moveaxis(moved.reshape(*states.shape[1:], len(states)), -1, 0)
+def _flat(rows) -> Any:
+    """Return "time lane column" as lanes of one product."""
+    return None if rows is None else rows.reshape(-1, rows.shape[-1])
+
+
+def _all_times(whole, params, states, inputs):
+    """Return the steps from all states at all times."""
+    moved = all_lanes(whole(params).step, _flat(states), _flat(inputs))
+    return moved.reshape(states.shape)
 
 
 def _rows_bar(rows, found, states_bar, gate) -> tuple[Any, Any, Any]:
@@ -119,19 +135,19 @@ def _rows_bar(rows, found, states_bar, gate) -> tuple[Any, Any, Any]:
         return None, None if keep is None else jnp.zeros_like(keep), zero
     later = gate[:-1, None, None] * states_bar[1:]
     later = jnp.concatenate([later, jnp.zeros_like(later[:1])])
-    weight = (later * (found - signals)).sum(axis=-1)
+    weight = (later * (found - signals)).sum(axis=1)
     if keep.shape[1] == 1:
         weight = weight.sum(axis=1, keepdims=True)
-    return (1.0 - keep[..., None]) * later, weight, zero
+    return (1.0 - keep[:, None]) * later, weight, zero
 
 
-def _recursion(step, params, states, inputs, share, cotangents):
+def _recursion(whole, params, states, inputs, share, cotangents):
     """Return a_t of all times; `share` is keep times flow, one row fewer than there are steps."""
     later = jax.tree.map(lambda x: x[1:], (states, inputs))
-    if states.shape[1] <= MAX_JACOBIAN:
-        factors, pull = _jacobians(step, params, *later), _by_jacobian
+    if _has_small_jacobian(whole(params)):
+        factors, pull = jacobians_at(whole(params), *later), _by_jacobian
     else:
-        factors, pull = later, lambda row, adjoint: _by_step(step, params, row, adjoint)
+        factors, pull = later, lambda row, adjoint: _by_step(whole, params, row, adjoint)
 
     def back(adjoint, row):
         cotangent, share, factor = row
@@ -143,22 +159,17 @@ def _recursion(step, params, states, inputs, share, cotangents):
     return jnp.concatenate([adjoints, last[None]])
 
 
-def _jacobians(step, params, states, inputs):
-    """Return J of all times, "time state state lane", first index of the new state."""
-    size = states.shape[1]
-    unit = jnp.eye(size, dtype=states.dtype)
-    push = lambda v: jax.jvp(
-        lambda z: _all_times(step, params, z, inputs),
-        (states,),
-        (jnp.broadcast_to(v[None, :, None], states.shape),),
-    )[1]
-    return jnp.stack([push(v) for v in unit], axis=2)
+def _has_small_jacobian(model: AbstractDynamics) -> bool:
+    """Return whether Jacobians of all times are worth their memory and time."""
+    closed = type(model).jacobian is not AbstractDynamics.jacobian
+    return model.state_size <= (MAX_CLOSED_JACOBIAN if closed else MAX_JACOBIAN)
 
 
 def _by_jacobian(jacobian, adjoint):
-    return jnp.sum(jacobian * adjoint[:, None], axis=0)
+    return jnp.sum(jacobian * adjoint[:, :, None], axis=1)
 
 
-def _by_step(step, params, row, adjoint):
+def _by_step(whole, params, row, adjoint):
     state, drive = row
-    return jax.vjp(lambda z: _lanes(step, drive)(params, z, drive), state)[1](adjoint)[0]
+    step = lambda z: all_lanes(whole(params).step, z, drive)
+    return jax.vjp(step, state)[1](adjoint)[0]

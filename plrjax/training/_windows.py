@@ -24,10 +24,10 @@ class Series(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """One batch: arrays "time column lane", inputs and targets one row fewer than observations."""
+    """One batch: arrays "time lane column", inputs and targets one row fewer than observations."""
 
-    observations: Float[Array, "time observation lane"] | None
-    inputs: Float[Array, "time input lane"] | None
+    observations: Float[Array, "time lane observation"] | None
+    inputs: Float[Array, "time lane input"] | None
     targets: Array | None
 
 
@@ -88,8 +88,7 @@ def draw_windows(series: Series, key, batch_size: int, length: int) -> Windows:
     def cut(array, rows: int):
         if array is None:
             return None
-        window = array[first[None, :] + jnp.arange(rows, dtype=jnp.int32)[:, None]]
-        return jnp.moveaxis(window, 1, -1)
+        return array[first[None, :] + jnp.arange(rows, dtype=jnp.int32)[:, None]]
 
     return Windows(
         cut(series.observations, length + 1),

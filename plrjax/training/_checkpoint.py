@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import jax.random as jr
 import numpy as np
 
 from .._files import read_arrays, write_arrays
+from ._engine import one_update
 from ._forcing import forcing_facts, forcing_from_facts
 
 _SECONDS = 30.0
@@ -93,12 +95,23 @@ class Checkpoint:
 
 
 def _fingerprint(loop: Any) -> str:
-    """Return a hash of what the run depends on: data, key, first networks, settings."""
+    """Return a hash of what the run depends on: data, key, first networks, and the update itself.
+
+    The update is taken as JAX traces it: it knows every setting, those of the optimizer as well.
+    """
     found = hashlib.sha256()
     for leaf in jax.tree.leaves((loop.series, loop.carry)):
         found.update(np.asarray(leaf).tobytes())
     found.update(np.asarray(jr.key_data(loop.key)).tobytes())
-    recipe = loop.recipe
-    settings = (recipe.sequence_length, recipe.batch_size, recipe.forcing, recipe.regularizers)
-    found.update(repr((settings, jax.tree.structure(loop.carry))).encode())
+    params, rest = eqx.partition(loop.carry, eqx.is_array)
+
+    def update(params, series, key):
+        moved, seen, good = one_update(eqx.combine(params, rest), series, key, loop.recipe)
+        return eqx.filter(moved, eqx.is_array), seen, good
+
+    traced = jax.make_jaxpr(update)(params, loop.series, loop.key)
+    for constant in traced.consts:
+        found.update(np.asarray(constant).tobytes())
+    program = re.sub(r"0x[0-9a-f]+|\S*\.py:\d+", "", str(traced))  # addresses, source lines
+    found.update(program.encode())
     return found.hexdigest()

@@ -148,7 +148,8 @@ class RandomForcing(_AbstractStateless):
         self.interval = checked_whole("interval", interval, 1)
 
     def schedule(self, state, key, update, num_steps):
-        forced = jr.bernoulli(key, 1.0 / self.interval, (num_steps,))
+        share = jnp.asarray(1.0 / self.interval, jnp.float32)  # the same draws in every precision
+        forced = jr.bernoulli(key, share, (num_steps,))
         return Schedule(1.0 - forced.astype(float))
 
 
@@ -174,7 +175,7 @@ class AnnealedForcing(_AbstractStateless):
     def schedule(self, state, key, update, num_steps):
         done = jnp.minimum(update, self.num_updates)
         interval = self.first + (self.last - self.first) * done // self.num_updates
-        forced = (jnp.arange(1, num_steps + 1) % interval) == 0
+        forced = (jnp.arange(1, num_steps + 1, dtype=update.dtype) % interval) == 0
         return Schedule(1.0 - forced.astype(float))
 
 
@@ -275,8 +276,8 @@ def forcing_facts(forcing: AbstractForcing) -> dict[str, Any]:
     kind = type(forcing).__name__
     if _KINDS.get(kind) is not type(forcing):
         raise ValueError(
-            f"checkpoint: a callback changed the forcing to {forcing!r}, which a checkpoint cannot "
-            f"hold; expected one of {', '.join(_KINDS)}"
+            f"checkpoint: a callback changed the forcing to {kind}, which a file cannot hold; "
+            f"expected one of {', '.join(_KINDS)}"
         )
     given = inspect.signature(type(forcing)).parameters
     return {"kind": kind, **{name: getattr(forcing, name) for name in given}}

@@ -83,7 +83,7 @@ def _segmented_loss(nets: Networks, signals, wanted, inputs, interval: int):
 
     start = signals[:-1:interval].reshape(-1, signals.shape[-1])
     drive = None if inputs is None else split(inputs)
-    found = rollout(nets.model, start, None, None, drive, num_steps=interval, adjoint=False)
+    found = rollout(nets.model, start, None, None, drive, num_steps=interval)
     error = (_at_all(nets.observation.observe, found) - split(wanted)) ** 2
     used = split(jnp.ones_like(wanted[..., :1]))
     return jnp.sum(used * error) / wanted.size

@@ -37,11 +37,9 @@ class L2(AbstractRegularizer):
 
     def __call__(self, model, observation):
         leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(model, eqx.is_inexact_array))
-        total = jnp.zeros(())
-        for path, leaf in leaves:
-            is_linear = getattr(path[-1], "name", None) == "A"
-            total = total + jnp.sum((_neutral(leaf) - leaf if is_linear else leaf) ** 2)
-        return self.weight * total
+        is_linear = lambda path: getattr(path[-1], "name", None) == "A"
+        apart = [_neutral(leaf) - leaf if is_linear(path) else leaf for path, leaf in leaves]
+        return self.weight * jnp.stack([jnp.sum(one**2) for one in apart]).sum()
 
 
 class ManifoldAttractor(AbstractRegularizer):

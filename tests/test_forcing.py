@@ -69,13 +69,13 @@ def test_spectral_norms_are_those_of_numpy(matrices):
 def test_alpha_jumps_up_and_decays(start, expected):
     """N = 3: the estimate is 1 - 1/3, taken at once where it is larger, else approached."""
     forcing = tr.AdaptiveForcing(lambda jacobians, model: jnp.asarray(3.0), start=start)
-    found = forcing.update(forcing.init(), None, jnp.asarray(JACOBIANS))
+    found = forcing.update(forcing.init(), plr.example_network(), jnp.asarray(JACOBIANS))
     assert np.isclose(float(found), expected, rtol=1e-6)
 
 
 def test_alpha_is_never_negative():
     forcing = tr.AdaptiveForcing(lambda jacobians, model: jnp.asarray(0.5), start=0.0)
-    assert float(forcing.update(forcing.init(), None, jnp.asarray(JACOBIANS))) == 0.0
+    assert float(forcing.update(forcing.init(), plr.example_network(), jnp.asarray(JACOBIANS))) == 0.0
 
 
 @pytest.mark.parametrize("kind", ["clipped-shallow", "shallow", "plrnn", "tanh-rnn"])
@@ -107,9 +107,11 @@ def test_interval_of_the_observations():
     """ln 2 / lambda_1 of Lorenz-63 in steps of .01 is 76.6; the estimate is good to 15 %."""
     series = plr.systems.simulate(plr.systems.lorenz63(), 30_000, key=jr.key(0), noise=0.01)
     found = plr.SparseForcing("auto").prepared(series.observations)
+    assert isinstance(found, tr.SparseForcing) and isinstance(found.interval, int)
     assert abs(found.interval / 76.6 - 1) < 0.15
+    assert found.segment == found.interval
     several = plr.SparseForcing("auto").prepared(np.stack([series.observations] * 2))
-    assert several.interval == found.interval
+    assert several == found
 
 
 def test_an_interval_needs_chaos():
@@ -159,5 +161,5 @@ def test_forcings_as_json(forcing):
 
 
 def test_a_forcing_that_no_file_holds():
-    with pytest.raises(ValueError, match="checkpoint: .* AdaptiveForcing, which a file cannot hold"):
+    with pytest.raises(ValueError, match="checkpoint: .* AdaptiveForcing, which a file"):
         forcing_facts(tr.AdaptiveForcing())

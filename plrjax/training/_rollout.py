@@ -18,7 +18,6 @@ MAX_JACOBIAN = 4
 """Most states for which Jacobians written out beat one product after another (measured)."""
 MAX_CLOSED_JACOBIAN = 8
 """The same for networks that know their Jacobian in closed form."""
-_UNROLL = 4
 
 
 def rollout(
@@ -81,7 +80,7 @@ def _forward(whole, params, start, rows, inputs, num_steps: int):
             state = flow * state + (1.0 - flow) * lax.stop_gradient(state)
         return state, moved
 
-    return lax.scan(advance, start, (rows, inputs), length=num_steps, unroll=_UNROLL)[1]
+    return lax.scan(advance, start, (rows, inputs), length=num_steps)[1]
 
 
 def _adjoint(whole, num_steps: int):
@@ -155,7 +154,7 @@ def _recursion(whole, params, states, inputs, share, cotangents):
         return adjoint, adjoint
 
     last, rows = cotangents[-1], (cotangents[:-1], share, factors)
-    _, adjoints = lax.scan(back, last, rows, reverse=True, unroll=_UNROLL)
+    _, adjoints = lax.scan(back, last, rows, reverse=True)
     return jnp.concatenate([adjoints, last[None]])
 
 

@@ -159,23 +159,25 @@ def run_loops(
     """
     report = ProgressBar() if report is None else report
     report.open("training")
-    why = RESULTS.interrupted
     try:
         for loop in loops:
             loop.begin()
         for share, loss in _chunks(loops):
             report.update(share, f"loss {loss:.3g}")
             if deadline is not None and time.perf_counter() > deadline:
-                why = RESULTS.budget_exhausted
+                _end(loops, RESULTS.budget_exhausted)
                 break
     except KeyboardInterrupt:
-        pass
+        _end(loops, RESULTS.interrupted)
     finally:
         report.close()
         for loop in loops:
-            if loop.result is None:
-                loop.result = why
             loop.save()
+
+
+def _end(loops: Sequence[Loop], why: RESULTS) -> None:
+    for loop in loops:
+        loop.result = why if loop.result is None else loop.result
 
 
 def _chunks(loops: Sequence[Loop]) -> Iterator[tuple[float, float]]:

@@ -58,7 +58,7 @@ def jacobians_at(
 ) -> Float[Array, "time lane state state"]:
     """Return DF of all times and lanes."""
     found = all_lanes(model.jacobian, _flat(states), _flat(inputs))
-    return found.reshape(*states.shape, -1)
+    return found.reshape(*states.shape, states.shape[-1])
 
 
 def _forced(state, signal, keep):

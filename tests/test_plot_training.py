@@ -347,8 +347,11 @@ def test_misuse_of_runs(run):
         ((empty,), "run: expected at least one update"),
         ((run, "spectrum"), "spectra: expected a LyapunovProbe or a SpectrumHistory, got str"),
         ((run, unused), "spectra: expected a LyapunovProbe that was called"),
-        ((run, None, one), r"evaluations: expected pairs \(step, Evaluation\)"),
-        ((run, None, [one]), "evaluations: expected pairs"),
+        (
+            (run, None, one),
+            r"evaluations: expected an EvaluationProbe or pairs \(step, Evaluation\)",
+        ),
+        ((run, None, [one]), "evaluations: expected an EvaluationProbe or pairs"),
         ((run, None, [(0, one), (1, other)]), "evaluations: expected the same test data"),
         ((run, probe(), None, False, [3]), "exponents: expected indices"),
     )

@@ -11,7 +11,7 @@ from .._numerics import is_whole, quiet_floats
 from .._results import RESULTS
 from ..metrics import Evaluation
 from ..metrics._evaluation import plural
-from ..training._records import TrainingRun
+from ..training import EvaluationProbe, TrainingRun
 from ._common import BLUE, RED, legend, require_matplotlib
 from ._lyapunov import _COLORS, _LINES, spectrum_history
 
@@ -42,8 +42,8 @@ def training(
     - `run`: what `training.fit` returned.
     - `spectra`: a `LyapunovProbe` or its `SpectrumHistory`; adds exponents ± standard errors, the
         last ones in numbers.
-    - `evaluations`: pairs (step, `Evaluation`) on the same test data; adds D_stsp: medians over
-        starting points, those of single orbits, and the floor of the test data.
+    - `evaluations`: an `EvaluationProbe`, or pairs (step, `Evaluation`) on the same test data; adds
+        D_stsp: medians over starting points, those of single orbits, and the floor of the data.
     - `per_parameter`: draw running medians of each parameter's gradient norm, too.
     - `exponents`: which exponents to draw, from 0; by default all.
     - `figure`: one to draw into; by default a new one.
@@ -245,6 +245,8 @@ def _checked_history(spectra: Any) -> SpectrumHistory | None:
 
 def _checked_evaluations(evaluations: Any) -> list[tuple[int, Evaluation]]:
     """Return pairs in the order of their steps."""
+    if isinstance(evaluations, EvaluationProbe):
+        evaluations = list(zip(evaluations.steps, evaluations.evaluations))
     pairs = [] if evaluations is None else evaluations
     fits = isinstance(pairs, Sequence) and all(
         isinstance(pair, Sequence)
@@ -254,7 +256,10 @@ def _checked_evaluations(evaluations: Any) -> list[tuple[int, Evaluation]]:
         for pair in pairs
     )
     if not fits:
-        raise ValueError(f"evaluations: expected pairs (step, Evaluation), got {evaluations!r}")
+        raise ValueError(
+            "evaluations: expected an EvaluationProbe or pairs (step, Evaluation), got "
+            f"{evaluations!r}"
+        )
     data = {(one.num_observed, one.dimension) for _, one in pairs}
     if len(data) > 1:
         raise ValueError(f"evaluations: expected the same test data in all, got {sorted(data)}")

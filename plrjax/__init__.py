@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from . import metrics as metrics
 from . import systems as systems
+from . import training as training
 from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._dynamics import Dynamics as Dynamics
 from ._dynamics import jacobian as jacobian
 from ._dynamics import trajectory as trajectory
+from ._io import RunFolder as RunFolder
 from ._io import describe as describe
 from ._io import example_network as example_network
 from ._io import load as load
@@ -78,6 +80,26 @@ from .models import TanhRNN as TanhRNN
 from .models import from_arrays as from_arrays
 from .systems import ExponentEstimate as ExponentEstimate
 from .systems import estimate_exponent as estimate_exponent
+from .training import L2 as L2
+from .training import Action as Action
+from .training import AdaptiveForcing as AdaptiveForcing
+from .training import Affine as Affine
+from .training import AnnealedForcing as AnnealedForcing
+from .training import AutoInterval as AutoInterval
+from .training import EvaluationProbe as EvaluationProbe
+from .training import GeneralizedForcing as GeneralizedForcing
+from .training import Identity as Identity
+from .training import ManifoldAttractor as ManifoldAttractor
+from .training import NoForcing as NoForcing
+from .training import ObservationCondition as ObservationCondition
+from .training import RandomForcing as RandomForcing
+from .training import Snapshots as Snapshots
+from .training import SparseForcing as SparseForcing
+from .training import TrainingRecord as TrainingRecord
+from .training import TrainingRun as TrainingRun
+from .training import default_optimizer as default_optimizer
+from .training import fit as fit
+from .training import fit_many as fit_many
 
 if TYPE_CHECKING:
     from . import plot as plot

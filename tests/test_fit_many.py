@@ -107,6 +107,31 @@ def test_another_optimizer_is_another_run(tmp_path):
         alone(0, checkpoint=tmp_path / "run.npz", optimizer=optax.radam(1e-2))
 
 
+def test_the_file_of_another_run_is_left_alone(tmp_path):
+    alone(0, checkpoint=tmp_path / "run.npz")
+    before = (tmp_path / "run.npz").read_bytes()
+    with pytest.raises(ValueError, match="checkpoint: .* belongs to another run"):
+        alone(1, checkpoint=tmp_path / "run.npz")
+    assert (tmp_path / "run.npz").read_bytes() == before
+
+
+def test_a_callback_that_was_interrupted_is_asked_again(tmp_path):
+    """What it would have changed is changed by the rerun, to the same numbers."""
+    change = {"forcing": plr.SparseForcing(5)}
+    whole = alone(0, callbacks=[Ask(20, at=20, **change)])
+
+    class Interrupted(Ask):
+        def __call__(self, record):
+            if record.step == 20:
+                raise KeyboardInterrupt
+            return None
+
+    part = alone(0, callbacks=[Interrupted(20)], checkpoint=tmp_path / "run.npz")
+    assert part.result is plr.RESULTS.interrupted and part.num_steps == 20
+    rest = alone(0, callbacks=[Ask(20, at=20, **change)], checkpoint=tmp_path / "run.npz")
+    assert rest.num_steps == 60 and np.array_equal(rest.losses, whole.losses)
+
+
 def test_misuse_is_named():
     many = inspect.unwrap(plr.fit_many)
     with pytest.raises(ValueError, match="keys: expected one for each of 3 networks, got 2"):

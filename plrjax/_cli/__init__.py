@@ -1,4 +1,4 @@
-"""The command line: `plrjax cycles | lyapunov | info [FILE]`."""
+"""The command line: `plrjax cycles | lyapunov | info [FILE]`, `plrjax train | evaluate`."""
 
 import contextlib
 import io
@@ -9,10 +9,18 @@ import tyro
 from ._common import EXIT as EXIT
 from ._common import complain
 from ._cycles import Cycles as Cycles
+from ._evaluate import Evaluate as Evaluate
 from ._info import Info as Info
 from ._lyapunov import Lyapunov as Lyapunov
+from ._train import Train as Train
 
-_COMMANDS = {"cycles": Cycles, "lyapunov": Lyapunov, "info": Info}
+_COMMANDS = {
+    "cycles": Cycles,
+    "lyapunov": Lyapunov,
+    "train": Train,
+    "evaluate": Evaluate,
+    "info": Info,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

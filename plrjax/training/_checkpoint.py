@@ -46,7 +46,8 @@ class Checkpoint:
         leaves = jax.tree.leaves(eqx.filter(loop.carry, eqx.is_array))
         arrays = {f"carry.{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
         arrays |= {f"noted.{name}": x[: loop.done] for name, x in loop.noted._asdict().items()}
-        facts = {"done": loop.done, "fingerprint": self.fingerprint, "stopped": loop.stopped}
+        asked = loop.stopped or loop.unheard
+        facts = {"done": loop.done, "fingerprint": self.fingerprint, "asked": asked}
         if loop.recipe.forcing is not loop.first_forcing:
             facts["forcing"] = forcing_facts(loop.recipe.forcing)
         facts = json.dumps(facts)
@@ -73,10 +74,10 @@ class Checkpoint:
             if "forcing" in facts:
                 loop.change_forcing(forcing_from_facts(facts["forcing"]))
             self._fill(loop, arrays, int(facts["done"]))
-            asked = bool(facts["stopped"])
+            asked = bool(facts["asked"])
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"checkpoint: {self.path} is damaged") from error
-        if asked:  # whoever stopped the run is asked again
+        if asked:  # whoever stopped the run, or was interrupted, is asked again
             loop.call_back()
 
     def _fill(self, loop: Any, arrays: dict, done: int) -> None:

@@ -46,7 +46,7 @@ class Loop:
         blank = lambda *shape: np.empty((num_steps, *shape), carry.scale.dtype)
         self.noted = Notes(blank(), blank(len(self.names)), blank())
         self.notes: list[str] = []
-        self.done, self.stopped = 0, False
+        self.done, self.stopped, self.unheard = 0, False, False
         self.result: RESULTS | None = None
         self.first_forcing = recipe.forcing
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, self)
@@ -104,11 +104,13 @@ class Loop:
 
     def call_back(self) -> None:
         """Call those whose turn it is, and do what they ask for."""
+        self.unheard = True  # until all have returned: an interrupted run asks them again
         for callback, every in zip(self.callbacks, self.periods):
             if self.done % every == 0:
                 action = callback(self.record())
                 if isinstance(action, Action):
                     self._act(action)
+        self.unheard = False
 
     def _act(self, action: Action) -> None:
         if action.revert_to is not None:
@@ -159,9 +161,11 @@ def run_loops(
     """
     report = ProgressBar() if report is None else report
     report.open("training")
+    begun: list[Loop] = []
     try:
         for loop in loops:
             loop.begin()
+            begun.append(loop)  # one that belongs to another run must not be written over
         for share, loss in _chunks(loops):
             report.update(share, f"loss {loss:.3g}")
             if deadline is not None and time.perf_counter() > deadline:
@@ -171,7 +175,7 @@ def run_loops(
         _end(loops, RESULTS.interrupted)
     finally:
         report.close()
-        for loop in loops:
+        for loop in begun:
             loop.save()
 
 

@@ -1,0 +1,293 @@
+"""The command `plrjax train DATA --out RUN`."""
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+import sys
+from typing import Annotated, Any, Literal, get_args
+
+import jax
+import jax.random as jr
+import numpy as np
+import tyro
+
+from .. import NoProgress
+from .._arguments import checked_positive, checked_whole
+from .._files import plrjax_version
+from .._io import CHECKPOINT, RunFolder, RunWriter, open_run
+from .._results import RESULTS
+from ..training import L2, TrainingRun, fit
+from . import _training_parts as parts
+from ._common import EXIT, complain, key_of, plain, say
+
+_ELSEWHERE = ("data", "test", "out", "json", "max_seconds")
+"""Options that are no settings of the run: it is the same without or with them."""
+_ALPHA, _EVALUATE_EVERY = 0.1, 1000
+"""Defaults of options that mean nothing without another one."""
+_Model = Literal[
+    "plrnn", "mean-centered", "dendritic", "clipped-dendritic", "shallow", "clipped-shallow",
+    "almost-linear", "relu-rnn", "tanh-rnn", "gru", "lstm",
+]  # fmt: skip
+_Forcing = Literal["none", "stf", "gtf", "adaptive"]
+_Observation = Literal["identity", "affine"]
+_CHOICES = {"model": _Model, "forcing": _Forcing, "observation": _Observation}
+_WHOLE = (
+    "state_size", "hidden_size", "num_bases", "num_relu", "num_steps", "sequence_length",
+    "batch_size", "evaluate_every", "exponents_every", "snapshot_every", "log_every",
+)  # fmt: skip
+_POSITIVE = ("learning_rate", "last_learning_rate", "clip", "max_seconds")
+_Int = Annotated[int | None, tyro.conf.arg(metavar="INT")]
+_Float = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train a network on a time series, into a folder from which the same command goes on.
+
+    RUN holds config.json, metrics.csv, snapshots, model.npz and observation.npz. A run that was
+    killed or interrupted goes on by the same command, or by `plrjax train RUN`, and ends with the
+    same numbers, bit for bit. Exit codes: 0 finished, 1 failure (loss or gradient not finite; the
+    last finite network is saved), 2 bad input, 3 the time limit ran out, 130 Ctrl-C.
+    """
+
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
+    """Time series, time x variable (.npy, .npz, .mat, .csv), or the folder of a run to go on."""
+    out: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
+    """Folder of the run."""
+    model: _Model = "clipped-shallow"
+    """Family of the network."""
+    state_size: _Int = None
+    """Number of states; by default the number of variables (gru, lstm: see --hidden-size)."""
+    hidden_size: _Int = None
+    """Hidden units of the shallow families, or of a GRU or LSTM; by default 50."""
+    num_bases: _Int = None
+    """Bases of the dendritic families; by default 20."""
+    num_relu: _Int = None
+    """ReLU units of an almost-linear network; by default 2."""
+    forcing: _Forcing = "gtf"
+    """none; stf: sparse; gtf: generalized; adaptive: generalized with an alpha that adapts."""
+    interval: Annotated[str | None, tyro.conf.arg(metavar="INT|auto")] = None
+    """Interval of stf in steps; by default auto, from the largest exponent of the data."""
+    alpha: _Float = None
+    """Strength of gtf, from 0 to 1; by default 0.1."""
+    observation: _Observation = "identity"
+    """identity: the first states are observed; affine: a linear readout of all of them."""
+    num_steps: int = 25_000
+    """Updates to take."""
+    sequence_length: int = 200
+    """Steps of a training window."""
+    batch_size: int = 16
+    """Windows of an update."""
+    learning_rate: float = 5e-3
+    """Learning rate of RAdam at first."""
+    last_learning_rate: float = 5e-5
+    """Learning rate at last; it falls exponentially."""
+    clip: _Float = None
+    """Largest norm of a gradient; by default none is clipped."""
+    l2: float = 1e-5
+    """Weight of the L2 penalty; 0 for none."""
+    standardize: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Subtract the mean of DATA and divide by its standard deviation, also in TEST."""
+    seed: int = 0
+    """Seed of all random numbers."""
+    test: Annotated[str | None, tyro.conf.arg(metavar="TEST")] = None
+    """Held-out series: D_stsp, D_H and PE(20) of the network on it are noted."""
+    evaluate_every: _Int = None
+    """Updates from one evaluation on TEST to the next; by default 1000."""
+    exponents_every: _Int = None
+    """Updates from one Lyapunov spectrum (10 exponents at most) to the next; by default never."""
+    snapshot_every: _Int = None
+    """Updates from one saved network to the next; by default never."""
+    log_every: int = 100
+    """Updates from one row of metrics.csv to the next."""
+    max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
+    """Stop after this time; the run can go on later."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the outcome as JSON on stdout; everything else goes to stderr."""
+
+    def run(self) -> EXIT:
+        if os.path.isdir(self.data):
+            return self._of_folder().run()
+        self.check()
+        return _train(self)
+
+    def _of_folder(self) -> "Train":
+        """Return the command that made a run."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name, default in defaults.items():
+            if name not in ("data", "json", "max_seconds") and getattr(self, name) != default:
+                raise ValueError(
+                    f"{_flag(name)}: leave it out, {self.data} is a run and has its settings"
+                )
+        folder = RunFolder(self.data)
+        settings, test = folder.setting("settings"), folder.setting("test")
+        known = {name for name in defaults if name not in _ELSEWHERE}
+        if not isinstance(settings, dict) or set(settings) != known:
+            odd = sorted(known ^ set(settings)) if isinstance(settings, dict) else ["settings"]
+            raise ValueError(f"{folder.path / 'config.json'}: unexpected or missing: {odd}")
+        more: dict[str, Any] = {"json": self.json, "max_seconds": self.max_seconds}
+        more["data"] = str(folder.setting("data", "path"))
+        if os.path.isdir(more["data"]):
+            raise ValueError(f"{folder.path / 'config.json'}: data.path is a folder")
+        more["test"] = None if test is None else str(folder.setting("test", "path"))
+        return Train(out=self.data, **more, **settings)
+
+    def check(self) -> None:
+        """Refuse what can be refused before anything is read."""
+        if self.out is None:
+            raise ValueError("--out: expected the folder of the run, such as --out run")
+        if pathlib.Path(self.out).is_file():
+            raise ValueError(f"--out: expected a folder, got the file {self.out}")
+        for field in dataclasses.fields(self):
+            value, flag = getattr(self, field.name), _flag(field.name)
+            if field.name in _WHOLE and value is not None:
+                checked_whole(flag, value, 1)
+            elif field.name in _POSITIVE and value is not None:
+                checked_positive(flag, value)
+            elif field.name in _CHOICES and value not in get_args(_CHOICES[field.name]):
+                choices = ", ".join(get_args(_CHOICES[field.name]))
+                raise ValueError(f"{flag}: expected one of {choices}, got {value!r}")
+        checked_whole("--seed", self.seed, 0, 2**32 - 1)
+        if self.l2 != 0:
+            checked_positive("--l2", self.l2)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Refuse options that mean nothing beside the others."""
+        kept = parts.FAMILIES[self.model]
+        for name in parts.SIZES:
+            if getattr(self, name) is not None and name not in kept:
+                raise ValueError(f"{_flag(name)}: {self.model} has none")
+        if self.model in parts.GATED and self.state_size is not None:
+            raise ValueError(f"--state-size: {self.model} has --hidden-size instead")
+        for name, forcing in (("interval", "stf"), ("alpha", "gtf")):
+            if getattr(self, name) is not None and self.forcing != forcing:
+                raise ValueError(f"--{name}: only meaningful with --forcing {forcing}")
+        interval = str(self.interval or "auto")
+        if interval != "auto" and not (interval.isdecimal() and int(interval) > 0):
+            raise ValueError(f"--interval: expected a positive integer or auto, got {interval!r}")
+        if self.alpha and checked_positive("--alpha", self.alpha) > 1:
+            raise ValueError(f"--alpha: expected a number from 0 to 1, got {self.alpha!r}")
+        if self.evaluate_every is not None and self.test is None:
+            raise ValueError("--evaluate-every: only meaningful together with --test")
+
+    def size(self) -> dict[str, int]:
+        """Return the size that the family has beside the number of states."""
+        given = {name: getattr(self, name) for name in parts.FAMILIES[self.model]}
+        return {name: parts.SIZES[name] if n is None else n for name, n in given.items()}
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the settings of the run, what was left to defaults as well."""
+        found = {k: v for k, v in vars(self).items() if k not in _ELSEWHERE} | self.size()
+        if self.forcing == "stf":
+            found["interval"] = str(self.interval or "auto")
+        if self.forcing == "gtf" and self.alpha is None:
+            found["alpha"] = _ALPHA
+        if self.test is not None and self.evaluate_every is None:
+            found["evaluate_every"] = _EVALUATE_EVERY
+        return found
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _train(options: Train) -> EXIT:
+    """Train, and keep the folder."""
+    keys = jr.split(key_of(options.seed), 4)
+    data, test, config = _series(options)
+    folder = open_run(str(options.out), config)
+    data, test = folder.in_units(data), None if test is None else folder.in_units(test)
+    training = _training(options, data, keys, folder)
+    writer = RunWriter(
+        folder,
+        num_steps=options.num_steps,
+        log_every=options.log_every,
+        snapshot_every=options.snapshot_every,
+        measures=parts.measures_of(options, data, test, keys[3]),
+    )
+    done = folder.num_steps
+    writer.rewind(done)
+    if done:  # with that many updates in all, `fit` restores the record and takes none
+        say(f"plrjax: going on from update {done} of {options.out}", sys.stderr)
+        writer(training(num_steps=done, progress=NoProgress()).record)
+    run = training(callbacks=[writer], max_seconds=options.max_seconds)
+    writer.finish(run)
+    return _say_outcome(options, folder, run)
+
+
+def _series(options: Train) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Return training and test data, and everything that repeats the run."""
+    (data, facts), (test, more) = parts.read_series("DATA", options.data), (None, None)
+    if options.test is not None:
+        test, more = parts.read_series("--test", options.test)
+        if test.shape[1] != data.shape[1]:
+            raise ValueError(
+                f"--test: expected {data.shape[1]} variables as in DATA, got {test.shape[1]}"
+            )
+    if len(data) <= options.sequence_length:
+        raise ValueError(
+            f"--sequence-length: expected at most {len(data) - 1}, because DATA has {len(data)} "
+            f"rows, got {options.sequence_length}"
+        )
+    states = {"state_size": parts.state_size(options, data.shape[1])}
+    settings = options.resolved() | ({} if options.model in parts.GATED else states)
+    config = {
+        "versions": {"plrjax": plrjax_version(), "jax": jax.__version__, "numpy": np.__version__},
+        "data": facts,
+        "test": more,
+        "standardization": parts.standardization(data) if options.standardize else None,
+        "networks": {"kind": options.model, **states, **options.size()},
+        "settings": settings,
+    }
+    return data, test, config
+
+
+def _training(options: Train, data: np.ndarray, keys, folder: RunFolder):
+    """Return `fit` with all but callbacks and time limit."""
+    model, observation = parts.networks(options, data, keys)
+    return functools.partial(
+        fit,
+        model,
+        data,
+        key=keys[2],
+        forcing=parts.forcing_of(options),
+        observation_model=observation,
+        optimizer=parts.optimizer_of(options),
+        regularizers=[L2(options.l2)] if options.l2 else [],
+        num_steps=options.num_steps,
+        sequence_length=options.sequence_length,
+        batch_size=options.batch_size,
+        checkpoint=folder.path / CHECKPOINT,
+        throw=False,
+    )
+
+
+def _say_outcome(options: Train, folder: RunFolder, run: TrainingRun) -> EXIT:
+    """Print what came out, and return the exit code."""
+    metrics = folder.metrics
+    last = {name: column[-1] for name, column in metrics.items()} if len(metrics["step"]) else {}
+    say(str(run), sys.stderr if options.json else None)
+    if options.json:
+        facts = {"run": options.out, "seed": options.seed, "result": run.result.name}
+        facts |= {"num_steps": run.num_steps, "notes": list(run.notes), "last_row": last}
+        say(json.dumps(plain(facts), allow_nan=False))
+    else:
+        shown = (f"{k} {v:.4g}" for k, v in last.items() if v == v)
+        say(f"last row of {options.out}/metrics.csv: " + ", ".join(shown))
+    codes = {
+        RESULTS.successful: EXIT.finished,
+        RESULTS.budget_exhausted: EXIT.budget_exhausted,
+        RESULTS.interrupted: EXIT.interrupted,
+    }
+    code = codes.get(run.result, EXIT.failure)
+    if run.result is RESULTS.not_finite:
+        complain(f"training diverged; the last finite network is {options.out}/model.npz")
+    elif code != EXIT.finished:
+        complain(
+            f"{run.result.message} {run.num_steps} of {options.num_steps} updates are done; go on "
+            f"with: plrjax train {options.out}"
+        )
+    return code

@@ -1,0 +1,159 @@
+"""From options of `plrjax train` to networks, forcing, optimizer, and what is measured.
+
+`options` is always the `Train` of `_train`.
+"""
+
+import hashlib
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from .. import NoProgress, lyapunov_spectrum
+from .._io import Measure, evaluation_cells, evaluation_columns, exponent_columns, load_series
+from .._results import RESULTS
+from ..models import KINDS
+from ..training import (
+    AdaptiveForcing,
+    Affine,
+    EvaluationProbe,
+    GeneralizedForcing,
+    Identity,
+    NoForcing,
+    SparseForcing,
+    default_optimizer,
+)
+from ._common import readable
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "plrnn": (),
+    "mean-centered": (),
+    "dendritic": ("num_bases",),
+    "clipped-dendritic": ("num_bases",),
+    "shallow": ("hidden_size",),
+    "clipped-shallow": ("hidden_size",),
+    "almost-linear": ("num_relu",),
+    "relu-rnn": (),
+    "tanh-rnn": (),
+    "gru": ("hidden_size",),
+    "lstm": ("hidden_size",),
+}
+"""The size that each family has beside the number of states."""
+SIZES = {"hidden_size": 50, "num_bases": 20, "num_relu": 2}
+"""Sizes by default."""
+GATED = {"gru": 1, "lstm": 2}
+"""Families whose number of states is so many hidden sizes."""
+_NUM_ORBITS, _NUM_STEPS, MAX_EXPONENTS = 16, 2_000, 10
+"""Orbits and steps behind the exponents in the table, and the most of them."""
+
+
+def read_series(option: str, path: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return a series, and its facts for the settings of the run."""
+    with readable(path, option):
+        values = load_series(path)
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = {
+        "path": str(pathlib.Path(path).resolve()),
+        "sha256": found,
+        "shape": list(values.shape),
+    }
+    return values, facts
+
+
+def standardization(values: np.ndarray) -> dict[str, list[float]]:
+    """Return mean and standard deviation of each variable."""
+    wide = values.astype(np.float64)
+    return {"mean": wide.mean(axis=0).tolist(), "deviation": wide.std(axis=0).tolist()}
+
+
+def state_size(options: Any, num_observed: int) -> int:
+    """Return the number of states of the network, and refuse too few for the observations."""
+    if options.model in GATED:
+        size = GATED[options.model] * options.size()["hidden_size"]
+        option = "--hidden-size"
+    else:
+        size = num_observed if options.state_size is None else options.state_size
+        option = "--state-size"
+    if options.observation == "identity" and size < num_observed:
+        raise ValueError(
+            f"{option}: {size} states cannot be the {num_observed} variables of DATA; more states, "
+            "or --observation affine"
+        )
+    if options.model == "almost-linear" and options.size()["num_relu"] > size:
+        raise ValueError(f"--num-relu: expected at most {size}, the number of states")
+    return size
+
+
+def networks(options: Any, data: np.ndarray, keys) -> tuple[Any, Any]:
+    """Return the first network and observation model."""
+    num_observed, size = data.shape[1], state_size(options, data.shape[1])
+    given: list[int] = [] if options.model in GATED else [size]
+    given += options.size().values()
+    more = {}
+    if "num_bases" in options.size() and options.observation == "identity":
+        more["data_range"] = (data.min(), data.max())
+    model = KINDS[options.model].model(*given, key=keys[0], **more)
+    if options.observation == "affine":
+        return model, Affine(num_observed, size, key=keys[1])
+    return model, Identity(num_observed, size, key=keys[1])
+
+
+def forcing_of(options: Any) -> Any:
+    """Return the forcing."""
+    if options.forcing == "stf":
+        return SparseForcing(_interval(options.resolved()["interval"]))
+    if options.forcing == "gtf":
+        return GeneralizedForcing(options.resolved()["alpha"])
+    return NoForcing() if options.forcing == "none" else AdaptiveForcing()
+
+
+def _interval(text: str) -> Any:
+    return text if text == "auto" else int(text)
+
+
+def optimizer_of(options: Any) -> Any:
+    """Return RAdam with a falling rate, behind a clip where there is one."""
+    radam = default_optimizer(options.num_steps, options.learning_rate, options.last_learning_rate)
+    if options.clip is None:
+        return radam
+    return optax.chain(optax.clip_by_global_norm(options.clip), radam)
+
+
+def measures_of(options: Any, data: np.ndarray, test: np.ndarray | None, key) -> list:
+    """Return what is measured beside the loss."""
+    found = []
+    if options.exponents_every is not None:
+        size = state_size(options, data.shape[1])
+        found.append(_exponents(options.exponents_every, size, data, key))
+    if test is not None:
+        found.append(_evaluations(options.resolved()["evaluate_every"], test, key))
+    return found
+
+
+def _evaluations(every: int, test: np.ndarray, key):
+    probe = EvaluationProbe(test, key=key, every=every)
+    cells = lambda record: evaluation_cells(probe.measure(record))
+    return Measure(every, evaluation_columns(20), cells)
+
+
+def _exponents(every: int, size: int, data: np.ndarray, key):
+    """Return the measure of exponents along orbits that start at rows of the data."""
+    rows = data[np.arange(_NUM_ORBITS) * len(data) // _NUM_ORBITS]
+    count = min(size, MAX_EXPONENTS)
+
+    def cells(record):
+        dtype = jax.tree.leaves(record.model)[0].dtype
+        states = jax.vmap(record.observation_model.initial_state)(jnp.asarray(rows, dtype))
+        spectrum = lyapunov_spectrum(
+            record.model, np.asarray(states), key=key, num_steps=_NUM_STEPS, throw=False,
+            num_exponents=count, num_orbits=_NUM_ORBITS, progress=NoProgress(),
+        )  # fmt: skip
+        if spectrum.result is RESULTS.interrupted:
+            raise KeyboardInterrupt
+        return spectrum.exponents.tolist()
+
+    return Measure(every, exponent_columns(count), cells)

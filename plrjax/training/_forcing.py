@@ -100,9 +100,10 @@ class NoForcing(_AbstractStateless):
 class SparseForcing(_AbstractStateless):
     """z~_t = signal_t where (t - 1) mod tau = 0, else z_t (Mikhaeil et al. 2022, eq. 8).
 
-    **Arguments:** `interval`: tau in steps, best near the predictability time ln 2 / lambda_1; or
-    "auto", that time of the observations (`plr.estimate_exponent`). `plr.AutoInterval` follows the
-    predictability time of the network instead.
+    **Arguments:** `interval`: tau in steps, or "auto", the predictability time ln 2 / lambda_1 of
+    the observations (`plr.estimate_exponent`). That is where LSTMs were best; clipped shallow
+    PLRNNs wanted a fifth of it on Lorenz-63: scan downwards from there. `plr.AutoInterval` follows
+    the predictability time of the network instead.
 
     **Raises:** `ValueError` naming the argument, also by `fit` where the observations do not show
     a positive exponent.

@@ -39,7 +39,7 @@ class AutoInterval:
         key: PRNGKeyArray,
         every: int = 2_000,
         shortest: int = 2,
-        longest: int = 1_000,
+        longest: int = 200,
         num_steps: int = 2_000,
         num_orbits: int = 8,
     ):
@@ -69,6 +69,8 @@ class AutoInterval:
         if not wanted < float("inf"):
             return None
         wanted = min(max(round(wanted), self.shortest), self.longest)
+        if isinstance(interval, int):
+            wanted = min(wanted, 2 * interval)
         if isinstance(interval, int) and max(wanted / interval, interval / wanted) < _CHANGE:
             return None
         self.steps.append(record.step)

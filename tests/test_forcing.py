@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 import plrjax as plr
 from plrjax import training as tr
 from plrjax.training._estimators import spectral_norms
-from plrjax.training._forcing import forcing_facts, forcing_from_facts
+from plrjax.training._forcing_file import forcing_facts, forcing_from_facts
 
 JACOBIANS = np.array(
     [  # time, lane, 2 x 2
@@ -157,6 +157,7 @@ def test_interval_of_the_network():
         tr.RandomForcing(5),
         tr.AnnealedForcing(1, 9, 100),
         tr.GeneralizedForcing(0.25),
+        tr.AdaptiveForcing(tr.mean_jacobian, every=3, decay=0.9, start=0.5),
     ],
 )
 def test_forcings_as_json(forcing):
@@ -164,5 +165,12 @@ def test_forcings_as_json(forcing):
 
 
 def test_a_forcing_that_no_file_holds():
-    with pytest.raises(ValueError, match="checkpoint: .* AdaptiveForcing, which a file"):
-        forcing_facts(tr.AdaptiveForcing())
+    with pytest.raises(ValueError, match="checkpoint: .* estimator to a function, which a file"):
+        forcing_facts(tr.AdaptiveForcing(lambda jacobians, model: jnp.asarray(2.0)))
+
+    class Own(tr.GeneralizedForcing):
+        def __init__(self, alpha: float):
+            super().__init__(alpha)
+
+    with pytest.raises(ValueError, match="checkpoint: .* to Own, which a file cannot hold"):
+        forcing_facts(Own(0.1))

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from .._files import read_arrays, write_arrays
+from .._files import MAX_BYTES, read_arrays, write_arrays
 from ._engine import one_update
-from ._forcing import forcing_facts, forcing_from_facts
+from ._forcing_file import forcing_facts, forcing_from_facts
 
 _SECONDS = 30.0
 """Time between two checkpoints."""
@@ -43,13 +44,14 @@ class Checkpoint:
 
     def save(self, loop: Any) -> None:
         """Write everything."""
-        leaves = jax.tree.leaves(eqx.filter(loop.carry, eqx.is_array))
-        arrays = {f"carry.{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
-        arrays |= {f"noted.{name}": x[: loop.done] for name, x in loop.noted._asdict().items()}
         asked = loop.stopped or loop.unheard
+        carry, forcing = loop.before if asked else (loop.carry, loop.recipe.forcing)
+        leaves = jax.tree.leaves(eqx.filter(carry, eqx.is_array))
+        arrays = {f"carry.{i}": _plain(leaf) for i, leaf in enumerate(leaves)}
+        arrays |= {f"noted.{name}": x[: loop.done] for name, x in loop.noted._asdict().items()}
         facts = {"done": loop.done, "fingerprint": self.fingerprint, "asked": asked}
-        if loop.recipe.forcing is not loop.first_forcing:
-            facts["forcing"] = forcing_facts(loop.recipe.forcing)
+        if forcing is not loop.first_forcing:
+            facts["forcing"] = forcing_facts(forcing)
         facts = json.dumps(facts)
         write_arrays(
             self.path, {"type": "checkpoint", "kind": "checkpoint", "facts": facts}, arrays
@@ -63,7 +65,7 @@ class Checkpoint:
         """
         if not self.path.exists():
             return
-        header, arrays = read_arrays(self.path)
+        header, arrays = read_arrays(self.path, max_bytes=max(MAX_BYTES, self.path.stat().st_size))
         try:
             facts = json.loads(header["facts"])
             if facts["fingerprint"] != self.fingerprint:
@@ -74,24 +76,32 @@ class Checkpoint:
             if "forcing" in facts:
                 loop.change_forcing(forcing_from_facts(facts["forcing"]))
             self._fill(loop, arrays, int(facts["done"]))
-            asked = bool(facts["asked"])
+            loop.unheard = bool(facts["asked"])  # who stopped it, or was interrupted, is asked
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"checkpoint: {self.path} is damaged") from error
-        if asked:  # whoever stopped the run, or was interrupted, is asked again
-            loop.call_back()
 
     def _fill(self, loop: Any, arrays: dict, done: int) -> None:
+        if done > loop.num_steps:
+            raise ValueError(
+                f"num_steps: expected at least {done}, which {self.path} has taken, got "
+                f"{loop.num_steps}"
+            )
         params, rest = eqx.partition(loop.carry, eqx.is_array)
         leaves, tree = jax.tree.flatten(params)
         found = [arrays[f"carry.{i}"] for i in range(len(leaves))]
         for old, new in zip(leaves, found):
-            if old.shape != new.shape or old.dtype != new.dtype:
+            like = _plain(old)
+            if like.shape != new.shape or like.dtype != new.dtype:
                 raise ValueError(
                     f"checkpoint: {self.path} is damaged: unexpected {new.dtype} {new.shape}"
                 )
-        loop.carry = eqx.combine(jax.tree.unflatten(tree, map(jnp.asarray, found)), rest)
+        found = [_like(old, new) for old, new in zip(leaves, found)]
+        loop.carry = eqx.combine(jax.tree.unflatten(tree, found), rest)
         for name, rows in loop.noted._asdict().items():
-            rows[:done] = arrays[f"noted.{name}"]
+            new = arrays[f"noted.{name}"]
+            if new.shape != rows[:done].shape:
+                raise ValueError(f"checkpoint: {self.path} is damaged: unexpected {new.shape}")
+            rows[:done] = new
         loop.done = done
 
 
@@ -102,7 +112,7 @@ def _fingerprint(loop: Any) -> str:
     """
     found = hashlib.sha256()
     for leaf in jax.tree.leaves((loop.series, loop.carry)):
-        found.update(np.asarray(leaf).tobytes())
+        found.update(_plain(leaf).tobytes())
     found.update(np.asarray(jr.key_data(loop.key)).tobytes())
     params, rest = eqx.partition(loop.carry, eqx.is_array)
 
@@ -111,8 +121,35 @@ def _fingerprint(loop: Any) -> str:
         return eqx.filter(moved, eqx.is_array), seen, good
 
     traced = jax.make_jaxpr(update)(params, loop.series, loop.key)
-    for constant in traced.consts:
-        found.update(np.asarray(constant).tobytes())
+    for constant in _constants(traced):
+        found.update(_plain(constant).tobytes())
     program = re.sub(r"0x[0-9a-f]+|\S*\.py:\d+", "", str(traced))  # addresses, source lines
     found.update(program.encode())
     return found.hexdigest()
+
+
+def _constants(traced: Any) -> Iterator[Any]:
+    """Yield the arrays that a program and all programs within it are closed over."""
+    yield from getattr(traced, "consts", ())
+    inner = getattr(traced, "jaxpr", traced)
+    for equation in getattr(inner, "eqns", ()):
+        for value in equation.params.values():
+            for part in value if isinstance(value, list | tuple) else (value,):
+                if hasattr(part, "eqns") or hasattr(part, "jaxpr"):
+                    yield from _constants(part)
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _plain(leaf: Any) -> np.ndarray:
+    """Return what a file holds of an array: itself, or the numbers of random keys."""
+    return np.asarray(jr.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _like(old: Any, new: np.ndarray) -> jax.Array:
+    """Return the array that a file holds, as random keys where there were some."""
+    if _is_key(old):
+        return jr.wrap_key_data(jnp.asarray(new), impl=jr.key_impl(old))
+    return jnp.asarray(new)

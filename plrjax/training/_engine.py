@@ -27,7 +27,7 @@ class Recipe:
     """What a run does, all of it fixed when it is compiled."""
 
     forcing: AbstractForcing
-    optimizer: optax.GradientTransformation
+    optimizer: optax.GradientTransformationExtraArgs
     regularizers: tuple[AbstractRegularizer, ...]
     loss: Callable | None
     sequence_length: int
@@ -62,7 +62,7 @@ def batch_loss(nets: Networks, windows: Windows, recipe: Recipe, schedule) -> Fl
 def one_update(
     carry: Carry, series: Series, key, recipe: Recipe
 ) -> tuple[Carry, tuple[Array, Array, Array], Bool[Array, ""]]:
-    """Take one step of the optimizer; where loss or gradient is not finite, none is taken."""
+    """Take one step of the optimizer; where loss, gradient or result are not finite, none."""
     draws = jr.split(jr.fold_in(key, carry.update))
     windows = draw_windows(series, draws[0], recipe.batch_size, recipe.sequence_length)
     length = recipe.sequence_length
@@ -72,20 +72,36 @@ def one_update(
         value = batch_loss(nets, windows, recipe, schedule)
         return value + penalty(nets, recipe.regularizers), value
 
-    (_, value), gradient = eqx.filter_value_and_grad(total, has_aux=True)(carry.nets)
+    (summed, value), gradient = eqx.filter_value_and_grad(total, has_aux=True)(carry.nets)
     leaves = jax.tree.leaves(gradient)
-    norms = jnp.stack([jnp.linalg.norm(jnp.ravel(leaf)) for leaf in leaves])
+    norms = jnp.stack([_norm(leaf) for leaf in leaves])
     params, rest = eqx.partition(carry.nets, eqx.is_inexact_array)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # Optax's need
-        change, opt_state = recipe.optimizer.update(gradient, carry.opt_state, params)
+        change, opt_state = recipe.optimizer.update(gradient, carry.opt_state, params, value=summed)
     change = jax.tree.map(lambda x: carry.scale.astype(x.dtype) * x, change)
     nets = eqx.combine(eqx.apply_updates(params, change), rest)
     state = _next_forcing(carry, windows, recipe)
-    good = jnp.isfinite(value) & jnp.isfinite(norms).all()
+    good = jnp.isfinite(value) & jnp.isfinite(norms).all() & _finite(nets)
     moved = Carry(nets, opt_state, state, carry.update + 1, carry.scale)
+    noted = carry.forcing_state if _is_number(carry.forcing_state) else jnp.nan
     carry = jax.tree.map(lambda a, b: jnp.where(good, a, b) if eqx.is_array(a) else a, moved, carry)
-    noted = carry.forcing_state if eqx.is_array(carry.forcing_state) else jnp.nan
     return carry, (value, norms, jnp.asarray(noted, value.dtype)), good
+
+
+def _norm(leaf: Array) -> Float[Array, ""]:
+    """Return the Euclidean norm, which is finite where all entries are (squares may not be)."""
+    largest = jnp.max(jnp.abs(leaf), initial=0.0)
+    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1.0)
+    return scale * jnp.linalg.norm(jnp.ravel(leaf) / scale)
+
+
+def _is_number(state: Any) -> bool:
+    return eqx.is_array(state) and not state.shape
+
+
+def _finite(nets: Networks) -> Bool[Array, ""]:
+    leaves = jax.tree.leaves(eqx.filter(nets, eqx.is_inexact_array))
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
 def _next_forcing(carry: Carry, windows: Windows, recipe: Recipe):
@@ -94,7 +110,7 @@ def _next_forcing(carry: Carry, windows: Windows, recipe: Recipe):
         return carry.forcing_state
 
     def estimate(state):
-        signals = signals_of(carry.nets, windows)[1:]
+        signals = signals_of(carry.nets, windows)[:-1]  # where the inputs act
         jacobians = jacobians_at(carry.nets.model, signals, windows.inputs)
         return recipe.forcing.update(state, carry.nets.model, jacobians)
 

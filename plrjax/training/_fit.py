@@ -20,7 +20,7 @@ from ._engine import Carry, Recipe
 from ._forcing import AbstractForcing, NoForcing
 from ._loop import Loop, run_loops
 from ._loss import Networks
-from ._observation import AbstractObservation, checked_observation
+from ._observation import AbstractObservation, check_readout, checked_observation
 from ._records import Callback, TrainingRun
 from ._regularization import AbstractRegularizer
 from ._windows import Series, make_series
@@ -101,7 +101,7 @@ def fit(
         observation_model=observation_model, optimizer=optimizer, regularizers=regularizers,
         sequence_length=sequence_length, batch_size=batch_size,
     )  # fmt: skip
-    loop = Loop(*setting, checked_key(key), num_steps, list(callbacks), checkpoint)
+    loop = Loop(*setting, checked_key(key), num_steps, _listed(callbacks), checkpoint)
     run_loops([loop], progress, _deadline(begun, max_seconds))
     return _finished(loop, begun, throw)
 
@@ -138,12 +138,14 @@ def fit_many(
 
     **Returns:** the runs, in the order of the networks. One that diverges does not stop the others.
 
-    **Raises:** `ValueError` naming the argument; `RuntimeError` where the first update of a run is
-    not finite.
+    **Raises:** `ValueError` naming the argument; `RuntimeError` where the first update of every
+    run is not finite.
     """
     begun, models = time.perf_counter(), list(models)
     keys = [checked_key(key) for key in keys]
     rows = [("keys", keys), ("callbacks", callbacks), ("checkpoints", checkpoints)]
+    if checkpoints is not None and len(set(map(str, checkpoints))) < len(checkpoints):
+        raise ValueError("checkpoints: expected another file for each network")
     for name, given in rows:
         if given is not None and len(given) != len(models):
             raise ValueError(
@@ -161,15 +163,30 @@ def fit_many(
         carry = _first_carry(model, first.nets.observation, recipe)
         if _kind(carry) != _kind(first):
             raise ValueError(f"models[{row}]: expected the type and shapes of models[0]")
-        own = [] if callbacks is None else list(callbacks[row])
+        own = [] if callbacks is None else _listed(callbacks[row])
         file = None if checkpoints is None else checkpoints[row]
         loops.append(Loop(carry, series, recipe, keys[row], num_steps, own, file))
+    deadline = _deadline(begun, max_seconds)
     side_by_side = jax.default_backend() != "cpu" if together is None else together
     for group in [loops] if side_by_side else [[loop] for loop in loops]:
-        run_loops(group, progress, _deadline(begun, max_seconds))
+        if deadline is not None and time.perf_counter() > deadline:
+            group[0].result = RESULTS.budget_exhausted
+            continue
+        run_loops(group, progress, deadline)
         if group[0].result is RESULTS.interrupted:
             break
-    return [_finished(loop, begun, throw) for loop in loops]
+    failed = [loop.result is RESULTS.not_finite and not loop.done for loop in loops]
+    return [_finished(loop, begun, throw and all(failed)) for loop in loops]
+
+
+def _listed(callbacks: Any) -> list[Callback]:
+    """Return the callbacks.
+
+    **Raises:** `ValueError` for something else than several functions.
+    """
+    if not isinstance(callbacks, Iterable) or not all(map(callable, found := list(callbacks))):
+        raise ValueError(f"callbacks: expected a list of functions of a record, got {callbacks!r}")
+    return found
 
 
 def _deadline(begun: float, max_seconds: Any) -> float | None:
@@ -185,8 +202,9 @@ def _finished(loop: Loop, begun: float, throw: bool) -> TrainingRun:
 
 def _kind(carry: Carry) -> Any:
     """Return what runs must share to be one program."""
-    shapes = [leaf.shape for leaf in jax.tree.leaves(eqx.filter(carry, eqx.is_array))]
-    return shapes, jax.tree.structure(carry)
+    arrays, rest = eqx.partition(carry, eqx.is_array)
+    kinds = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(arrays)]
+    return kinds, jax.tree.structure(carry), jax.tree.leaves(rest)
 
 
 def _prepared(
@@ -212,13 +230,36 @@ def _prepared(
             "observation_model: expected a readout for the task, such as Affine(num_outputs, "
             "output_size, key=key)"
         )
+    else:
+        check_readout(observation_model, model)
+    if not isinstance(regularizers, Iterable):
+        raise ValueError(f"regularizers: expected a list, such as [L2(1e-5)], got {regularizers!r}")
     regularizers = tuple(regularizers)
     for one in regularizers:
         check_kind("regularizers", one, AbstractRegularizer, "regularizers such as L2(1e-5)")
     forcing = NoForcing() if forcing is None else forcing.prepared(observations)
     optimizer = default_optimizer(num_steps) if optimizer is None else optimizer
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise ValueError(
+            f"optimizer: expected an Optax transformation, such as optax.adam(1e-3), got "
+            f"{optimizer!r}"
+        )
+    optimizer = _with_value(optimizer)
     recipe = Recipe(forcing, optimizer, regularizers, loss, sequence_length, batch_size)
+    try:
+        hash((forcing, regularizers))
+    except TypeError as error:
+        raise ValueError(
+            "forcing, regularizers: expected fields that are static (eqx.field(static=True)), "
+            "such as numbers; arrays cannot be part of a compiled update"
+        ) from error
     return _first_carry(model, observation_model, recipe), series, recipe
+
+
+@functools.lru_cache(maxsize=64)
+def _with_value(optimizer: Any) -> optax.GradientTransformationExtraArgs:
+    """Return an optimizer that may be told the loss; the same one for the same one."""
+    return optax.with_extra_args_support(optimizer)
 
 
 def _on_device(model: AbstractDynamics) -> tuple[AbstractDynamics, Any]:
@@ -231,7 +272,7 @@ def _on_device(model: AbstractDynamics) -> tuple[AbstractDynamics, Any]:
     weights = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))
     if not weights:
         raise ValueError("model: expected a network with parameters, got none")
-    return model, weights[0].dtype
+    return model, jax.dtypes.canonicalize_dtype(weights[0].dtype)
 
 
 def _first_carry(model: AbstractDynamics, observation_model: Any, recipe: Recipe) -> Carry:
@@ -239,6 +280,8 @@ def _first_carry(model: AbstractDynamics, observation_model: Any, recipe: Recipe
     model, dtype = _on_device(model)
     cast = lambda x: x.astype(dtype) if eqx.is_inexact_array(x) else x
     nets = jax.tree.map(cast, Networks(model, observation_model))
-    state = recipe.optimizer.init(eqx.filter(nets, eqx.is_inexact_array))
+    array = lambda x: jnp.asarray(x) if isinstance(x, bool | int | float | np.ndarray) else x
+    states = recipe.optimizer.init(eqx.filter(nets, eqx.is_inexact_array)), recipe.forcing.init()
     zero, one = jnp.zeros((), jnp.int32), jnp.ones((), dtype)
-    return Carry(nets, state, recipe.forcing.init(), zero, one)
+    opt_state, forcing_state = jax.tree.map(array, states)
+    return Carry(nets, opt_state, forcing_state, zero, one)

@@ -1,7 +1,6 @@
 """How data pull the states of a network during training: variants as data for one rollout."""
 
 import abc
-import inspect
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -172,6 +171,8 @@ class AnnealedForcing(_AbstractStateless):
         self.first = checked_whole("first", first, 1)
         self.last = checked_whole("last", last, 1)
         self.num_updates = checked_whole("num_updates", num_updates, 1)
+        if abs(self.last - self.first) * self.num_updates >= 2**31:
+            raise ValueError("num_updates: expected less than 2**31 / |last - first|")
 
     def schedule(self, state, key, update, num_steps):
         done = jnp.minimum(update, self.num_updates)
@@ -261,29 +262,3 @@ def _checked_share(name: str, value: Any) -> float:
     if not (number and 0 <= value <= 1):
         raise ValueError(f"{name}: expected a number from 0 to 1, got {value!r}")
     return float(value)
-
-
-_KINDS = {
-    one.__name__: one
-    for one in (NoForcing, SparseForcing, RandomForcing, AnnealedForcing, GeneralizedForcing)
-}
-
-
-def forcing_facts(forcing: AbstractForcing) -> dict[str, Any]:
-    """Return the forcing that a callback asked for as JSON knows it, for checkpoints.
-
-    **Raises:** `ValueError` for a kind that has no such form.
-    """
-    kind = type(forcing).__name__
-    if _KINDS.get(kind) is not type(forcing):
-        raise ValueError(
-            f"checkpoint: a callback changed the forcing to {kind}, which a file cannot hold; "
-            f"expected one of {', '.join(_KINDS)}"
-        )
-    given = inspect.signature(type(forcing)).parameters
-    return {"kind": kind, **{name: getattr(forcing, name) for name in given}}
-
-
-def forcing_from_facts(facts: dict[str, Any]) -> AbstractForcing:
-    """Return the forcing that `forcing_facts` wrote down."""
-    return _KINDS[facts["kind"]](**{k: v for k, v in facts.items() if k != "kind"})

@@ -16,8 +16,9 @@ from .._results import RESULTS
 from ._checkpoint import Checkpoint
 from ._engine import CHUNK, Carry, Notes, Recipe, advance
 from ._forcing import AbstractForcing
+from ._forcing_file import forcing_facts
 from ._loss import Networks
-from ._records import Action, Callback, TrainingRecord, TrainingRun
+from ._records import Action, Callback, TrainingRecord, TrainingRun, checked_action
 from ._windows import Series
 
 _SECONDS = 0.5
@@ -49,6 +50,7 @@ class Loop:
         self.done, self.stopped, self.unheard = 0, False, False
         self.result: RESULTS | None = None
         self.first_forcing = recipe.forcing
+        self.before = (carry, recipe.forcing)
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, self)
         self.periods = [checked_whole("every", getattr(c, "every", 1), 1) for c in callbacks]
 
@@ -56,7 +58,7 @@ class Loop:
         """Go on from the checkpoint where there is one; else let the callbacks see the start."""
         if self.checkpoint is not None:
             self.checkpoint.restore(self)
-        if not self.done:
+        if not self.done or self.unheard:
             self.call_back()
         self._settle()
 
@@ -71,11 +73,12 @@ class Loop:
         """Note what came of `count` updates, of which the first `good` were finite."""
         for kept, new in zip(self.noted, noted):
             kept[self.done : self.done + good] = np.asarray(new)[:good]
-        self.carry, self.done = carry, self.done + good
+        self.carry, self.done, self.unheard = carry, self.done + good, True
         if good < count:
             self.notes.append(
-                f"loss or gradient of update {self.done + 1} was not finite: the model is the last "
-                "finite one; lower the learning rate, clip gradients, or force more strongly"
+                f"loss, gradient or result of update {self.done + 1} was not finite: the model is "
+                "the last finite one; lower the learning rate, clip gradients, or force more "
+                "strongly"
             )
             self.result = RESULTS.not_finite
             return
@@ -104,12 +107,13 @@ class Loop:
 
     def call_back(self) -> None:
         """Call those whose turn it is, and do what they ask for."""
+        self.before = (self.carry, self.recipe.forcing)
         self.unheard = True  # until all have returned: an interrupted run asks them again
         for callback, every in zip(self.callbacks, self.periods):
             if self.done % every == 0:
                 action = callback(self.record())
-                if isinstance(action, Action):
-                    self._act(action)
+                if action is not None:
+                    self._act(checked_action(action))
         self.unheard = False
 
     def _act(self, action: Action) -> None:
@@ -121,6 +125,8 @@ class Loop:
             scale = jnp.asarray(action.update_scale, self.carry.scale.dtype)
             self.carry = self.carry._replace(scale=scale)
         if action.forcing is not None:
+            if self.checkpoint is not None:
+                forcing_facts(action.forcing)  # raises where no file holds it
             self.change_forcing(action.forcing)
         self.stopped = self.stopped or action.stop
 
@@ -134,8 +140,17 @@ class Loop:
         if self.checkpoint is not None:
             self.checkpoint.save(self)
 
+    def save_at_last(self) -> None:
+        """Write the checkpoint; where that fails, the run in memory must not be lost."""
+        try:
+            self.save()
+        except (OSError, KeyboardInterrupt) as error:
+            self.notes.append(f"checkpoint: not written ({error or 'interrupted'})")
+
     def finished(self, seconds: float) -> TrainingRun:
         """Return the run."""
+        if self.result is None:
+            self.notes.append("not begun in this call; a checkpoint is as it was")
         record = self.record()
         return TrainingRun(
             model=record.model,
@@ -176,7 +191,7 @@ def run_loops(
     finally:
         report.close()
         for loop in begun:
-            loop.save()
+            loop.save_at_last()
 
 
 def _end(loops: Sequence[Loop], why: RESULTS) -> None:

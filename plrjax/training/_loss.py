@@ -51,9 +51,9 @@ def forecast_loss(
     signals, wanted = signals_of(nets, windows), observations[1:]
     forced, num_steps = nets.observation.forced, len(wanted)
     interval = forcing.segment
-    if forced.all() and interval is not None and interval < num_steps:
-        return _segmented_loss(nets, signals, wanted, windows.inputs, interval)
     start = jax.vmap(nets.observation.initial_state)(observations[0])
+    if forced.all() and interval is not None and interval < num_steps:
+        return _segmented_loss(nets, start, signals, wanted, windows.inputs, interval)
     keep, flow = schedule
     if keep is not None:
         keep = keep.astype(start.dtype)[:, None]
@@ -70,23 +70,26 @@ def forecast_loss(
     return jnp.mean((_at_all(nets.observation.observe, found) - wanted) ** 2)
 
 
-def _segmented_loss(nets: Networks, signals, wanted, inputs, interval: int):
-    """Return the loss of segments of `interval` steps; the last ones may end earlier."""
-    num_steps = len(wanted)
-    count = -(-num_steps // interval)
+def _segmented_loss(nets: Networks, start, signals, wanted, inputs, interval: int):
+    """Return the loss of segments of `interval` steps side by side, and of what is left of them."""
+    count = len(wanted) // interval
+    whole = count * interval
+    starts = jnp.concatenate([start[None], signals[interval:-1:interval]])
 
     def split(rows):
-        spare = count * interval - num_steps
-        rows = jnp.concatenate([rows, jnp.zeros((spare, *rows.shape[1:]), rows.dtype)])
-        rows = rows.reshape(count, interval, *rows.shape[1:])
+        rows = rows[:whole].reshape(count, interval, *rows.shape[1:])
         return jnp.moveaxis(rows, 0, 1).reshape(interval, -1, rows.shape[-1])
 
-    start = signals[:-1:interval].reshape(-1, signals.shape[-1])
+    def error(begin, wanted, drive):
+        found = rollout(nets.model, begin, None, None, drive, num_steps=len(wanted))
+        return jnp.sum((_at_all(nets.observation.observe, found) - wanted) ** 2)
+
     drive = None if inputs is None else split(inputs)
-    found = rollout(nets.model, start, None, None, drive, num_steps=interval)
-    error = (_at_all(nets.observation.observe, found) - split(wanted)) ** 2
-    used = split(jnp.ones_like(wanted[..., :1]))
-    return jnp.sum(used * error) / wanted.size
+    total = error(starts[:count].reshape(-1, starts.shape[-1]), split(wanted), drive)
+    if whole < len(wanted):
+        rest = None if inputs is None else inputs[whole:]
+        total = total + error(starts[count], wanted[whole:], rest)
+    return total / wanted.size
 
 
 def task_loss(

@@ -4,12 +4,15 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .._arguments import checked_whole
+from .._dynamics import AbstractDynamics
+from .._files import one_line
 
 
 class AbstractObservation(eqx.Module):
@@ -124,4 +127,32 @@ def checked_observation(value: Any, num_observed: int, state_size: int) -> Abstr
         return Identity(num_observed)
     if not isinstance(value, AbstractObservation):
         raise ValueError(f"observation_model: expected Identity or Affine, got {value!r}")
+    vector = lambda size: jax.ShapeDtypeStruct((size,), jnp.float32)
+    parts = {"observe": (state_size, num_observed), "signal": (num_observed, state_size)}
+    parts["initial_state"] = parts["signal"]
+    for name, (given, wanted) in parts.items():
+        _check_shape(getattr(value, name), vector(given), vector(wanted).shape, name)
     return value
+
+
+def check_readout(value: Any, model: AbstractDynamics) -> None:
+    """Refuse an observation model that does not fit the output of a network."""
+    state = jax.ShapeDtypeStruct((model.state_size,), jnp.float32)
+    _check_shape(lambda z: value.observe(model.output(z)), state, None, "observe")
+
+
+def _check_shape(function: Any, given: Any, wanted: tuple | None, name: str) -> None:
+    """Refuse a part of an observation model that takes or returns another number of entries."""
+    with jax.numpy_dtype_promotion("standard"):
+        try:
+            found = jax.eval_shape(function, given).shape
+        except Exception as error:  # one of the user's own may fail in any way
+            raise ValueError(
+                f"observation_model: {name} does not take {given.shape[0]} entries: "
+                f"{one_line(error)}"
+            ) from error
+    if len(found) != 1 or wanted not in (None, found):
+        raise ValueError(
+            f"observation_model: expected {name} to return shape {wanted or '(variable,)'}, from "
+            f"{given.shape[0]} entries, got {found}"
+        )

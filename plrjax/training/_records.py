@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._dynamics import AbstractDynamics
+from .._numerics import as_real
 from .._results import RESULTS
 from ._forcing import AbstractForcing
 from ._observation import AbstractObservation
@@ -44,6 +45,22 @@ class Action(NamedTuple):
     stop: bool = False
 
 
+def checked_action(value: Any) -> Action:
+    """Return what a callback asked for.
+
+    **Raises:** `ValueError` naming the field.
+    """
+    if not isinstance(value, Action):
+        raise ValueError(f"callbacks: expected None or an Action from a callback, got {value!r}")
+    if not (value.forcing is None or isinstance(value.forcing, AbstractForcing)):
+        raise ValueError(f"Action.forcing: expected a forcing, got {value.forcing!r}")
+    if not (value.revert_to is None or isinstance(value.revert_to, TrainingRecord)):
+        raise ValueError(f"Action.revert_to: expected a TrainingRecord, got {value.revert_to!r}")
+    if value.update_scale is not None:
+        as_real("Action.update_scale", value.update_scale, ())
+    return value
+
+
 Callback = Callable[[TrainingRecord], Any]
 """Called before the first update and after every `callback.every` of them (1 where it has no such
 attribute); may return an `Action`."""
@@ -59,7 +76,7 @@ class TrainingRun:
     - `losses`: loss of each update (without regularizers), before it was taken.
     - `gradient_norms`: Euclidean norm of the gradient, a column for each of `parameters`.
     - `parameters`: names of the parameter arrays.
-    - `forcing`: state of the forcing at each update (alpha of adaptive forcing), else NaN.
+    - `forcing`: state of the forcing that each update used (alpha of adaptive forcing), else NaN.
     - `num_steps`: updates taken.
     - `seconds`: time spent in this call.
     - `record`: the last `TrainingRecord`.

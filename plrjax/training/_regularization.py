@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._arguments import checked_positive
+from .._arguments import checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
 from ._observation import AbstractObservation, Affine
 
 
 class AbstractRegularizer(eqx.Module):
-    """A function of the parameters that is added to the loss."""
+    """A function of the parameters that is added to the loss; its fields are static."""
 
     @abc.abstractmethod
     def __call__(
@@ -57,9 +57,15 @@ class ManifoldAttractor(AbstractRegularizer):
     weight: float = eqx.field(static=True)
 
     def __init__(self, num_states: int, weight: float):
-        self.num_states, self.weight = num_states, checked_positive("weight", weight)
+        self.num_states = checked_whole("num_states", num_states, 1)
+        self.weight = checked_positive("weight", weight)
 
     def __call__(self, model, observation):
+        if self.num_states > model.state_size:
+            raise ValueError(
+                f"num_states: expected at most the {model.state_size} states of the network, got "
+                f"{self.num_states}"
+            )
         rows = slice(model.state_size - self.num_states, None)
         A, W, h = _field(model, "A"), _field(model, "W", "W1"), _field(model, "h", "h1")
         parts = (_neutral(A)[rows] - A[rows], W[rows], h[rows])

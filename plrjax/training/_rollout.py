@@ -133,7 +133,7 @@ def _rows_bar(rows, found, states_bar, gate) -> tuple[Any, Any, Any]:
     if signals is None:
         return None, None if keep is None else jnp.zeros_like(keep), zero
     later = gate[:-1, None, None] * states_bar[1:]
-    later = jnp.concatenate([later, jnp.zeros_like(later[:1])])
+    later = jnp.concatenate([later, jnp.zeros_like(states_bar[:1])])
     weight = (later * (found - signals)).sum(axis=1)
     if keep.shape[1] == 1:
         weight = weight.sum(axis=1, keepdims=True)

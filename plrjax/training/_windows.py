@@ -39,7 +39,8 @@ def make_series(observations: Any, inputs: Any, targets: Any, length: int, dtype
     **Raises:** `ValueError` naming the argument.
     """
     given = {"observations": observations, "inputs": inputs, "targets": targets}
-    arrays = {name: _rows(name, value) for name, value in given.items() if value is not None}
+    several = np.ndim(inputs) == 3
+    arrays = {n: _rows(n, value, several) for n, value in given.items() if value is not None}
     if observations is None and targets is None:
         raise ValueError("observations: expected a time series (time, variable), got None")
     first, shape = next((name, array.shape[:2]) for name, array in arrays.items())
@@ -63,11 +64,12 @@ def make_series(observations: Any, inputs: Any, targets: Any, length: int, dtype
     return Series(**found, starts=jnp.asarray(starts, jnp.int32))
 
 
-def _rows(name: str, value: Any) -> np.ndarray:
-    """Return finite numbers "sequence time column ..."."""
+def _rows(name: str, value: Any, several: bool) -> np.ndarray:
+    """Return finite numbers "sequence time column"; integer targets (classes) stay integers."""
     array = as_real(name, value)
-    if name == "targets" and array.ndim in (1, 2) and array.dtype.kind in "iub":
-        array = array[..., None]
+    if name == "targets" and array.dtype.kind in "iub":
+        if array.ndim == 1 + several:
+            array = array[..., None]
     elif array.dtype.kind != "f":
         array = array.astype(np.float64)
     if array.ndim == 2:

@@ -55,7 +55,11 @@ AHEAD = 77
 
 def _smooth(name: str, network: Callable, size: int) -> list[Protocol]:
     affine = lambda variables, states, key: plr.Affine(variables, states, key=key)
-    kinds = {"STF(77)": (plr.SparseForcing(AHEAD), None), "BPTT clipped": (plr.NoForcing(), 1.0)}
+    kinds = {
+        "STF(77)": (plr.SparseForcing(AHEAD), None),
+        "STF(30)": (plr.SparseForcing(30), None),
+        "BPTT clipped": (plr.NoForcing(), 1.0),
+    }
     return [
         Protocol(f"{name} {kind}", network, forcing, 10_000, observation=affine, clip=clip)
         for kind, (forcing, clip) in kinds.items()

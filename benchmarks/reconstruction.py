@@ -44,6 +44,7 @@ class Row:
     seed: int
     seconds: float
     late: list[plr.metrics.Evaluation]
+    curve: list[tuple[int, plr.metrics.Evaluation]]
     exponents: list[float]
     error: float
 
@@ -56,8 +57,8 @@ def simulated() -> Data:
     return Data(learn.observations, learn.to_units(other.observations))
 
 
-def train(protocol: Protocol, data: Data, seed: int) -> Row:
-    """Train one network and hold its late checkpoints against the test data."""
+def train(protocol: Protocol, data: Data, seed: int, early: int = 0) -> Row:
+    """Train one network and hold late checkpoints, and some `early` ones, against the test data."""
     keys = keys_of(seed)
     series = data.train.astype(np.float32)
     model: Any = protocol.network(keys[0])
@@ -65,7 +66,7 @@ def train(protocol: Protocol, data: Data, seed: int) -> Row:
     if protocol.observation is not None:
         observation = protocol.observation(series.shape[1], model.state_size, keys[1])
     every = max(1, protocol.num_steps // (5 * LATE))
-    kept = _Late(every, protocol.num_steps - LATE * every)
+    kept = _Kept(every, protocol.num_steps, early)
     begun = time.process_time()
     run = plr.fit(
         model, series, key=keys[2], forcing=protocol.forcing, observation_model=observation,
@@ -74,21 +75,25 @@ def train(protocol: Protocol, data: Data, seed: int) -> Row:
         callbacks=[kept], progress=plr.NoProgress(),
     )  # fmt: skip
     seconds = time.process_time() - begun
-    nets = kept.nets or [(run.model, run.observation_model)]
-    late = [plr.metrics.evaluate(m, data.test, observation_model=o) for m, o in nets]
-    exponents, error = _exponents(*nets[-1], data)
-    return Row(protocol.name, seed, seconds, late, exponents, error)
+    nets = kept.nets or [(run.num_steps, run.model, run.observation_model)]
+    curve = [(n, plr.metrics.evaluate(m, data.test, observation_model=o)) for n, m, o in nets]
+    late = [one for _, one in curve[-LATE:]]
+    exponents, error = _exponents(*nets[-1][1:], data)
+    return Row(protocol.name, seed, seconds, late, curve, exponents, error)
 
 
-class _Late:
-    """A callback that keeps the networks after `first` updates."""
+class _Kept:
+    """A callback that keeps the late networks, and `early` ones evenly spread over the rest."""
 
-    def __init__(self, every: int, first: int):
-        self.every, self.first, self.nets = every, first, []
+    def __init__(self, every: int, num_steps: int, early: int):
+        self.every, self.nets = every, []
+        late = range(num_steps - (LATE - 1) * every, num_steps + 1, every)
+        before = np.linspace(every, num_steps - LATE * every, early) // every * every
+        self.steps = {*late, *before.astype(int).tolist()}
 
     def __call__(self, record) -> None:
-        if record.step > self.first:
-            self.nets.append((record.model, record.observation_model))
+        if record.step in self.steps:
+            self.nets.append((record.step, record.model, record.observation_model))
 
 
 def _exponents(model: Any, observation: Any, data: Data) -> tuple[list[float], float]:
@@ -138,6 +143,7 @@ def report(rows: list[Row]) -> dict:
         },
         "captured_share": summary.captured_share.tolist(),
         "exponents": [row.exponents for row in rows],
+        "curves": [[(step, *one.median) for step, one in row.curve] for row in rows],
         "seconds": [row.seconds for row in rows],
     }
 
@@ -147,6 +153,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tables", nargs="+", choices=list(PROTOCOLS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--early", type=int, default=0, help="earlier checkpoints to score")
     parser.add_argument("--train", help=".npy file (time, variable); by default simulated")
     parser.add_argument("--test", help="the same, without noise")
     parser.add_argument("--out", help="write all numbers to this JSON file")
@@ -162,8 +170,8 @@ def main() -> None:
         print(f"{table}\n{HEAD}", flush=True)
         for protocol in PROTOCOLS[table]:
             rows = []
-            for seed in range(given.seeds):
-                rows.append(train(protocol, data, seed))
+            for seed in range(given.first_seed, given.first_seed + given.seeds):
+                rows.append(train(protocol, data, seed, given.early))
                 print(line(rows[-1]), flush=True)
             found.append(report(rows))
             if given.out is not None:

@@ -26,14 +26,21 @@ from ._regularization import AbstractRegularizer
 from ._windows import Series, make_series
 
 
+@functools.lru_cache(maxsize=64)
+def _with_value(optimizer: Any) -> optax.GradientTransformationExtraArgs:
+    """Return an optimizer that may be told the loss; the same one for the same one."""
+    return optax.with_extra_args_support(optimizer)
+
+
 @functools.cache
 def default_optimizer(
     num_steps: int, first: float = 5e-3, last: float = 5e-5
-) -> optax.GradientTransformation:
+) -> optax.GradientTransformationExtraArgs:
     """Return RAdam with a learning rate that decays exponentially over the run."""
     checked_whole("num_steps", num_steps, 1)
     first, last = checked_positive("first", first), checked_positive("last", last)
-    return optax.radam(optax.exponential_decay(first, num_steps, last / first))
+    rate = optax.exponential_decay(first, num_steps, last / first)
+    return _with_value(optax.radam(rate))
 
 
 def fit(
@@ -254,12 +261,6 @@ def _prepared(
             "such as numbers; arrays cannot be part of a compiled update"
         ) from error
     return _first_carry(model, observation_model, recipe), series, recipe
-
-
-@functools.lru_cache(maxsize=64)
-def _with_value(optimizer: Any) -> optax.GradientTransformationExtraArgs:
-    """Return an optimizer that may be told the loss; the same one for the same one."""
-    return optax.with_extra_args_support(optimizer)
 
 
 def _on_device(model: AbstractDynamics) -> tuple[AbstractDynamics, Any]:

@@ -487,12 +487,16 @@ def test_lorenz_floors_and_the_score_of_a_perfect_model(shared):
 
 
 def test_lorenz_networks_with_a_second_attractor(shared):
-    """Snapshot 8 of this training has an invariant circle around a focus; D_stsp 16.4 there."""
+    """Snapshot 8 of this training has an invariant circle around a focus; D_stsp 16.4 there.
+
+    It captures some per cent of the orbits, which of them depends on rounding.
+    """
     snapshots = np.load(shared / "data/networks/lorenz63_clipped_shallow_gtf015.npz")
     last = {name: snapshots[name][8] for name in ("A", "W1", "W2", "h1", "h2")}
     model = plr.from_arrays("clipped-shallow", **last)
-    score = metrics.evaluate(model, np.load(shared / "data/series/lorenz63_test.npy"))
-    assert 0 < score.captured.sum() < 8
+    test = np.load(shared / "data/series/lorenz63_test.npy")
+    score = metrics.evaluate(model, test, num_starts=96)
+    assert 0 < score.captured.sum() < 24
     assert score.state_space_divergence[~score.captured].max() < 0.5
     assert score.median.state_space_divergence < 0.4
     assert score.prediction_error == pytest.approx(5.66e-4, rel=0.02)

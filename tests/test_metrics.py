@@ -491,7 +491,8 @@ def test_lorenz_networks_with_a_second_attractor(shared):
     snapshots = np.load(shared / "data/networks/lorenz63_clipped_shallow_gtf015.npz")
     last = {name: snapshots[name][8] for name in ("A", "W1", "W2", "h1", "h2")}
     model = plr.from_arrays("clipped-shallow", **last)
-    score = metrics.evaluate(model, np.load(shared / "data/series/lorenz63_test.npy"), num_starts=96)
+    test = np.load(shared / "data/series/lorenz63_test.npy")
+    score = metrics.evaluate(model, test, num_starts=96)
     assert 0 < score.captured.sum() < 24
     assert score.state_space_divergence[~score.captured].max() < 0.5
     assert score.median.state_space_divergence < 0.4

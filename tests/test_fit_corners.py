@@ -44,6 +44,16 @@ def test_a_step_of_the_optimizer_that_is_not_finite_is_not_taken(num_steps):
     assert run.result is plr.RESULTS.not_finite and run.num_steps == 10 and finite(run)
 
 
+def test_a_run_that_diverged_is_resumed_where_it_did(tmp_path):
+    """The file holds the last finite model, not an older one: the rerun diverges at once."""
+    optimizer = optax.sgd(lambda count: jnp.where(count == 10, jnp.inf, 1e-2))
+    runs = [train(optimizer=optimizer, checkpoint=tmp_path / "run.npz") for _ in range(2)]
+    assert [run.num_steps for run in runs] == [10, 10]
+    assert np.array_equal(runs[0].losses, runs[1].losses)
+    for one, other in zip(*(jax.tree.leaves(run.model) for run in runs), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 class Halver:
     """A callback that is not idempotent: it halves W1 at step 40."""
 

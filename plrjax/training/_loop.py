@@ -73,7 +73,8 @@ class Loop:
         """Note what came of `count` updates, of which the first `good` were finite."""
         for kept, new in zip(self.noted, noted):
             kept[self.done : self.done + good] = np.asarray(new)[:good]
-        self.carry, self.done, self.unheard = carry, self.done + good, True
+        self.carry, self.done, self.unheard = carry, self.done + good, good == count
+        self.before = (carry, self.recipe.forcing)
         if good < count:
             self.notes.append(
                 f"loss, gradient or result of update {self.done + 1} was not finite: the model is "

@@ -80,3 +80,35 @@ class BIFURCATION(_MessageEnum):
         "A multiplier reached -1: the cycle loses stability, a double-period family appears.",
     )
     center = 3, "A complex pair of multipliers crossed the unit circle."
+
+
+class ATTRACTOR(_MessageEnum):
+    """What an orbit settled on."""
+
+    diverged = 0, "The orbit left every bound or was not finite any more."
+    cycle = 1, "A stable fixed point or cycle, known by its word."
+    quasiperiodic = (
+        2,
+        "Bounded, no cycle met, and the largest Lyapunov exponent is 0 within its error: an "
+        "invariant circle or another neutral set. A long cycle that attracts more weakly than "
+        "this error cannot be told from it.",
+    )
+    chaotic = 3, "Bounded, and the largest Lyapunov exponent is positive by more than its error."
+    undecided = (
+        4,
+        "A long cycle, a slow transient, or an exponent too close to 0 for its error. Raise "
+        "`num_transient`, `num_steps` or `max_period`.",
+    )
+
+
+class COLLISION(_MessageEnum):
+    """What a border collision does to the cycles that meet in it."""
+
+    none = 0, "The event is no border collision."
+    persistence = 1, "The cycle goes on with one bit of its word flipped; its stability may change."
+    nonsmooth_fold = 2, "Two cycles meet and vanish, or appear, together."
+    multiple = (
+        3,
+        "Cycles of several periods, or more than two, meet: border-collision period doubling or "
+        "multiplication.",
+    )

@@ -18,6 +18,7 @@ FLOORS = {
     "_results": 0,
     "_files": 0,
     "_numerics": 0,
+    "_action": 0,
     "_arguments": 1,
     "_saved": 1,
     "_elimination": 1,

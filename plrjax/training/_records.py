@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from .._action import Action as Action
 from .._dynamics import AbstractDynamics
 from .._numerics import as_real
 from .._results import RESULTS
@@ -30,19 +31,6 @@ class TrainingRecord(NamedTuple):
     gradient_norms: Float[np.ndarray, "update leaf"]
     forcing: AbstractForcing
     forcing_state: Any
-
-
-class Action(NamedTuple):
-    """What a callback may ask for; None leaves things as they are.
-
-    **Fields:** `revert_to`, a `TrainingRecord` whose networks and optimizer state to go back to;
-    `update_scale`, a factor on all updates from now on; `forcing`, another strategy; `stop`.
-    """
-
-    revert_to: TrainingRecord | None = None
-    update_scale: float | None = None
-    forcing: AbstractForcing | None = None
-    stop: bool = False
 
 
 def checked_action(value: Any) -> Action:

@@ -1,0 +1,167 @@
+"""Where a word's candidate is along a path, and the functions whose zeros are its events.
+
+For a word w of length k the candidate z_1 ... z_k at s solves the cyclic system z_{t+1} - J_t z_t =
+c_t (multiple shooting; no product of Jacobians is formed). Events are zeros of the pre-activations
+y_{t,i}, of det(I - P), det(I + P), and of prod_{i<j} (1 - m_i m_j) over the multipliers m of P.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from .._numerics import quiet_floats
+from .._stability import floquet_multipliers
+from ._path import AbstractParameterPath, Arrays
+
+_CHUNK = 2**22
+"""Numbers held in the systems of one batch, at most."""
+
+
+class Signed(NamedTuple):
+    """Numbers sign * exp(log), beyond the range of float64."""
+
+    sign: Float[np.ndarray, "*point"]
+    log: Float[np.ndarray, "*point"]
+
+
+class Candidates(NamedTuple):
+    """Solutions of words at values of the parameter (one entry per pair of both).
+
+    **Fields:** `points` z_t; `activations` y_t = W2 z_t + h2; `closing` = det(I - P).
+    """
+
+    points: Float[np.ndarray, "point time state"]
+    activations: Float[np.ndarray, "point time unit"]
+    closing: Signed
+
+
+def pieces(arrays: Arrays, words: Bool[np.ndarray, "point time unit"]):
+    """Return Jacobians J_t "point time state state" and offsets c_t of words, each with its map."""
+    mask = words.astype(np.float64)
+    jacobians = arrays.A[:, None] + (arrays.W1[:, None] * mask[:, :, None, :]) @ arrays.W2[:, None]
+    offsets = ((mask * arrays.h2[:, None]) @ np.swapaxes(arrays.W1, 1, 2)) + arrays.h1[:, None]
+    return jacobians, offsets
+
+
+def cyclic_matrix(jacobians: np.ndarray, sign: float = -1.0) -> np.ndarray:
+    """Return the matrix of z_{t+1} - J_t z_t; its determinant is det(I - P).
+
+    With `sign` 1 the last Jacobian is negated: det(I + P).
+    """
+    count, period, size, _ = jacobians.shape
+    matrix = np.zeros((count, period, size, period, size))
+    diagonal = np.arange(size)
+    for t in range(period):
+        matrix[:, t, diagonal, t, diagonal] = 1.0
+    for t in range(period):
+        factor = sign if t == period - 1 else -1.0
+        matrix[:, (t + 1) % period, :, t, :] += factor * jacobians[:, t]
+    return matrix.reshape(count, period * size, period * size)
+
+
+def solve_rows(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve many systems for one right-hand side each; NaN where a matrix is exactly singular."""
+    try:
+        return np.linalg.solve(matrix, right[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        if len(matrix) == 1:
+            return np.full_like(right, np.nan)
+    half = len(matrix) // 2
+    parts = [slice(None, half), slice(half, None)]
+    return np.concatenate([solve_rows(matrix[part], right[part]) for part in parts])
+
+
+def candidates(
+    path: AbstractParameterPath,
+    words: Bool[np.ndarray, "point time unit"],
+    s: Float[np.ndarray, " point"],
+) -> Candidates:
+    """Return the solution of each word at its value of the parameter."""
+    period, size = words.shape[1], path.shape[0]
+    rows = max(1, _CHUNK // (period * size) ** 2)
+    parts = [
+        _candidates(path.arrays(s[low : low + rows]), words[low : low + rows])
+        for low in range(0, len(s), rows)
+    ]
+    if not parts:
+        parts = [_candidates(path.arrays(s), words)]
+    if len(parts) == 1:
+        return parts[0]
+    closing = Signed(*(np.concatenate(x) for x in zip(*(part.closing for part in parts))))
+    joined = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in Candidates._fields[:2]
+    )
+    points, activations = joined
+    return Candidates(points, activations, closing)
+
+
+def _candidates(arrays: Arrays, words: np.ndarray) -> Candidates:
+    count, period, _ = words.shape
+    with quiet_floats():
+        jacobians, offsets = pieces(arrays, words)
+        matrix = cyclic_matrix(jacobians)
+        sign, log = np.linalg.slogdet(matrix)
+        right = np.roll(offsets, 1, axis=1).reshape(count, -1)
+        points = solve_rows(matrix, right).reshape(count, period, -1)
+        activations = points @ np.swapaxes(arrays.W2, 1, 2) + arrays.h2[:, None]
+    return Candidates(points, activations, Signed(sign, log))
+
+
+class Stability(NamedTuple):
+    """Test functions of stability: det(I + P), and the product over pairs of multipliers."""
+
+    flip: Signed
+    center: Signed
+
+
+def stability_functions(path: AbstractParameterPath, words: np.ndarray, s: np.ndarray) -> Stability:
+    """Return the functions that change sign at degenerate flips and at center bifurcations."""
+    rows = max(1, _CHUNK // (words.shape[1] * path.shape[0]) ** 2)
+    flips, centers = [], []
+    for low in range(0, len(s), rows):
+        part = slice(low, low + rows)
+        jacobians, _ = pieces(path.arrays(s[part]), words[part])
+        with quiet_floats():
+            flips.append(np.linalg.slogdet(cyclic_matrix(jacobians, 1.0)))
+        centers.append(_pair_product(multipliers_of(jacobians)))
+    flip, center = (Signed(*(np.concatenate(x) for x in zip(*parts))) for parts in (flips, centers))
+    return Stability(flip, center)
+
+
+def multipliers_of(jacobians: Float[np.ndarray, "point time state state"]) -> np.ndarray:
+    """Return the Floquet multipliers of many cycles, by decreasing modulus.
+
+    Small products are multiplied out; where they are large, small multipliers would drown in their
+    rounding, and orthogonal iteration takes over.
+    """
+    size = jacobians.shape[-1]
+    with quiet_floats():
+        product = np.broadcast_to(np.eye(size), (len(jacobians), size, size))
+        for t in range(jacobians.shape[1]):
+            product = jacobians[:, t] @ product
+        norms = np.abs(product).max(axis=(1, 2), initial=0.0)
+        plain = norms < 1e4
+        values = np.full((len(jacobians), size), np.nan, complex)
+        if plain.any():
+            values[plain] = np.linalg.eigvals(product[plain])
+        if not plain.all():
+            values[~plain] = floquet_multipliers(jacobians[~plain])[0]
+    order = np.argsort(-np.abs(values), axis=1, kind="stable")
+    return np.take_along_axis(values, order, axis=1)
+
+
+def _pair_product(multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return prod_{i<j} (1 - m_i m_j), a smooth function of the matrix, as sign and log."""
+    i, j = np.triu_indices(multipliers.shape[1], 1)
+    with quiet_floats():
+        factors = 1.0 - multipliers[:, i] * multipliers[:, j]
+        log = np.log(np.abs(factors)).sum(axis=1)
+        turn = np.exp(1j * np.angle(factors).sum(axis=1))
+    sign = np.where(np.isneginf(log), 0.0, np.sign(np.real(turn)))
+    return sign, log
+
+
+def num_outside(multipliers: np.ndarray) -> np.ndarray:
+    """Return how many multipliers lie outside the unit circle."""
+    return (np.abs(multipliers) > 1.0).sum(axis=-1)

@@ -1,0 +1,260 @@
+"""Branches through all intervals, and everything as arrays."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._results import BIFURCATION, COVERAGE, RESULTS, STABILITY
+from ..cycles._words import pack
+from ._assemble import (
+    NO_CYCLE,
+    Event,
+    Piece,
+    at_collision,
+    events_of,
+    linked,
+    pieces_of,
+    stability_at,
+)
+from ._atlas import Atlas, Segment
+from ._events import Bifurcations
+from ._march import CLOSE, END, multipliers_at
+
+_UNRESOLVED = -2
+
+
+class _Union:
+    """Which segments are one branch."""
+
+    def __init__(self):
+        self.parent: dict[int, int] = {}
+
+    def root(self, item: int) -> int:
+        while self.parent.setdefault(item, item) != item:
+            item = self.parent[item]
+        return item
+
+    def join(self, one: int, other: int) -> None:
+        self.parent[self.root(other)] = self.root(one)
+
+
+def gathered(
+    atlases: Sequence[Atlas],
+    coverage: dict[int, COVERAGE],
+    result: RESULTS,
+    notes: Sequence[str],
+    *,
+    steps: np.ndarray,
+    losses: np.ndarray,
+    gradient_norms: np.ndarray,
+    seconds: float = 0.0,
+) -> Bifurcations:
+    """Return the result of all intervals."""
+    events = [event for i, atlas in enumerate(atlases) for event in events_of(atlas, i)]
+    pieces = [piece for i, atlas in enumerate(atlases) for piece in pieces_of(atlas, i)]
+    numbers = branches_of(atlases)
+    for event in events:
+        _describe(atlases[event.interval], event)
+    notes = [*notes, *_reasons(atlases, numbers)]
+    columns = _event_columns(events, numbers, atlases, steps, losses, gradient_norms)
+    columns |= _segment_columns(pieces, events, numbers, atlases)
+    span = (atlases[0].path.start, atlases[0].path.stop) if atlases else (0.0, 1.0)
+    stats = {"seconds": seconds, "segments": len(pieces), "range": list(span)}
+    return Bifurcations(
+        **columns,
+        steps=np.asarray(steps, np.float64),
+        num_units=atlases[0].path.shape[1] if atlases else 0,
+        coverage_by_period=coverage,
+        result=result,
+        stats=stats,
+        notes=tuple(notes),
+    )
+
+
+def branches_of(atlases: Sequence[Atlas]) -> dict[int, int]:
+    """Return the branch of every segment (by `id`), numbered by first appearance."""
+    union = _Union()
+    for atlas in atlases:
+        for segment in atlas.segments:
+            union.root(id(segment))
+        for number, collision in enumerate(atlas.collisions):
+            for a, b in linked(at_collision(atlas, number), collision.members):
+                union.join(id(a), id(b))
+    for early, late in zip(atlases[:-1], atlases[1:]):
+        ends = {one.key: one for one in early.segments if one.high == early.path.stop}
+        for segment in late.segments:
+            if segment.low == late.path.start and segment.key in ends:
+                union.join(id(ends[segment.key]), id(segment))
+    order = [
+        (number, segment.low, len(segment.word), id(segment))
+        for number, atlas in enumerate(atlases)
+        for segment in atlas.segments
+    ]
+    numbers: dict[int, int] = {}
+    for *_, item in sorted(order, key=lambda row: row[:3]):
+        numbers.setdefault(union.root(item), len(numbers))
+    return {item: numbers[union.root(item)] for item in list(union.parent)}
+
+
+def _describe(atlas: Atlas, event: Event) -> None:
+    """Find multipliers and stability on both sides of an event."""
+    path = atlas.path
+    turn = event.kind is not BIFURCATION.border_collision
+    facts = event.facts
+    for side, one in zip(("before", "after"), event.main):
+        facts[f"multipliers_{side}"] = np.full(path.shape[0], np.nan, complex)
+        facts[f"stability_{side}"] = NO_CYCLE
+        if one is None:
+            continue
+        at = _beside(one, event.s, side, path.span) if turn else event.s
+        facts[f"multipliers_{side}"] = multipliers_at(path, one.word, at)
+        facts[f"stability_{side}"] = _stability_beside(atlas, one, event.s, side)
+    stable = {}
+    for side, place in (("before", 1), ("after", 2)):
+        codes = [
+            _stability_beside(atlas, part[0], event.s, side)
+            for part in event.segments if part[place]
+        ]  # fmt: skip
+        facts[f"num_{side}"] = len(codes)
+        stable[side] = codes.count(STABILITY.stable)
+    facts["attractor"] = stable["after"] - stable["before"]
+
+
+def _edges(segment: Segment) -> list[float]:
+    return [segment.low, *(s for s, _ in segment.turns), segment.high]
+
+
+def _beside(segment: Segment, s: float, side: str, span: float) -> float:
+    """Return a place of the segment next to s: 1e-6 of the path away, or half its next turn."""
+    edges = np.array(_edges(segment))
+    if side == "before":
+        room = s - max(edges[edges < s - CLOSE * span], default=segment.low)
+        return s - min(1e-6 * span, 0.5 * room)
+    room = min(edges[edges > s + CLOSE * span], default=segment.high) - s
+    return s + min(1e-6 * span, 0.5 * room)
+
+
+def _stability_beside(atlas: Atlas, segment: Segment, s: float, side: str) -> int:
+    """Return the stability of a segment on its piece next to s."""
+    edges = np.array(_edges(segment))
+    slack = CLOSE * atlas.path.span
+    if side == "before":
+        low = max(edges[edges < s - slack], default=segment.low)
+        return stability_at(atlas, segment.word, 0.5 * (low + s))
+    high = min(edges[edges > s + slack], default=segment.high)
+    return stability_at(atlas, segment.word, 0.5 * (s + high))
+
+
+def _reasons(atlases: Sequence[Atlas], numbers: dict[int, int]) -> list[str]:
+    """Return, in words, why branches end without an event, and what was not decided."""
+    notes = []
+    for i, atlas in enumerate(atlases):
+        for segment in atlas.segments:
+            for above in (False, True):
+                if segment.ends[above] is END.unresolved:
+                    s = segment.high if above else segment.low
+                    notes.append(
+                        f"interval {i}: branch {numbers[id(segment)]} (period "
+                        f"{len(segment.word)}) could not be followed beyond s = {s:.6g}: "
+                        f"{END.unresolved.message}"
+                    )
+        coarse = sum(segment.num_coarse for segment in atlas.segments)
+        if coarse:
+            notes.append(
+                f"interval {i}: {coarse} panels were accepted before their series had converged; "
+                "pairs of events close together may be missing there"
+            )
+        for collision in atlas.collisions:
+            if not collision.complete:
+                notes.append(
+                    f"interval {i}: at s = {collision.s:.6g} too many units are zero, or their "
+                    "slopes too small, to decide on all cycles that may meet there"
+                )
+        if atlas.is_cut:
+            notes.append(f"interval {i}: the limit of segments was reached; events are missing")
+    return notes
+
+
+def _event_columns(events, numbers, atlases, steps, losses, norms) -> dict[str, Any]:
+    count = len(events)
+    interval = np.array([event.interval for event in events], np.int32)
+    widest = max((len(event.segments) for event in events), default=0)
+    participants = np.full((count, widest), -1, np.int32)
+    for row, event in enumerate(events):
+        own = sorted({numbers[id(part[0])] for part in event.segments})
+        participants[row, : len(own)] = own
+    size = atlases[0].path.shape[0] if atlases else 0
+    s = np.array([event.s for event in events], float)
+    start = np.array([atlases[i].path.start for i in interval], float)
+    span = np.array([atlases[i].path.span for i in interval], float)
+    share = (s - start) / span
+    step = steps[interval] + share * (steps[interval + 1] - steps[interval])
+    take = lambda name, dtype: np.array([event.facts[name] for event in events], dtype)
+    complex_rows = lambda name: take(name, complex).reshape(count, size)
+    return {
+        "interval": interval,
+        "s": s,
+        "s_error": np.array([event.error for event in events], float),
+        "kind": np.array([event.kind for event in events], np.int8),
+        "subtype": np.array([event.subtype for event in events], np.int8),
+        "period": np.array([event.period for event in events], np.int32),
+        "branch": np.array([numbers[id(_main(event))] for event in events], np.int32),
+        "participants": participants,
+        "num_before": take("num_before", np.int32),
+        "num_after": take("num_after", np.int32),
+        "attractor": take("attractor", np.int32),
+        "unit": np.array([event.unit for event in events], np.int32).reshape(count, 2),
+        "num_units_zero": np.array([event.num_zero for event in events], np.int32),
+        "multipliers_before": complex_rows("multipliers_before"),
+        "multipliers_after": complex_rows("multipliers_after"),
+        "stability_before": take("stability_before", np.int8),
+        "stability_after": take("stability_after", np.int8),
+        "step": step,
+        "loss_before": losses[interval],
+        "loss_after": losses[interval + 1],
+        "gradient_norm_before": norms[interval],
+        "gradient_norm_after": norms[interval + 1],
+    }
+
+
+def _main(event: Event) -> Segment:
+    found = event.main[0] or event.main[1]
+    assert found is not None
+    return found
+
+
+def _segment_columns(pieces, events, numbers, atlases) -> dict[str, Any]:
+    longest = max((len(piece.segment.word) for piece in pieces), default=1)
+    width = -(-atlases[0].path.shape[1] // 8) if atlases else 0
+    packed = np.zeros((len(pieces), longest, width), np.uint8)
+    for row, piece in enumerate(pieces):
+        packed[row, : len(piece.segment.word)] = pack(piece.segment.word)
+    ends = [[_end_of(piece, events, low) for piece in pieces] for low in (True, False)]
+    column = lambda name: np.array([getattr(piece, name) for piece in pieces])
+    return {
+        "segment_branch": np.array([numbers[id(piece.segment)] for piece in pieces], np.int32),
+        "segment_interval": column("interval").astype(np.int32),
+        "segment_low": column("low").astype(float),
+        "segment_high": column("high").astype(float),
+        "segment_period": np.array([len(piece.segment.word) for piece in pieces], np.int32),
+        "segment_stability": column("stability").astype(np.int8),
+        "segment_itinerary": packed,
+        "segment_first": np.array(ends[0], np.int32),
+        "segment_last": np.array(ends[1], np.int32),
+    }
+
+
+def _end_of(piece: Piece, events: Sequence[Event], low: bool) -> int:
+    """Return the row of the event at an end of a piece, -1 at a network, -2 if there is none."""
+    s, segment = (piece.low if low else piece.high), piece.segment
+    end = segment.ends[not low]
+    whole = s == (segment.low if low else segment.high)
+    if whole and end in (END.path_end, END.unresolved):
+        return -1 if end is END.path_end else _UNRESOLVED
+    best, row = np.inf, _UNRESOLVED
+    for number, event in enumerate(events):
+        if event.interval == piece.interval and any(x[0] is segment for x in event.segments):
+            if abs(event.s - s) < best:
+                best, row = abs(event.s - s), number
+    return row

@@ -8,13 +8,16 @@ from jaxtyping import Bool, Float
 
 from .._numerics import quiet_floats
 from .._results import BIFURCATION
-from ._collision import Collision, Key, collision_at, key_of
-from ._functions import candidates, pieces
+from ._collision import SINGULAR, Collision, Key, collision_at, key_of
+from ._functions import candidates, cyclic_matrix, pieces
 from ._march import CLOSE, END, Start, march
 from ._path import AbstractParameterPath
 
 MOST_SEGMENTS = 20_000
 """Segments followed on one path, at most."""
+
+_FLAT = 1e-12
+"""A pre-activation that changes by less than this along a unit null vector does not change."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -197,6 +200,8 @@ class Atlas:
             return []
         word, orbit, unit = found
         collision = collision_at(self.path, s, word, unit, (len(word),), orbit)
+        if not collision.members:
+            return []
         for number, known in enumerate(self.collisions):
             shared = {one.key for one in known.members} & {one.key for one in collision.members}
             if abs(known.s - s) <= 10 * self._slack and shared:
@@ -217,27 +222,39 @@ def _distinct(turns: list[tuple[float, BIFURCATION]], slack: float):
 def family_end(
     path: AbstractParameterPath, word: Bool[np.ndarray, "time unit"], s: float
 ) -> tuple[np.ndarray, Float[np.ndarray, "time state"], tuple[int, int]] | None:
-    """Return where the family of doubled cycles at a degenerate flip touches a switching boundary.
+    """Return where the family of doubled cycles at a degenerate flip ends on a switching boundary.
 
-    **Returns:** the doubled word, the orbit there, and the (t, i) that is zero; None where no
-    boundary limits the family.
+    The family runs along the null vector of the doubled word's cyclic system, and on behind a
+    boundary where the system there is singular, too.
+
+    **Returns:** the word behind the last boundary, the orbit on it, and the (t, i) that is zero;
+    None where no boundary limits the family.
     """
     at = np.array([s])
-    found, arrays = candidates(path, word[None], at), path.arrays(at)
-    jacobians = pieces(arrays, word[None])[0][0]
-    product = np.linalg.multi_dot(jacobians[::-1]) if len(word) > 1 else jacobians[0]
-    values, vectors = np.linalg.eig(product)
-    tilt = np.real(vectors[:, np.argmin(np.abs(values + 1.0))])
-    tilts = [tilt]
-    for J in jacobians[:-1]:
-        tilts.append(J @ tilts[-1])
-    tilts = np.concatenate([tilts, -np.array(tilts)])
-    orbit = np.tile(found.points[0], (2, 1))
-    y, rate = np.tile(found.activations[0], (2, 1)), tilts @ arrays.W2[0].T
-    with quiet_floats():
-        reach = np.where(rate * y < 0, -y / rate, np.inf)
-    reach[np.abs(rate) <= 1e-12 * np.abs(rate).max(initial=0.0)] = np.inf
-    if not np.isfinite(reach).any():
-        return None
-    unit = np.unravel_index(np.argmin(reach), reach.shape)
-    return np.tile(word, (2, 1)), orbit + reach[unit] * tilts, (int(unit[0]), int(unit[1]))
+    arrays = path.arrays(at)
+    word = np.tile(word, (2, 1))
+    orbit = np.tile(candidates(path, word[: len(word) // 2][None], at).points[0], (2, 1))
+    unit: tuple[int, int] | None = None
+    for _ in range(word.size):
+        _, sizes, rows = np.linalg.svd(cyclic_matrix(pieces(arrays, word[None])[0])[0])
+        if sizes[-1] * SINGULAR > sizes[0]:
+            break
+        tilts = rows[-1].reshape(orbit.shape)
+        rate = tilts @ arrays.W2[0].T
+        y = orbit @ arrays.W2[0].T + arrays.h2[0]
+        if unit is not None:
+            if abs(rate[unit]) <= _FLAT * np.abs(rate).max():
+                return None
+            if (rate[unit] > 0) != word[unit]:
+                tilts, rate = -tilts, -rate
+            y[unit] = 0.0
+        with quiet_floats():
+            reach = np.where((rate * y < 0) & (np.abs(rate) > _FLAT), -y / rate, np.inf)
+        if not np.isfinite(reach).any():
+            return None
+        t, i = np.unravel_index(np.argmin(reach), reach.shape)
+        unit = (int(t), int(i))
+        orbit = orbit + reach[unit] * tilts
+        word = word.copy()
+        word[unit] = ~word[unit]
+    return None if unit is None else (word, orbit, unit)

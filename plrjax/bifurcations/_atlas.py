@@ -221,7 +221,7 @@ def _distinct(turns: list[tuple[float, BIFURCATION]], slack: float):
 
 def family_end(
     path: AbstractParameterPath, word: Bool[np.ndarray, "time unit"], s: float
-) -> tuple[np.ndarray, Float[np.ndarray, "time state"], tuple[int, int]] | None:
+) -> tuple[np.ndarray, Float[np.ndarray, "doubled state"], tuple[int, int]] | None:
     """Return where the family of doubled cycles at a degenerate flip ends on a switching boundary.
 
     The family runs along the null vector of the doubled word's cyclic system, and on behind a

@@ -124,7 +124,7 @@ def stability_functions(path: AbstractParameterPath, words: np.ndarray, s: np.nd
         jacobians, _ = pieces(path.arrays(s[part]), words[part])
         with quiet_floats():
             flips.append(np.linalg.slogdet(cyclic_matrix(jacobians, 1.0)))
-        centers.append(_pair_product(multipliers_of(jacobians)))
+        centers.append(pair_product(multipliers_of(jacobians)))
     flip, center = (Signed(*(np.concatenate(x) for x in zip(*parts))) for parts in (flips, centers))
     return Stability(flip, center)
 
@@ -151,7 +151,7 @@ def multipliers_of(jacobians: Float[np.ndarray, "point time state state"]) -> np
     return np.take_along_axis(values, order, axis=1)
 
 
-def _pair_product(multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pair_product(multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return prod_{i<j} (1 - m_i m_j), a smooth function of the matrix, as sign and log."""
     i, j = np.triu_indices(multipliers.shape[1], 1)
     with quiet_floats():

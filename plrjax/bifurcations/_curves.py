@@ -86,7 +86,7 @@ def bifurcation_curves(
         raise ValueError("periods: expected periods to enumerate, or cycles to start from")
     checked_whole("resolution", resolution, 2, 2000)
     for period in wanted:
-        if not fits_grid(*plane.shape, period):
+        if not fits_grid(plane.shape[0], plane.shape[1], period):
             raise ValueError(
                 f"periods: expected words that can be enumerated, got period {period} of "
                 f"{plane.shape[1]} units"
@@ -145,15 +145,20 @@ def grid_seeds(plane: ParameterPlane, periods: Sequence[int], resolution: int) -
 def _curves_of(tracing: Tracing, seed: Seed) -> list[ParameterCurve]:
     """Trace everything around one seed: its region's boundary, and turns of stability inside."""
     found = []
+    own = Tracing(tracing.plane, tracing.step)
     queue = _starts(tracing.plane, seed)
     while queue:
         function, place = queue.pop()
-        if tracing.is_known(function, place):
+        if own.is_known(function, place):
             continue
-        curve = trace(tracing, function, place)
+        curve = trace(own, function, place)
         if curve is None:
             continue
-        queue += [corner for corner in curve.corners if not tracing.is_known(*corner)]
+        queue += curve.corners
+        middle = curve.places[len(curve.places) // 2]
+        if tracing.is_known(function, middle):  # the curve of a partner: same points, other word
+            continue
+        tracing.known.append((function.kind, curve.places))
         word = function.word
         points = tracing.plane.values(curve.places)
         unit = function.unit if function.kind is BIFURCATION.border_collision else (-1, -1)

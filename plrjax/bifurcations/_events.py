@@ -270,6 +270,6 @@ class Bifurcations(AbstractSaved):
         return as_html(self)
 
 
-def stability_name(code: int) -> str:
+def stability_name(code: int | np.integer) -> str:
     """Return the name of a stability code; a dash where there is no cycle."""
     return "-" if code < 0 else STABILITY(int(code)).name

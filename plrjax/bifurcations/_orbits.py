@@ -1,0 +1,109 @@
+"""Many orbits of one map side by side: moved, watched, and measured along one tangent vector."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, UInt8
+
+from .._piecewise_affine import PiecewiseAffineMap
+
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""A tangent vector that shrinks to less within one step counts as this long."""
+
+
+class Weights(NamedTuple):
+    """The map's arrays, offsets as columns: lanes stand along the last axis."""
+
+    A: Float[Array, "state state"]
+    W1: Float[Array, "state unit"]
+    W2: Float[Array, "unit state"]
+    h1: Float[Array, "state 1"]
+    h2: Float[Array, "unit 1"]
+
+
+class Block(NamedTuple):
+    """Means over one block of steps: ln growth of the tangent vector, z, and z squared."""
+
+    growth: Float[Array, " lane"]
+    mean: Float[Array, "state lane"]
+    square: Float[Array, "state lane"]
+
+
+def weights_of(map: PiecewiseAffineMap) -> Weights:
+    """Return the arrays of a map for the loops here (inside the float64 scope)."""
+    arrays = (map.A, map.W1, map.W2, map.h1[:, None], map.h2[:, None])
+    return Weights(*(jnp.asarray(array) for array in arrays))
+
+
+def _pre_activations(w: Weights, z: Float[Array, "state lane"]) -> Float[Array, "unit lane"]:
+    return w.W2 @ z + w.h2
+
+
+def _step(w: Weights, z: Float[Array, "state lane"]) -> Float[Array, "state lane"]:
+    return w.A @ z + w.W1 @ jax.nn.relu(_pre_activations(w, z)) + w.h1
+
+
+@jax.jit
+def advance(w: Weights, z: Float[Array, "state lane"], num_steps) -> Float[Array, "state lane"]:
+    """Return the states `num_steps` later."""
+    return lax.fori_loop(0, num_steps, lambda _, z: _step(w, z), z)
+
+
+def _packed(on: Bool[Array, "unit lane"]) -> UInt8[Array, "byte lane"]:
+    """Return activation patterns with eight units to a byte, little bit order."""
+    units, lanes = on.shape
+    padded = jnp.pad(on, ((0, -units % 8), (0, 0))).reshape(-1, 8, lanes)
+    weight = (2 ** np.arange(8)).astype(np.uint8)[:, None]
+    return (padded.astype(jnp.uint8) * weight).sum(axis=1, dtype=jnp.uint8)
+
+
+@functools.partial(jax.jit, static_argnames="num_steps")
+def record(
+    w: Weights, z: Float[Array, "state lane"], num_steps: int
+) -> tuple[Float[Array, "state lane"], UInt8[Array, "time byte lane"]]:
+    """Return the states `num_steps` later, and the regions of z_0 ... z_{num_steps - 1}."""
+
+    def one_step(z, _):
+        y = _pre_activations(w, z)
+        return w.A @ z + w.W1 @ jax.nn.relu(y) + w.h1, _packed(y > 0)
+
+    return lax.scan(one_step, z, length=num_steps)
+
+
+@jax.jit
+def measure(
+    w: Weights, z: Float[Array, "state lane"], v: Float[Array, "state lane"], num_steps
+) -> tuple[Float[Array, "state lane"], Float[Array, "state lane"], Block]:
+    """Move states and unit tangent vectors `num_steps` on; return both and the block's means."""
+
+    def one_step(_, carry):
+        z, v, growth, mean, square = carry
+        y = _pre_activations(w, z)
+        z = w.A @ z + w.W1 @ jax.nn.relu(y) + w.h1
+        u = w.A @ v + w.W1 @ jnp.where(y > 0, w.W2 @ v, 0.0)
+        length = jnp.linalg.norm(u, axis=0)
+        v = jnp.where(length > SMALLEST, u / jnp.maximum(length, SMALLEST), v)
+        growth = growth + jnp.log(jnp.maximum(length, SMALLEST))
+        return z, v, growth, mean + z, square + z * z
+
+    zero = jnp.zeros(z.shape)
+    begin = (z, v, jnp.zeros(z.shape[1]), zero, zero)
+    z, v, growth, mean, square = lax.fori_loop(0, num_steps, one_step, begin)
+    return z, v, Block(growth / num_steps, mean / num_steps, square / num_steps)
+
+
+def batches(count: int, size: int) -> list[np.ndarray]:
+    """Return indices 0 ... count - 1 in batches whose lengths are powers of two up to `size`.
+
+    The last batch repeats its first lane, so that few programs are compiled.
+    """
+    found = []
+    for low in range(0, count, size):
+        part = np.arange(low, min(low + size, count))
+        width = min(size, 1 << (len(part) - 1).bit_length())
+        found.append(np.concatenate([part, np.full(width - len(part), low)]))
+    return found

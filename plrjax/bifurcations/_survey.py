@@ -1,0 +1,153 @@
+"""Lead many initial states to where they settle, and measure those that no cycle caught."""
+
+import time
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from .._lyapunov._runner import Pace
+from .._numerics import quiet_floats
+from .._parallel import AbstractProgress
+from .._piecewise_affine import PiecewiseAffineMap
+from ..cycles import CycleSet
+from ._orbits import advance, batches, measure, record, weights_of
+from ._regimes import GROUPS, NUM_BLOCKS, Blocks, grouped, moved, odd
+from ._traps import Traps
+
+ROUNDS = 4
+"""How often an orbit that has not settled is measured again, the first time included."""
+_ALIGN = NUM_BLOCKS // 8
+"""Blocks in which tangent vectors turn before they are measured."""
+
+
+class Survey:
+    """Where every initial state is now, and what is known of it.
+
+    **Fields:** `now`, the states; `trap`, number of the cycle that caught each, or -1; `lost`,
+    diverged; `seen`, the first tail was looked at; `measured` and `unsettled`: which were measured,
+    and which of them were still moving then.
+    """
+
+    def __init__(
+        self,
+        map: PiecewiseAffineMap,
+        states: Float[np.ndarray, "lane state"],
+        tangents: Float[np.ndarray, "lane state"],
+        *,
+        max_period: int,
+        bound: float,
+        batch_size: int,
+        known: CycleSet | None,
+        report: AbstractProgress,
+    ):
+        self.map, self.weights = map, weights_of(map)
+        self.now, self.tangents = states.copy(), tangents
+        self.max_period, self.bound, self.batch_size = max_period, bound, batch_size
+        self.traps, self.report = Traps(map, known), report
+        count = len(states)
+        self.trap = np.full(count, -1, np.int64)
+        self.lost, self.seen, self.measured, self.unsettled = np.zeros((4, count), bool)
+        self._work, self._done = 1.0, 0.0
+
+    @property
+    def open(self) -> Bool[np.ndarray, " lane"]:
+        """Lanes that were seen and neither caught nor lost."""
+        return self.seen & ~self.lost & (self.trap < 0)
+
+    def settle(self, num_transient: int) -> None:
+        """Lead all lanes through the transient and look where they are."""
+        parts = batches(len(self.now), self.batch_size)
+        pace = Pace(4.0 * self.weights.W1.size * len(parts[0]))
+        self._begin(len(parts) * num_transient)
+        for lanes in parts:
+            z, left = self._lanes(self.now, lanes), num_transient
+            while left:
+                steps, begun = min(left, pace.steps), time.perf_counter()
+                z = advance(self.weights, z, np.int64(steps)).block_until_ready()
+                pace.note(steps, time.perf_counter() - begun)
+                left -= steps
+                self._update(steps)
+            self._look(lanes, z)
+
+    def measure_open(self, num_steps: int) -> None:
+        """Measure the open lanes until they have settled, or were caught or lost."""
+        again = self.open
+        self._place(again)
+        for _ in range(ROUNDS):
+            if not again.any():
+                return
+            self._measure(np.flatnonzero(again), num_steps)
+            self.unsettled[again] = moved(self.blocks_of(again))
+            again = self.open & (self.unsettled | self._odd(num_steps))
+
+    def labels(self, num_steps: int) -> tuple[Int[np.ndarray, " part"], Int[np.ndarray, " part"]]:
+        """Return the open lanes that have settled, and the group that each belongs to."""
+        lanes = np.flatnonzero(self.open & self.measured & ~self.unsettled)
+        if not len(lanes):
+            return lanes, np.zeros(0, np.int64)
+        return lanes, grouped(self.blocks_of(lanes), num_steps)
+
+    def blocks_of(self, lanes: np.ndarray) -> Blocks:
+        """Return what was measured of some lanes, given by mask or index."""
+        return self._blocks.of(self._column[lanes])
+
+    def _place(self, chosen: Bool[np.ndarray, " lane"]) -> None:
+        """Make room for what is measured of the chosen lanes."""
+        count, size = int(chosen.sum()), self.map.state_size
+        self._column = np.cumsum(chosen) - 1
+        wide = (GROUPS, count, size)
+        self._blocks = Blocks(np.zeros((NUM_BLOCKS, count)), np.zeros(wide), np.zeros(wide))
+
+    def _odd(self, num_steps: int) -> Bool[np.ndarray, " lane"]:
+        lanes, label = self.labels(num_steps)
+        found = np.zeros(len(self.now), bool)
+        found[lanes] = odd(self.blocks_of(lanes), label)
+        return found
+
+    def _measure(self, chosen: Int[np.ndarray, " part"], num_steps: int) -> None:
+        parts = batches(len(chosen), self.batch_size)
+        steps = np.int64(num_steps // NUM_BLOCKS)
+        self._begin(len(parts) * (NUM_BLOCKS + _ALIGN))
+        for part in parts:
+            lanes, means = chosen[part], []
+            z, v = self._lanes(self.now, lanes), self._lanes(self.tangents, lanes)
+            for _ in range(NUM_BLOCKS + _ALIGN):
+                z, v, block = measure(self.weights, z, v, steps)
+                means.append([np.asarray(values) for values in block])
+                self._update(1)
+            growth, mean, square = (np.stack(values) for values in zip(*means[_ALIGN:]))
+            here = self._column[lanes]
+            self._blocks.growth[:, here] = growth
+            self._blocks.mean[:, here] = _in_groups(mean)
+            self._blocks.square[:, here] = _in_groups(square)
+            self._look(lanes, z)
+            self.measured[lanes] = True
+
+    def _look(self, lanes: Int[np.ndarray, " part"], z) -> None:
+        """Record tails; find which lanes are lost, and which are caught by a cycle."""
+        z, tail = record(self.weights, z, 2 * self.max_period)
+        states, tail = np.asarray(z).T, np.asarray(tail)
+        with quiet_floats():
+            lost = ~(np.abs(states).max(axis=1) <= self.bound)
+        trap = np.full(len(lanes), -1, np.int64)
+        trap[~lost] = self.traps.catch(states[~lost], tail[:, :, ~lost], self.max_period)
+        self.now[lanes], self.lost[lanes], self.trap[lanes] = states, lost, trap
+        self.seen[lanes] = True
+
+    def _lanes(self, rows: np.ndarray, lanes: np.ndarray):
+        return jnp.asarray(np.ascontiguousarray(rows[lanes].T))
+
+    def _begin(self, work: int) -> None:
+        self._work, self._done = float(max(work, 1)), 0.0
+
+    def _update(self, steps: int) -> None:
+        self._done += steps
+        kept = int((self.trap >= 0).sum())
+        self.report.update(self._done / self._work, f"{kept} on cycles")
+
+
+def _in_groups(means: np.ndarray) -> Float[np.ndarray, "group lane state"]:
+    """Return "block state lane" averaged over the blocks of each group."""
+    groups = means.reshape(GROUPS, -1, *means.shape[1:]).mean(axis=1)
+    return np.swapaxes(groups, 1, 2)

@@ -1,4 +1,5 @@
-"""The command line: `plrjax cycles | lyapunov | info [FILE]`, `plrjax train | evaluate`."""
+"""The command line: `plrjax cycles | lyapunov | info [FILE]`, `plrjax train | evaluate`, `plrjax
+bifurcations RUN`, and `plrjax scan PLANE.TOML [FILE]`."""
 
 import contextlib
 import io
@@ -6,12 +7,14 @@ import sys
 
 import tyro
 
+from ._bifurcations import Bifurcations as Bifurcations
 from ._common import EXIT as EXIT
 from ._common import complain
 from ._cycles import Cycles as Cycles
 from ._evaluate import Evaluate as Evaluate
 from ._info import Info as Info
 from ._lyapunov import Lyapunov as Lyapunov
+from ._scan import Scan as Scan
 from ._train import Train as Train
 
 _COMMANDS = {
@@ -19,6 +22,8 @@ _COMMANDS = {
     "lyapunov": Lyapunov,
     "train": Train,
     "evaluate": Evaluate,
+    "bifurcations": Bifurcations,
+    "scan": Scan,
     "info": Info,
 }
 

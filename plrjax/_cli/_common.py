@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -72,12 +73,7 @@ class AbstractAnalysis(abc.ABC):
     def run(self) -> EXIT:
         self.prepare()
         key = key_of(self.seed)
-        check_target("--out", self.out, OUT_SUFFIXES)
-        check_target("--plot", self.plot, PLOT_SUFFIXES)
-        if self.plot is not None:
-            from .. import plot
-
-            plot.require_matplotlib()
+        check_targets(self.out, self.plot)
         model = self._load()
         found = self.compute(model, key)
         if self.json:
@@ -102,34 +98,39 @@ class AbstractAnalysis(abc.ABC):
             return load(self.file, kind=self.kind, num_relu=self.num_relu, index=self.index)
 
     def _finish(self, found, model) -> EXIT:
-        """Save what was found and translate the outcome; a failure writes nothing."""
-        from .._results import RESULTS
+        return finish(found, self.out, self.plot, lambda figure: self.draw(found, model, figure))
 
-        codes = {
-            RESULTS.successful: EXIT.finished,
-            RESULTS.budget_exhausted: EXIT.budget_exhausted,
-            RESULTS.interrupted: EXIT.interrupted,
-        }
-        code = codes.get(found.result, EXIT.failure)
-        if code != EXIT.finished:
-            complain(found.result.message)
-        if code == EXIT.failure:
-            return code
-        if self.out is not None:
-            found.save(self.out)
-        if self.plot is not None:
-            self._save_plot(found, model, self.plot)
+
+def finish(found, out: str | None, plot: str | None, draw: Callable[[Any], None]) -> EXIT:
+    """Save what was found and translate the outcome; a failure writes nothing."""
+    from .._results import RESULTS
+
+    codes = {
+        RESULTS.successful: EXIT.finished,
+        RESULTS.budget_exhausted: EXIT.budget_exhausted,
+        RESULTS.interrupted: EXIT.interrupted,
+    }
+    code = codes.get(found.result, EXIT.failure)
+    if code != EXIT.finished:
+        complain(found.result.message)
+    if code == EXIT.failure:
         return code
+    if out is not None:
+        found.save(out)
+    if plot is not None:
+        _save_plot(draw, plot)
+    return code
 
-    def _save_plot(self, found, model, target: str) -> None:
-        """Draw, and put the file in place only when it is complete."""
-        from .. import plot
-        from .._files import write_bytes
 
-        image, figure = io.BytesIO(), plot.bare_figure()
-        self.draw(found, model, figure)
-        figure.savefig(image, dpi=150, format=pathlib.Path(target).suffix[1:])
-        write_bytes(target, image.getvalue())
+def _save_plot(draw: Callable[[Any], None], target: str) -> None:
+    """Draw, and put the file in place only when it is complete."""
+    from .. import plot
+    from .._files import write_bytes
+
+    image, figure = io.BytesIO(), plot.bare_figure()
+    draw(figure)
+    figure.savefig(image, dpi=150, format=pathlib.Path(target).suffix[1:])
+    write_bytes(target, image.getvalue())
 
 
 @contextlib.contextmanager
@@ -149,6 +150,16 @@ def key_of(seed: int):
     import jax
 
     return jax.random.key(np.uint32(seed))
+
+
+def check_targets(out: str | None, plot: str | None) -> None:
+    """Refuse, before any work, files that could not be written, and plots without matplotlib."""
+    check_target("--out", out, OUT_SUFFIXES)
+    check_target("--plot", plot, PLOT_SUFFIXES)
+    if plot is not None:
+        from ..plot import require_matplotlib
+
+        require_matplotlib()
 
 
 def check_target(option: str, target: str | None, suffixes: tuple[str, ...]) -> None:

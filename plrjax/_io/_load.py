@@ -11,6 +11,8 @@ import numpy as np
 from .. import _files
 from .._dynamics import AbstractDynamics
 from .._lyapunov import LyapunovSpectrum
+from .._scan import ParameterScan
+from ..bifurcations import Bifurcations
 from ..cycles import CycleSet
 from ..models import (
     KINDS,
@@ -116,7 +118,29 @@ def _spectrum(header: dict, arrays: dict, kind: str | None, num_relu, index) -> 
     return LyapunovSpectrum.from_parts(header, arrays, "file")
 
 
-LOADERS: dict[str, Callable] = {"model": _model, "cycles": _cycles, "spectrum": _spectrum}
+def _scan(header: dict, arrays: dict, kind: str | None, num_relu, index) -> ParameterScan:
+    """Return the scan of a native file."""
+    for name, value in (("kind", kind), ("num_relu", num_relu), ("index", index)):
+        if value is not None:
+            raise ValueError(f"{name}: the file holds a scan, not a network; got {value!r}")
+    return ParameterScan.from_parts(header, arrays, "file")
+
+
+def _bifurcations(header: dict, arrays: dict, kind: str | None, num_relu, index) -> Bifurcations:
+    """Return the bifurcations of a native file."""
+    for name, value in (("kind", kind), ("num_relu", num_relu), ("index", index)):
+        if value is not None:
+            raise ValueError(f"{name}: the file holds bifurcations, not a network; got {value!r}")
+    return Bifurcations.from_parts(header, arrays, "file")
+
+
+LOADERS: dict[str, Callable] = {
+    "model": _model,
+    "cycles": _cycles,
+    "spectrum": _spectrum,
+    "scan": _scan,
+    "bifurcations": _bifurcations,
+}
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 
 

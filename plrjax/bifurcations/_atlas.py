@@ -65,8 +65,8 @@ class Atlas:
         self._by_key: dict[Key, list[Segment]] = {}
         self._slack = CLOSE * path.span
 
-    def follow(self, cycles: Iterable[tuple[Bool[np.ndarray, "time unit"], float]]) -> None:
-        """Follow cycles, given as (word, s), and all that they meet on the way, to their ends."""
+    def follow(self, cycles: Iterable[tuple[np.ndarray, float]]) -> None:
+        """Follow cycles, given as (word "time unit", s), and all that they meet, to their ends."""
         tasks = []
         for word, s in cycles:
             tasks.append(_Task(word, key_of(word), float(s), (-1, 1)))
@@ -146,10 +146,22 @@ class Atlas:
                 else:
                     segment.low = min(stretch.s, task.s)
             segment.turns = _distinct(segment.turns, self._slack)
+            if self._is_twin(segment, task):
+                continue
             self.segments.append(segment)
             self._by_key.setdefault(task.key, []).append(segment)
             made.append((segment, parts))
         return [self._noted(segment, parts) for segment, parts in made]
+
+    def _is_twin(self, segment: Segment, task: _Task) -> bool:
+        """Return whether a segment is known, which was met from both ends in the same round."""
+        for known in self._by_key.get(task.key, []):
+            gaps = abs(known.low - segment.low), abs(known.high - segment.high)
+            if max(gaps) <= 10 * self._slack:
+                if task.event >= 0:
+                    known.events[task.sides[0] < 0] = task.event
+                return True
+        return False
 
     def _noted(self, segment: Segment, parts: dict) -> Segment:
         """Link the segment's collisions, examining those not known yet."""

@@ -145,7 +145,8 @@ class Tracer:
                     self._claim(period, COVERAGE.complete_in_floating_point)
                     for words in all_words(period, path.shape[1]):
                         places, cut = admissible_places(path, words)
-                        atlas.follow(places)
+                        for part in _in_turn(places):
+                            atlas.follow(part)
                         coarse += cut
             atlas.follow(self._carried(path))
             if searched:
@@ -211,6 +212,19 @@ class Tracer:
         return gathered(self.atlases, coverage, result, self.notes, **given)
 
 
+def _in_turn(places: Seeds) -> list[Seeds]:
+    """Return the first place of every word, then the second, ...: most are known by then."""
+    parts: list[Seeds] = []
+    seen: dict[bytes, int] = {}
+    for word, s in places:
+        turn = seen.get(word.tobytes(), 0)
+        seen[word.tobytes()] = turn + 1
+        if turn == len(parts):
+            parts.append([])
+        parts[turn].append((word, s))
+    return parts
+
+
 def _paths(models: Any) -> tuple[list[AbstractParameterPath], Any]:
     """Return a path for every interval, and the steps of the networks if the argument knows."""
     if isinstance(models, AbstractParameterPath):
@@ -243,7 +257,10 @@ def _per_network(name: str, values: Any, count: int) -> np.ndarray:
         return np.arange(float(count)) if name == "steps" else np.full(count, np.nan)
     if name == "steps":
         return as_float64(name, values, (count,))
-    array = np.asarray(values, np.float64)
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected one number for each network ({error})") from error
     if array.shape != (count,):
         raise ValueError(
             f"{name}: expected one number for each of {count} networks, got {array.shape}"

@@ -46,6 +46,7 @@ SEGMENT_ARRAYS: dict[str, tuple[str, int]] = {
     "segment_first": ("i", 1),
     "segment_last": ("i", 1),
 }
+NETWORK_ARRAYS = ("steps", "losses", "gradient_norms")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +98,14 @@ class Bifurcations(AbstractSaved):
     - `segment_first`, `segment_last`: event at its lower and upper end; -1 at a network, -2 where
         it could not be followed (see `notes`).
 
-    **Fields of the computation:** `steps` of the networks; `num_units`; `coverage_by_period`: what
+    **Fields of the networks:** `steps`, `losses`, `gradient_norms`, NaN where they were not given.
+
+    **Fields of the computation:** `num_units`; `coverage_by_period`: what
     "all events" may claim; `result`, `stats`, `notes`.
     """
 
     file_type: ClassVar[str] = "bifurcations"
-    file_arrays: ClassVar[tuple[str, ...]] = (*EVENT_ARRAYS, *SEGMENT_ARRAYS, "steps")
+    file_arrays: ClassVar[tuple[str, ...]] = (*EVENT_ARRAYS, *SEGMENT_ARRAYS, *NETWORK_ARRAYS)
 
     interval: Int[np.ndarray, " event"]
     s: Float[np.ndarray, " event"]
@@ -136,6 +139,8 @@ class Bifurcations(AbstractSaved):
     segment_first: Int[np.ndarray, " segment"]
     segment_last: Int[np.ndarray, " segment"]
     steps: Float[np.ndarray, " network"]
+    losses: Float[np.ndarray, " network"]
+    gradient_norms: Float[np.ndarray, " network"]
     num_units: int
     coverage_by_period: Mapping[int, COVERAGE] = dataclasses.field(default_factory=dict)
     result: RESULTS = RESULTS.successful
@@ -161,7 +166,7 @@ class Bifurcations(AbstractSaved):
                 raise IndexError(f"row {rows} of {len(self)} events")
             rows = [rows]
         picked = {name: getattr(self, name)[rows] for name in EVENT_ARRAYS}
-        chosen = np.arange(len(self))[np.asarray(rows)]
+        chosen = np.arange(len(self))[rows]
         kept = np.full(len(self), -1)
         kept[chosen] = np.arange(len(chosen))
         for name in ("segment_first", "segment_last"):
@@ -253,6 +258,9 @@ class Bifurcations(AbstractSaved):
                         f"{path}: {name}: expected {count} rows of kind {kind!r} and rank {rank}, "
                         f"got {array.dtype} {array.shape}"
                     )
+        networks = {arrays[name].shape for name in NETWORK_ARRAYS}
+        if len(networks) > 1 or len(networks.pop()) != 1:
+            raise ValueError(f"{path}: steps, losses, gradient_norms: expected one row each")
         period, time = arrays["segment_period"], arrays["segment_itinerary"].shape[1]
         if not ((period >= 1) & (period <= time)).all():
             raise ValueError(f"{path}: segment_period: expected 1 to {time} in every row")

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool
 
+from .._numerics import EPS, quiet_floats
 from ..cycles._words import least_rotation, pack, primitive_period
-from ._functions import candidates
+from ._functions import candidates, cyclic_matrix, pieces
 from ._march import LEAST_STEP, ZERO, activation_values
 from ._panels import NODES, POINTS, Series, roots_of, series_of, value_at
 from ._path import AbstractParameterPath
@@ -19,6 +20,15 @@ _INSIDE = 0.4871
 
 _ROWS = 2**21
 """Numbers in the systems of one batch of words, at most."""
+
+_SOME_PANELS = 4
+"""Open panels of a word from which it is asked whether I - P is singular on all of them."""
+
+MOST_PANELS = 64
+"""Open panels of a word, at most: with more, the path is not smooth, and they are judged as is."""
+
+_SINGULAR = 1.0 / (64 * EPS)
+"""Condition number from which I - P is singular within rounding."""
 
 
 def all_words(period: int, num_units: int) -> Iterator[Bool[np.ndarray, "word time unit"]]:
@@ -57,8 +67,29 @@ def admissible_places(
         while len(owner):
             places, owner, panels, number = _one_round(path, part, owner, panels)
             found += [(part[word], s) for word, s in places]
-            coarse += number
+            keep = _worth_halving(path, part, owner, panels)
+            owner, panels, coarse = owner[keep], panels[keep], coarse + number
     return found, coarse
+
+
+def _worth_halving(path: AbstractParameterPath, words: np.ndarray, owner: np.ndarray, panels):
+    """Return which panels belong to words that halving may resolve.
+
+    Where I - P is singular along the whole path its determinant is rounding, which no series
+    resolves: such a word has no isolated cycle anywhere.
+    """
+    counts = np.bincount(owner, minlength=len(words))
+    hopeless = np.zeros(len(words), bool)
+    for word in np.flatnonzero(counts >= _SOME_PANELS).tolist():
+        s = panels[owner == word].mean(axis=1)
+        repeated = np.repeat(words[word][None], len(s), axis=0)
+        matrix = cyclic_matrix(pieces(path.arrays(s), repeated)[0])
+        for axis in (2, 1):
+            size = np.abs(matrix).max(axis=axis, keepdims=True)
+            matrix /= np.where(size > 0, size, 1.0)
+        with quiet_floats():
+            hopeless[word] = (np.linalg.cond(matrix) > _SINGULAR).all()
+    return ~hopeless[owner]
 
 
 def _one_round(path: AbstractParameterPath, words: np.ndarray, owner: np.ndarray, panels):
@@ -72,6 +103,7 @@ def _one_round(path: AbstractParameterPath, words: np.ndarray, owner: np.ndarray
     virtual = ((own.sign * wanted) < 0).any(axis=(1, 2))
     ready = own.converged.all(axis=(1, 2)) & determinant.converged
     small = 2.0 * half <= 2.0 * LEAST_STEP * path.span
+    small |= np.bincount(owner, minlength=len(words))[owner] > MOST_PANELS
     places: list[tuple[int, float]] = []
     for row in np.flatnonzero(~virtual & (ready | small)):
         series = Series(*(x[row] for x in own)), Series(*(x[row] for x in determinant))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .._numerics import quiet_floats
+from .._numerics import EPS, quiet_floats
 from .._stability import floquet_multipliers
 from ._path import AbstractParameterPath, Arrays
 
@@ -109,24 +109,40 @@ def _candidates(arrays: Arrays, words: np.ndarray) -> Candidates:
 
 
 class Stability(NamedTuple):
-    """Test functions of stability: det(I + P), and the product over pairs of multipliers."""
+    """Test functions of stability: det(I + P), and the product over pairs of multipliers.
+
+    **Fields:** `resting`: whether each of the two is zero within rounding.
+    """
 
     flip: Signed
     center: Signed
+    resting: Bool[np.ndarray, "2 point"]
 
 
 def stability_functions(path: AbstractParameterPath, words: np.ndarray, s: np.ndarray) -> Stability:
     """Return the functions that change sign at degenerate flips and at center bifurcations."""
     rows = max(1, _CHUNK // (words.shape[1] * path.shape[0]) ** 2)
-    flips, centers = [], []
+    flips, centers, resting = [], [], []
     for low in range(0, len(s), rows):
         part = slice(low, low + rows)
         jacobians, _ = pieces(path.arrays(s[part]), words[part])
         with quiet_floats():
             flips.append(np.linalg.slogdet(cyclic_matrix(jacobians, 1.0)))
-        centers.append(pair_product(multipliers_of(jacobians)))
+        values = multipliers_of(jacobians)
+        centers.append(pair_product(values))
+        resting.append(_resting(values))
     flip, center = (Signed(*(np.concatenate(x) for x in zip(*parts))) for parts in (flips, centers))
-    return Stability(flip, center)
+    return Stability(flip, center, np.concatenate(resting, axis=1))
+
+
+def _resting(multipliers: np.ndarray) -> np.ndarray:
+    """Return whether a multiplier is -1, and whether a pair has the product 1, within rounding."""
+    i, j = np.triu_indices(multipliers.shape[1], 1)
+    with quiet_floats():
+        rounding = 1e3 * EPS * np.fmax(1.0, np.abs(multipliers).max(axis=1, initial=0.0))
+        flip = np.abs(1.0 + multipliers).min(axis=1, initial=np.inf)
+        pair = np.abs(1.0 - multipliers[:, i] * multipliers[:, j]).min(axis=1, initial=np.inf)
+        return np.stack([flip <= rounding, pair <= rounding])
 
 
 def multipliers_of(jacobians: Float[np.ndarray, "point time state state"]) -> np.ndarray:

@@ -64,6 +64,8 @@ def gathered(
     return Bifurcations(
         **columns,
         steps=np.asarray(steps, np.float64),
+        losses=np.asarray(losses, np.float64),
+        gradient_norms=np.asarray(gradient_norms, np.float64),
         num_units=atlases[0].path.shape[1] if atlases else 0,
         coverage_by_period=coverage,
         result=result,
@@ -230,7 +232,11 @@ def _segment_columns(pieces, events, numbers, atlases) -> dict[str, Any]:
     packed = np.zeros((len(pieces), longest, width), np.uint8)
     for row, piece in enumerate(pieces):
         packed[row, : len(piece.segment.word)] = pack(piece.segment.word)
-    ends = [[_end_of(piece, events, low) for piece in pieces] for low in (True, False)]
+    rows: dict[int, list[tuple[float, int]]] = {}
+    for number, event in enumerate(events):
+        for item in {id(part[0]) for part in event.segments}:
+            rows.setdefault(item, []).append((event.s, number))
+    ends = [[_end_of(piece, rows, low) for piece in pieces] for low in (True, False)]
     column = lambda name: np.array([getattr(piece, name) for piece in pieces])
     return {
         "segment_branch": np.array([numbers[id(piece.segment)] for piece in pieces], np.int32),
@@ -245,16 +251,15 @@ def _segment_columns(pieces, events, numbers, atlases) -> dict[str, Any]:
     }
 
 
-def _end_of(piece: Piece, events: Sequence[Event], low: bool) -> int:
-    """Return the row of the event at an end of a piece, -1 at a network, -2 if there is none."""
+def _end_of(piece: Piece, rows: dict[int, list[tuple[float, int]]], low: bool) -> int:
+    """Return the row of the event at an end of a piece, -1 at a network, -2 if there is none.
+
+    **Arguments:** `rows`: (s, row) of the events that a segment (by `id`) takes part in.
+    """
     s, segment = (piece.low if low else piece.high), piece.segment
     end = segment.ends[not low]
     whole = s == (segment.low if low else segment.high)
     if whole and end in (END.path_end, END.unresolved):
         return -1 if end is END.path_end else _UNRESOLVED
-    best, row = np.inf, _UNRESOLVED
-    for number, event in enumerate(events):
-        if event.interval == piece.interval and any(x[0] is segment for x in event.segments):
-            if abs(event.s - s) < best:
-                best, row = abs(event.s - s), number
-    return row
+    near = [(abs(at - s), row) for at, row in rows.get(id(segment), [])]
+    return min(near)[1] if near else _UNRESOLVED

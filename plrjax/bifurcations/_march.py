@@ -113,7 +113,9 @@ class _Lane:
         """Halve the panel; return whether that was possible."""
         a, b = self.panel
         if abs(b - a) < 2 * self.least:
+            # Where nothing converges (a path that is not smooth) panels grow, or it would not end.
             self.stretch.num_coarse += 1
+            self.least *= 2.0
             return False
         self.step = 0.5 * abs(b - a)
         return True
@@ -182,10 +184,17 @@ def _advance(path: AbstractParameterPath, lanes: list[_Lane]) -> None:
 
 
 def _turning(path: AbstractParameterPath, words: np.ndarray, s: np.ndarray) -> Series:
-    """Return the series of det(I + P) and of the product over pairs, "lane 2 term"."""
+    """Return the series of det(I + P) and of the product over pairs, "lane 2 term".
+
+    One that is zero within rounding on a whole panel (a multiplier rests at -1) has no turn there.
+    """
     lanes, nodes = s.shape
     found = stability_functions(path, np.repeat(words, nodes, axis=0), s.reshape(-1))
-    values = [scaled(Signed(*(x.reshape(lanes, nodes) for x in part))) for part in found]
+    values = []
+    for part, resting in zip((found.flip, found.center), found.resting):
+        still = resting.reshape(lanes, nodes).all(axis=1, keepdims=True)
+        own = scaled(Signed(*(x.reshape(lanes, nodes) for x in part)))
+        values.append(np.where(still, 1.0, own))
     return series_of(np.stack(values, axis=1))
 
 

@@ -37,8 +37,8 @@ class Matches:
     rows: Int[np.ndarray, "pair 2"]
     link: Int[np.ndarray, " pair"]
     distance: Float[np.ndarray, " pair"]
-    only_first: Int[np.ndarray, " row"]
-    only_second: Int[np.ndarray, " row"]
+    only_first: Int[np.ndarray, " first"]
+    only_second: Int[np.ndarray, " second"]
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -133,7 +133,9 @@ def _as_matches(pairs: dict, first: CycleSet, second: CycleSet) -> Matches:
     return Matches(
         rows=rows,
         link=np.array([pairs[a][1] for a in sorted(pairs)], np.int8),
-        distance=np.array([distance(first.orbit(a), second.orbit(b)) for a, b in rows], float),
+        distance=np.array(
+            [distance(first.orbit(a), second.orbit(b)) for a, b in rows.tolist()], float
+        ),
         only_first=np.setdiff1d(np.arange(len(first)), rows[:, 0]),
         only_second=np.setdiff1d(np.arange(len(second)), rows[:, 1]),
     )

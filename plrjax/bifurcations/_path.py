@@ -142,6 +142,12 @@ class FunctionPath(AbstractParameterPath):
         self.function, self.start, self.stop = function, float(start), float(stop)
         lower(function(self.start), "function")
 
+    @classmethod
+    def along(cls, model: AbstractPLRNN, axis: Any) -> "FunctionPath":
+        """Return the path on which one parameter takes the values of an `Axis` of a scan."""
+        low, high = sorted((axis.start, axis.stop))
+        return cls(lambda s: axis.apply(model, s), low, high)
+
     def model(self, s):
         return self.function(float(s))
 

@@ -21,13 +21,13 @@ def bare_figure():
     return Figure(figsize=(11, 6), layout="constrained")
 
 
-def new_axes(dimensions: int = 2):
-    """Return the Axes of a new figure."""
+def new_axes(dimensions: int = 2, size: tuple[float, float] | None = None):
+    """Return the Axes of a new figure, of a size in inches."""
     require_matplotlib()
     import matplotlib.pyplot as plt
 
     projection = "3d" if dimensions == 3 else None
-    _, ax = plt.subplots(layout="constrained", subplot_kw={"projection": projection})
+    _, ax = plt.subplots(layout="constrained", figsize=size, subplot_kw={"projection": projection})
     return ax
 
 

@@ -1,0 +1,305 @@
+"""The command `plrjax scan PLANE.TOML [FILE]`."""
+
+import contextlib
+import dataclasses
+import math
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from .._arguments import checked_whole
+from ._common import EMBEDDED, EXIT, AbstractAnalysis, complain, readable, say
+from ._cycles import parse_periods
+
+_KNOWN = ("axis", "measures", "network", "state", "targets", "tile")
+_STEPS = {"exponent": 2_000, "loss": 500, "gradient": 500, "orbit": 100}
+_POLL_SECONDS = 0.2
+_LEAST = 1e-3
+"""Seconds of a call that only reads what is there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan(AbstractAnalysis):
+    """Measure cycles, exponents or gradients over a grid of one or two parameters.
+
+    PLANE.TOML holds one or two tables `[[axis]]` (leaf = "A", index = [0, 0], start, stop, num) and
+    `measures`, a list of "cycles:1:8" (periods), "exponent:2000", "loss:500", "gradient:500" and
+    "orbit:100" (steps). Optional: `network` (a file), `state` (where orbits start, default 0),
+    `targets` (a .npy series; default: the orbit of the network as it is), `tile`.
+
+    The same command with the same --checkpoint goes on where it was stopped; on a Slurm job array
+    each task measures its share. Exit codes: 0 finished, 1 failure (nothing finite), 2 bad input,
+    3 the budget ran out, 130 Ctrl-C; in the last two cases what was measured is printed and saved.
+    """
+
+    file: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="PLANE.TOML")] = None
+    """What to scan and what to measure."""
+    network: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
+    """Network file; else the one that PLANE.TOML names, or the embedded example."""
+    checkpoint: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Keep finished tiles here, and go on with those that are missing."""
+    workers: int = 1
+    """Processes on this machine, each with a share of the tiles and of the cores."""
+    shard: Annotated[str | None, tyro.conf.arg(metavar="I/N")] = None
+    """Measure every N-th tile from the I-th on, I from 0 (needs --checkpoint)."""
+
+    def prepare(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"--workers: expected a positive integer, got {self.workers}")
+        if self.shard is not None and (self.checkpoint is None or self.workers > 1):
+            raise ValueError("--shard: needs --checkpoint, and goes without --workers")
+        self._shard()
+        self._plan()
+
+    def compute(self, model, key):
+        from .._results import RESULTS
+
+        with contextlib.ExitStack() as stack:
+            folder, begun, finished = self.checkpoint, time.perf_counter(), True
+            if self.workers > 1:
+                if folder is None:
+                    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="plrjax-"))
+                finished = self._work(folder)
+            left = self.max_seconds
+            if self.workers > 1 and (left is not None or not finished):
+                spent = time.perf_counter() - begun
+                left = max(left - spent, _LEAST) if finished and left is not None else _LEAST
+            scan = self._scan(model, key, folder, left)
+            return scan if finished else dataclasses.replace(scan, result=RESULTS.interrupted)
+
+    def _scan(self, model, key, folder: str | None, max_seconds: float | None):
+        """Measure in this process what is missing in the folder."""
+        from .. import scan_parameters
+
+        plan = self._plan()
+        return scan_parameters(
+            model,
+            _axes(plan),
+            _measures(plan, model, pathlib.Path(self._plane()).parent),
+            key=key,
+            checkpoint=folder,
+            shard=self._shard(),
+            max_seconds=max_seconds,
+            throw=False,
+            **({"tile": plan["tile"]} if "tile" in plan else {}),
+        )
+
+    def as_json(self, found) -> dict:
+        coverage = found.coverage
+        return {
+            "network": self._network_path() or "embedded example",
+            "plane": self.file,
+            "result": found.result.name,
+            "coverage": None if coverage is None else coverage.name,
+            "axes": [axis._asdict() for axis in found.axes],
+            "pixels": len(found.done),
+            "pixels_done": int(found.done.sum()),
+            "values": found.values,
+            "notes": list(found.notes),
+            "stats": found.stats,
+        }
+
+    def draw(self, found, model, figure) -> None:
+        from .. import plot
+
+        plot.scan(found, figure=figure)
+
+    def _load(self):
+        from .. import example_network, load
+
+        path = self._network_path()
+        if path is None:
+            say(f"plrjax: no FILE given, using {EMBEDDED}", sys.stderr)
+            return example_network()
+        with readable(path):
+            return load(path, kind=self.kind, num_relu=self.num_relu, index=self.index)
+
+    def _network_path(self) -> str | None:
+        """Return the network's file; one that PLANE.TOML names is relative to it."""
+        named = self._plan().get("network")
+        if self.network is not None or named is None:
+            return self.network
+        return str(pathlib.Path(self._plane()).parent / str(named))
+
+    def _plane(self) -> str:
+        if self.file is None:
+            raise ValueError("PLANE.TOML: missing; it says what to scan (see plrjax scan --help)")
+        return self.file
+
+    def _plan(self) -> dict[str, Any]:
+        """Return the content of PLANE.TOML."""
+        path = self._plane()
+        with readable(path, "PLANE.TOML"):
+            data = pathlib.Path(path).read_bytes()
+        try:
+            plan = tomllib.loads(data.decode())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        unknown = sorted(set(plan) - set(_KNOWN))
+        if unknown:
+            raise ValueError(f"{path}: {unknown[0]}: unknown; expected {', '.join(_KNOWN)}")
+        for name in ("axis", "measures"):
+            if not (isinstance(plan.get(name), list) and plan[name]):
+                raise ValueError(f"{path}: {name}: missing (see plrjax scan --help)")
+        _axes(plan)
+        for text in plan["measures"]:
+            _parts(text)
+        checked_whole(f"{path}: tile", plan.get("tile", 1), 1)
+        return plan
+
+    def _shard(self) -> tuple[int, int] | None:
+        if self.shard is None:
+            return None
+        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", self.shard)
+        if match is None or not int(match[1]) < int(match[2]):
+            raise ValueError(f"--shard: expected I/N with 0 <= I < N, got {self.shard!r}")
+        return int(match[1]), int(match[2])
+
+    def _work(self, folder: str) -> bool:
+        """Measure all tiles in worker processes, and return False after Ctrl-C."""
+        with contextlib.ExitStack() as stack:
+            logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(self.workers)]
+            processes = [
+                subprocess.Popen(
+                    self._command(folder, index), stdout=subprocess.DEVNULL, stderr=log
+                )
+                for index, log in enumerate(logs)
+            ]
+            _divide_cores(processes)
+            try:
+                self._watch(processes, folder)
+            except KeyboardInterrupt:
+                # Ctrl-C reached them, too: they keep the tiles that are finished.
+                for process in processes:
+                    process.wait()
+                return False
+            for index, (process, log) in enumerate(zip(processes, logs)):
+                if process.returncode not in (EXIT.finished, EXIT.budget_exhausted):
+                    log.seek(0)
+                    last = log.read().decode(errors="replace").strip().splitlines()[-1:]
+                    complain(f"worker {index}: exit code {process.returncode} {''.join(last)}")
+        return True
+
+    def _watch(self, processes: list[subprocess.Popen], folder: str) -> None:
+        """Wait for the workers, with a bar of the tiles that are there."""
+        from .. import ProgressBar
+
+        bar, place = ProgressBar(), pathlib.Path(folder)
+        total = _num_tiles(self._plan())
+        bar.open("scan")
+        try:
+            while any(process.poll() is None for process in processes):
+                done = sum(1 for _ in place.glob("tile_*.npz"))
+                bar.update(done / total, f"{done} of {total} tiles")
+                time.sleep(_POLL_SECONDS)
+        finally:
+            bar.close()
+
+    def _command(self, folder: str, index: int) -> list[str]:
+        options = {
+            "--checkpoint": folder,
+            "--shard": f"{index}/{self.workers}",
+            "--seed": self.seed,
+            "--max-seconds": self.max_seconds,
+            "--kind": self.kind,
+            "--num-relu": self.num_relu,
+            "--index": self.index,
+        }
+        files = [self._plane()] + ([self.network] if self.network is not None else [])
+        given = [(name, str(value)) for name, value in options.items() if value is not None]
+        arguments = [text for pair in given for text in pair]
+        return [sys.executable, "-m", "plrjax", "scan", *files, *arguments]
+
+
+def _num_tiles(plan: dict[str, Any]) -> int:
+    """Return into how many tiles the grid falls."""
+    from .._scan import DEFAULT_TILE
+
+    side, nums = plan.get("tile", DEFAULT_TILE), [axis.num for axis in _axes(plan)]
+    sides = [side] * 2 if len(nums) == 2 else [side * side]
+    return math.prod(-(-num // width) for num, width in zip(nums, sides))
+
+
+def _divide_cores(processes: list[subprocess.Popen]) -> None:
+    """Give each worker its own cores, where there are enough and the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < len(processes):
+        return
+    for index, process in enumerate(processes):
+        with contextlib.suppress(ProcessLookupError):  # it may have ended already
+            os.sched_setaffinity(process.pid, set(cores[index :: len(processes)]))
+
+
+def _axes(plan: dict[str, Any]) -> list:
+    """Return the axes of PLANE.TOML."""
+    from .. import Axis
+
+    axes = []
+    for number, table in enumerate(plan["axis"]):
+        wanted = {"leaf", "index", "start", "stop", "num"}
+        if not isinstance(table, dict) or set(table) != wanted:
+            raise ValueError(f"axis: expected {', '.join(sorted(wanted))} in table {number + 1}")
+        index = table["index"]
+        if not isinstance(table["leaf"], str):
+            raise ValueError(f"axis: leaf: expected a name, got {table['leaf']!r}")
+        index = tuple(index) if isinstance(index, list) else (index,)
+        axes.append(Axis(table["leaf"], index, table["start"], table["stop"], table["num"]))
+    return axes
+
+
+def _parts(text: Any) -> tuple[str, str]:
+    """Return name and settings of a measure such as "cycles:1:8", checked."""
+    name, _, rest = str(text).partition(":")
+    if name == "cycles":
+        parse_periods(rest or "1:8")
+        return name, rest or "1:8"
+    if name not in _STEPS or not re.fullmatch(r"\d{0,9}", rest) or rest == "0":
+        known = ", ".join(["cycles:1:8", *(f"{n}:{steps}" for n, steps in _STEPS.items())])
+        raise ValueError(f"measures: expected {known}, got {text!r}")
+    return name, rest or str(_STEPS[name])
+
+
+def _measures(plan: dict[str, Any], model: Any, folder: pathlib.Path) -> list:
+    """Return the measures of PLANE.TOML."""
+    from .. import AttractorOrbit, CycleCounts, GradientNorm, LargestExponent, OrbitLoss
+
+    state = np.asarray(plan.get("state", np.zeros(model.state_size)), float)
+    made = []
+    for name, rest in map(_parts, plan["measures"]):
+        if name == "cycles":
+            made.append(CycleCounts(parse_periods(rest)))
+        elif name == "exponent":
+            made.append(LargestExponent(state, int(rest)))
+        elif name == "orbit":
+            made.append(AttractorOrbit(state, num_points=int(rest)))
+        else:
+            kind = OrbitLoss if name == "loss" else GradientNorm
+            made.append(kind(_targets(plan, model, folder, state, int(rest)), state))
+    return made
+
+
+def _targets(plan, model, folder: pathlib.Path, state: np.ndarray, steps: int) -> np.ndarray:
+    """Return the series to compare with: from a file, or the orbit of the network as it is."""
+    if "targets" in plan:
+        path = folder / str(plan["targets"])
+        with readable(str(path), "targets"):
+            series = np.load(path, allow_pickle=False)
+        if series.ndim != 2 or len(series) < steps:
+            raise ValueError(f"targets: expected at least {steps} rows, got {series.shape}")
+        return series[:steps]
+    from .. import trajectory
+    from .._numerics import float64_scope
+
+    with float64_scope():
+        return np.asarray(trajectory(model, state, steps))[1:]

@@ -66,7 +66,8 @@ def events_of(atlas: Atlas, interval: int) -> list[Event]:
             if segment.ends[above] is END.degenerate_transcritical:
                 found.append(_transcritical(atlas, interval, segment, above))
     for number, collision in enumerate(atlas.collisions):
-        if number not in used:
+        # A cycle that rests on a boundary within rounding leaves collisions without any segment.
+        if number not in used and at_collision(atlas, number):
             found.append(_collision_event(atlas, interval, number, collision))
     return sorted(found, key=lambda event: (event.s, event.period))
 

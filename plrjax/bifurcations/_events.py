@@ -164,7 +164,7 @@ class Bifurcations(AbstractSaved):
         if isinstance(rows, int | np.integer):
             if not -len(self) <= rows < len(self):
                 raise IndexError(f"row {rows} of {len(self)} events")
-            rows = [rows]
+            rows = np.array([rows])
         picked = {name: getattr(self, name)[rows] for name in EVENT_ARRAYS}
         chosen = np.arange(len(self))[rows]
         kept = np.full(len(self), -1)

@@ -27,6 +27,9 @@ _SOME_PANELS = 4
 MOST_PANELS = 64
 """Open panels of a word, at most: with more, the path is not smooth, and they are judged as is."""
 
+_NOISE = 1e-5
+"""Fraction of the terms of a pre-activation that float32 leaves uncertain, and some more."""
+
 _SINGULAR = 1.0 / (64 * EPS)
 """Condition number from which I - P is singular within rounding."""
 
@@ -103,13 +106,15 @@ def _one_round(path: AbstractParameterPath, words: np.ndarray, owner: np.ndarray
     virtual = ((own.sign * wanted) < 0).any(axis=(1, 2))
     ready = own.converged.all(axis=(1, 2)) & determinant.converged
     small = 2.0 * half <= 2.0 * LEAST_STEP * path.span
-    small |= np.bincount(owner, minlength=len(words))[owner] > MOST_PANELS
+    crowded = np.bincount(owner, minlength=len(words))[owner] > MOST_PANELS
+    small |= crowded
     places: list[tuple[int, float]] = []
     for row in np.flatnonzero(~virtual & (ready | small)):
         series = Series(*(x[row] for x in own)), Series(*(x[row] for x in determinant))
         for x in _admissible_gaps(words[owner[row]], *series):
             place = float(middle[row] + half[row] * x)
-            if _is_admissible(path, words[owner[row]], place):
+            judge = _is_clear if crowded[row] else _is_admissible
+            if judge(path, words[owner[row]], place):
                 places.append((int(owner[row]), place))
     split = np.flatnonzero(~virtual & ~ready & ~small)
     low, high, center = panels[split, 0], panels[split, 1], middle[split]
@@ -144,3 +149,14 @@ def _is_admissible(path: AbstractParameterPath, word: np.ndarray, s: float) -> b
     forming = np.abs(found.points[0]) @ np.abs(arrays.W2[0]).T + np.abs(arrays.h2[0])
     clear = np.abs(y) > ZERO * forming
     return bool((np.where(word, y > 0, y <= 0) | (~clear & ~word)).all())
+
+
+def _is_clear(path: AbstractParameterPath, word: np.ndarray, s: float) -> bool:
+    """Return whether the candidate has the word's signs, beyond what is noise on a rough path.
+
+    A pre-activation that rests at zero is rounding, which no series resolves either.
+    """
+    found, arrays = candidates(path, word[None], np.array([s])), path.arrays(np.array([s]))
+    forming = np.abs(found.points[0]) @ np.abs(arrays.W2[0]).T + np.abs(arrays.h2[0])
+    signed = np.where(word, found.activations[0], -found.activations[0])
+    return bool((signed > _NOISE * forming).all())

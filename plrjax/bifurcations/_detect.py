@@ -148,6 +148,8 @@ class Tracer:
                         for part in _in_turn(places):
                             atlas.follow(part)
                         coarse += cut
+                        if cut:
+                            self._claim(period, COVERAGE.partial)
             atlas.follow(self._carried(path))
             if searched:
                 for at, s in ((number, path.start), (number + 1, path.stop)):

@@ -7,8 +7,8 @@ from jaxtyping import Bool
 
 from .._numerics import EPS, quiet_floats
 from ..cycles._words import least_rotation, pack, primitive_period
-from ._functions import candidates, cyclic_matrix, pieces
-from ._march import LEAST_STEP, ZERO, activation_values
+from ._functions import activation_errors, candidates, cyclic_matrix, pieces
+from ._march import LEAST_STEP, activation_values
 from ._panels import NODES, POINTS, Series, roots_of, series_of, value_at
 from ._path import AbstractParameterPath
 
@@ -136,7 +136,7 @@ def _admissible_gaps(word: np.ndarray, activations: Series, closing: Series) -> 
         sign = np.sign(value_at(closing.coefficients, x))
         found = value_at(activations.coefficients, x) * sign
         sizes = np.abs(activations.coefficients).max(axis=-1)
-        right = np.where(word, found > 0, found <= 0) | (np.abs(found) <= 1e-12 * sizes)
+        right = np.where(word, found > 0, found <= 1e-12 * sizes)
         if right.all() and high - low > 1e-12:
             places.append(x)
     return places
@@ -146,9 +146,8 @@ def _is_admissible(path: AbstractParameterPath, word: np.ndarray, s: float) -> b
     """Return whether the candidate at s has the word's signs, beyond rounding."""
     found, arrays = candidates(path, word[None], np.array([s])), path.arrays(np.array([s]))
     y = found.activations[0]
-    forming = np.abs(found.points[0]) @ np.abs(arrays.W2[0]).T + np.abs(arrays.h2[0])
-    clear = np.abs(y) > ZERO * forming
-    return bool((np.where(word, y > 0, y <= 0) | (~clear & ~word)).all())
+    bound = activation_errors(arrays, word[None], found.points)[0]
+    return bool(np.where(word, y > bound, y <= bound).all())
 
 
 def _is_clear(path: AbstractParameterPath, word: np.ndarray, s: float) -> bool:

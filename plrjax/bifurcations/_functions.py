@@ -108,6 +108,27 @@ def _candidates(arrays: Arrays, words: np.ndarray) -> Candidates:
     return Candidates(points, activations, Signed(sign, log))
 
 
+def activation_errors(arrays: Arrays, words: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return first-order bounds of the rounding in the words' pre-activations "point time unit".
+
+    |z error| <= 4 eps |(I - cyclic J)^-1| (|z| + sums of absolute values that form J z + c).
+    """
+    count, period, _ = words.shape
+    mask = words.astype(np.float64)
+    A, W1, W2 = np.abs(arrays.A), np.abs(arrays.W1), np.abs(arrays.W2)
+    z = np.abs(points)
+    with quiet_floats():
+        pushed = z @ np.swapaxes(W2, 1, 2) + np.abs(arrays.h2)[:, None]
+        formed = z @ np.swapaxes(A, 1, 2) + (mask * pushed) @ np.swapaxes(W1, 1, 2)
+        formed += np.abs(arrays.h1)[:, None]
+        right = (np.roll(formed, 1, axis=1) + z).reshape(count, -1)
+        matrix = cyclic_matrix(pieces(arrays, words)[0])
+        identity = np.eye(matrix.shape[1])
+        inverse = np.stack([solve_rows(matrix, np.tile(e, (count, 1))) for e in identity], axis=2)
+        error = (np.abs(inverse) @ right[..., None]).reshape(z.shape)
+        return 4 * EPS * (error @ np.swapaxes(W2, 1, 2) + pushed)
+
+
 class Stability(NamedTuple):
     """Test functions of stability: det(I + P), and the product over pairs of multipliers.
 

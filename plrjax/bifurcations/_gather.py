@@ -158,8 +158,8 @@ def _reasons(atlases: Sequence[Atlas], numbers: dict[int, int]) -> list[str]:
                     s = segment.high if above else segment.low
                     notes.append(
                         f"interval {i}: branch {numbers[id(segment)]} (period "
-                        f"{len(segment.word)}) could not be followed beyond s = {s:.6g}: "
-                        f"{END.unresolved.message}"
+                        f"{len(segment.word)}) could not be followed beyond s = {s:.6g}: on a "
+                        "switching boundary within rounding, or singular to working precision"
                     )
         coarse = sum(segment.num_coarse for segment in atlas.segments)
         if coarse:

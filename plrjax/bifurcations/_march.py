@@ -12,6 +12,7 @@ from .._numerics import EPS, quiet_floats
 from .._results import BIFURCATION, _MessageEnum
 from ._functions import (
     Signed,
+    activation_errors,
     candidates,
     multipliers_of,
     num_outside,
@@ -28,6 +29,9 @@ LEAST_STEP = 1e-7
 _RTOL: Any = 8 * EPS
 ZERO = 64 * EPS
 """Pre-activations below this fraction of the terms that form them are zero."""
+
+_PERHAPS = 1e-6
+"""Pre-activations below this fraction of all terms are asked whether they rest at zero."""
 
 CLOSE = 1e-9
 """Events closer than this fraction of the path are one."""
@@ -152,8 +156,25 @@ def activation_values(path: AbstractParameterPath, words: np.ndarray, s: np.ndar
         forming = np.abs(found.points) @ np.swapaxes(np.abs(arrays.W2), 1, 2)
         forming += np.abs(arrays.h2)[:, None]
         y = np.where(np.abs(found.activations) <= ZERO * forming, 0.0, found.activations)
-    y = np.moveaxis(y.reshape(lanes, nodes, *words.shape[1:]), 1, -1)
+        small = np.abs(y) <= _PERHAPS * forming.max(axis=(1, 2), keepdims=True)
+    y, small = (np.moveaxis(x.reshape(lanes, nodes, *words.shape[1:]), 1, -1) for x in (y, small))
+    still = small.all(axis=-1)
+    rows = np.flatnonzero(still.any(axis=(1, 2)))
+    if rows.size:
+        y[rows] = _rested(path, words[rows], s[rows], found.points, rows, y[rows])
     return y * closing[:, None, None, :], closing
+
+
+def _rested(path: AbstractParameterPath, words, s, points, rows, y) -> np.ndarray:
+    """Return pre-activations with those put to zero that are rounding on their whole panel."""
+    lanes, nodes = s.shape
+    own = points.reshape(-1, nodes, *points.shape[1:])[rows].reshape(-1, *points.shape[1:])
+    arrays = path.arrays(s.reshape(-1))
+    bound = activation_errors(arrays, np.repeat(words, nodes, axis=0), own)
+    bound = np.moveaxis(bound.reshape(lanes, nodes, *words.shape[1:]), 1, -1)
+    with quiet_floats():
+        resting = (np.abs(y) <= bound).all(axis=-1)
+    return np.where(resting[..., None], 0.0, y)
 
 
 def _advance(path: AbstractParameterPath, lanes: list[_Lane]) -> None:

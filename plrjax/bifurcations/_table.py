@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 _MOST_ROWS = 40
 """A longer table is cut; `to_dataframe` has it all."""
 
+_MOST_NOTES = 8
+
 _HEAD = ("step", "interval", "s", "event", "period", "branch", "before", "after", "attractor")
 
 
@@ -56,7 +58,10 @@ def _closing(found: "Bifurcations") -> list[str]:
         lines.append(f"{len(found) - _MOST_ROWS} more events: to_dataframe() has all")
     if found.result is not RESULTS.successful:
         lines.append(f"result: {found.result}. {found.result.message}")
-    return [*lines, *(f"note: {note}" for note in found.notes)]
+    lines += [f"note: {note}" for note in found.notes[:_MOST_NOTES]]
+    if len(found.notes) > _MOST_NOTES:
+        lines.append(f"{len(found.notes) - _MOST_NOTES} more notes: see `notes`")
+    return lines
 
 
 def _padded(rows: list[tuple[str, ...]]) -> list[str]:

@@ -125,10 +125,11 @@ print(scan)
 # Counting says little here: over the whole plane the cycles of periods 1 to 8 are one fixed point
 # at most. The curves say where it collides with a switching boundary, and where and how it loses
 # its stability: at the edges $a_{22} = 1$ (it runs to infinity) and $a = -1$ (flips), and on the
-# short curve on the right, where a complex pair crosses the unit circle. The gradient is largest
-# along the transcritical. Behind the center there are invariant circles, with longer cycles in
-# tongues between the border collisions (nonsmooth folds) in which a stable cycle and a saddle are
-# born. Tongues are traced from cycles found at a few places:
+# short curve on the right, where a complex pair crosses the unit circle. The gradient grows towards
+# the transcritical, and is largest, up to $10^{17}$, behind the center, where the fixed point is
+# unstable. There are invariant circles there, and longer cycles in tongues between the border
+# collisions (nonsmooth folds) in which a stable cycle and a saddle are born. Tongues are traced from
+# cycles found at a few places; other tongues are not drawn:
 
 # %%
 plane = plr.ParameterPlane.from_axes(network(*A_TRUE), axes)

@@ -79,6 +79,7 @@ def test_a_cycle_met_from_both_ends_at_once_is_one_segment(shared):
     assert len(set(pieces)) == len(pieces)
 
 
+@pytest.mark.slow
 def test_locked_cycles_are_born_and_die_in_pairs(shared):
     """The circle around the left focus turns once in 61 steps from s = .22094 to .22112."""
     models, epochs = load(shared / LORENZ["gtf015"])

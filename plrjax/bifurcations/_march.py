@@ -33,6 +33,9 @@ ZERO = 64 * EPS
 _PERHAPS = 1e-6
 """Pre-activations below this fraction of all terms are asked whether they rest at zero."""
 
+MOST_COARSE = 20
+"""Panels of one cycle accepted coarsely after which none is halved any more: a rough path."""
+
 CLOSE = 1e-9
 """Events closer than this fraction of the path are one."""
 
@@ -116,7 +119,7 @@ class _Lane:
     def halve(self) -> bool:
         """Halve the panel; return whether that was possible."""
         a, b = self.panel
-        if abs(b - a) < 2 * self.least:
+        if self.stretch.num_coarse >= MOST_COARSE or abs(b - a) < 2 * self.least:
             # Where nothing converges (a path that is not smooth) panels grow, or it would not end.
             self.stretch.num_coarse += 1
             self.least *= 2.0

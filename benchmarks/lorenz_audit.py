@@ -194,7 +194,7 @@ def kept_captures(folder: pathlib.Path | None, trainings: dict, states: np.ndarr
     place = None if folder is None else folder / "captures.json"
     if place is not None and place.exists():
         return json.loads(place.read_text())
-    rows = {name: survey(name, *training, states) for name, training in trainings.items()}
+    rows = {name: survey(name, *both, states=states) for name, both in trainings.items()}
     if place is not None:
         place.write_text(json.dumps(rows, indent=1))
     return rows

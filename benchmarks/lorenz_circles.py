@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 
 import plrjax as plr
+from plrjax._parallel import one_thread_per_solve
 from plrjax.bifurcations._atlas import Atlas
 from plrjax.bifurcations._functions import candidates, pieces
 from plrjax.bifurcations._gather import gathered
@@ -196,14 +197,15 @@ def followed(
     """Follow cycles, given as (interval, s, word), over all intervals, forward and back."""
     periods = sorted({len(word) for _, _, word in seeds})
     atlases = [Atlas(path, periods) for path in paths]
-    for interval, s, word in seeds:
-        atlases[interval].follow([(word, s)])
-    for early, late in zip(atlases[:-1], atlases[1:]):
-        late.follow([(one.word, 0.0) for one in early.segments if one.high == early.path.stop])
-    for early, late in list(zip(atlases[:-1], atlases[1:]))[::-1]:
-        early.follow([(one.word, 1.0) for one in late.segments if one.low == late.path.start])
-    for early, late in zip(atlases[:-1], atlases[1:]):
-        late.follow([(one.word, 0.0) for one in early.segments if one.high == early.path.stop])
+    with one_thread_per_solve():
+        for interval, s, word in seeds:
+            atlases[interval].follow([(word, s)])
+        for early, late in zip(atlases[:-1], atlases[1:]):
+            late.follow([(one.word, 0.0) for one in early.segments if one.high == early.path.stop])
+        for early, late in list(zip(atlases[:-1], atlases[1:]))[::-1]:
+            early.follow([(one.word, 1.0) for one in late.segments if one.low == late.path.start])
+        for early, late in zip(atlases[:-1], atlases[1:]):
+            late.follow([(one.word, 0.0) for one in early.segments if one.high == early.path.stop])
     nothing = np.full(len(paths) + 1, np.nan)
     return gathered(
         atlases,
@@ -274,7 +276,9 @@ def seeds_of(focus: Focus, found: Families) -> list[tuple[int, float, np.ndarray
     for start, grid in ((START, found.outer), (INSIDE, found.inner)):
         measure = functools.partial(circles, focus, start=start)
         met = resonances(measure, grid)
-        for row in np.flatnonzero(met.small) if met is not None else ():
+        if met is None:
+            continue
+        for row in np.flatnonzero(met.small):
             i, s, period = int(met.interval[row]), float(met.s[row]), round(float(met.turn[row]))
             words = cycles_at(focus.paths[i], s, met.states[row], period)
             seeds += [(i, s, word) for word in words]

@@ -52,7 +52,7 @@ def ends(found: plr.Bifurcations) -> dict[str, int]:
     `unexplained` ends have no event, and a note each.
     """
     low, high = found.stats["range"]
-    counts = dict.fromkeys(("events", "outer", "linked", "lost", "unexplained"), 0)
+    counts: dict[str, int] = dict.fromkeys(("events", "outer", "linked", "lost", "unexplained"), 0)
     for row in range(len(found.segment_low)):
         number, branch = int(found.segment_interval[row]), int(found.segment_branch[row])
         for at, place, edge, beside in (

@@ -11,6 +11,20 @@ from ._files import read_arrays, write_arrays
 _Result = TypeVar("_Result", bound="AbstractSaved")
 
 
+def check_rows(arrays: Mapping, kinds: Mapping[str, tuple[str, int]], count: int, path: str):
+    """Refuse arrays of another number of rows, kind of dtype ("f", "i", ...) or rank.
+
+    **Raises:** `ValueError` naming the path and the array.
+    """
+    for name, (kind, rank) in kinds.items():
+        array = arrays[name]
+        if array.dtype.kind != kind or array.ndim != rank or len(array) != count:
+            raise ValueError(
+                f"{path}: {name}: expected {count} rows of kind {kind!r} and rank {rank}, "
+                f"got {array.dtype} {array.shape}"
+            )
+
+
 class AbstractSaved(abc.ABC):
     """A result that is written to `.npz` or `.safetensors` and read back without a loss.
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy.special import ndtri
 
 from .._results import ATTRACTOR, RESULTS
-from .._saved import AbstractSaved
+from .._saved import AbstractSaved, check_rows
 from ..cycles._words import unpack
 
 _COLUMNS = ("", "attractor", "period", "states", "share", "95 % interval", "lambda_1", "error")
@@ -122,14 +122,9 @@ class AttractorSet(AbstractSaved):
     @classmethod
     def _check_arrays(cls, arrays, path):
         rows, starts = len(np.atleast_1d(arrays["kind"])), len(np.atleast_1d(arrays["label"]))
-        for name in cls.file_arrays:
-            array, (kind, rank) = arrays[name], _KINDS[name]
-            count = starts if name in ("states", "label") else rows
-            if array.dtype.kind != kind or array.ndim != rank or len(array) != count:
-                raise ValueError(
-                    f"{path}: {name}: expected {count} rows of kind {kind!r} and rank {rank}, "
-                    f"got {array.dtype} {array.shape}"
-                )
+        for names, count in ((("states", "label"), starts), (None, rows)):
+            chosen = names or [name for name in _KINDS if name not in ("states", "label")]
+            check_rows(arrays, {name: _KINDS[name] for name in chosen}, count, path)
         label, period = arrays["label"], arrays["period"]
         if label.size and not (-1 <= label.min() and label.max() < rows):
             raise ValueError(f"{path}: label: expected rows from -1 to {rows - 1}")

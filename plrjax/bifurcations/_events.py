@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int, UInt8
 
-from .._results import BIFURCATION, COLLISION, COVERAGE, RESULTS, STABILITY
-from .._saved import AbstractSaved
+from .._results import BIFURCATION, COLLISION, COVERAGE, RESULTS
+from .._saved import AbstractSaved, check_rows
 from ..cycles._words import unpack
+from ._table import as_html, as_text, stability_name
 
 EVENT_ARRAYS: dict[str, tuple[str, int]] = {
     "interval": ("i", 1),
@@ -249,35 +250,33 @@ class Bifurcations(AbstractSaved):
 
     @classmethod
     def _check_arrays(cls, arrays, path):
-        counts = len(np.atleast_1d(arrays["s"])), len(np.atleast_1d(arrays["segment_low"]))
-        for table, count in zip((EVENT_ARRAYS, SEGMENT_ARRAYS), counts):
-            for name, (kind, rank) in table.items():
-                array = arrays[name]
-                if array.dtype.kind != kind or array.ndim != rank or len(array) != count:
-                    raise ValueError(
-                        f"{path}: {name}: expected {count} rows of kind {kind!r} and rank {rank}, "
-                        f"got {array.dtype} {array.shape}"
-                    )
+        events, rows = len(np.atleast_1d(arrays["s"])), len(np.atleast_1d(arrays["segment_low"]))
+        check_rows(arrays, EVENT_ARRAYS, events, path)
+        check_rows(arrays, SEGMENT_ARRAYS, rows, path)
         networks = {arrays[name].shape for name in NETWORK_ARRAYS}
         if len(networks) > 1 or len(networks.pop()) != 1:
             raise ValueError(f"{path}: steps, losses, gradient_norms: expected one row each")
         period, time = arrays["segment_period"], arrays["segment_itinerary"].shape[1]
         if not ((period >= 1) & (period <= time)).all():
             raise ValueError(f"{path}: segment_period: expected 1 to {time} in every row")
+        intervals = len(arrays["steps"]) - 1
+        bounds = {
+            "interval": (0, intervals),
+            "segment_interval": (0, intervals),
+            "segment_branch": (0, rows),
+            "branch": (0, rows),
+            "participants": (-1, rows),
+            "segment_first": (-2, events),
+            "segment_last": (-2, events),
+        }
+        for name, (low, high) in bounds.items():
+            if not ((arrays[name] >= low) & (arrays[name] < high)).all():
+                raise ValueError(f"{path}: {name}: expected {low} to {high - 1} in every row")
 
     def __repr__(self) -> str:
-        from ._table import as_text
-
         return as_text(self)
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        from ._table import as_html
-
         return as_html(self)
-
-
-def stability_name(code: int | np.integer) -> str:
-    """Return the name of a stability code; a dash where there is no cycle."""
-    return "-" if code < 0 else STABILITY(int(code)).name

@@ -161,7 +161,7 @@ def activation_values(path: AbstractParameterPath, words: np.ndarray, s: np.ndar
         y = np.where(np.abs(found.activations) <= ZERO * forming, 0.0, found.activations)
         small = np.abs(y) <= _PERHAPS * forming.max(axis=(1, 2), keepdims=True)
     y, small = (np.moveaxis(x.reshape(lanes, nodes, *words.shape[1:]), 1, -1) for x in (y, small))
-    still = small.all(axis=-1)
+    still = np.asarray(small.all(axis=-1))
     rows = np.flatnonzero(still.any(axis=(1, 2)))
     if rows.size:
         y[rows] = _rested(path, words[rows], s[rows], found.points, rows, y[rows])

@@ -4,7 +4,9 @@ import html
 import textwrap
 from typing import TYPE_CHECKING
 
-from .._results import BIFURCATION, COLLISION, RESULTS
+import numpy as np
+
+from .._results import BIFURCATION, COLLISION, RESULTS, STABILITY
 
 if TYPE_CHECKING:
     from ._events import Bifurcations
@@ -18,8 +20,6 @@ _HEAD = ("step", "interval", "s", "event", "period", "branch", "before", "after"
 
 
 def _rows(found: "Bifurcations") -> list[tuple[str, ...]]:
-    from ._events import stability_name
-
     rows = []
     for row in range(min(len(found), _MOST_ROWS)):
         kind, subtype = BIFURCATION(int(found.kind[row])), COLLISION(int(found.subtype[row]))
@@ -92,3 +92,8 @@ def as_html(found: "Bifurcations") -> str:
     body = "".join(f"<tr>{''.join(cell('td', text) for text in row)}</tr>" for row in _rows(found))
     closing = "".join(cell("p", line) for line in [_title(found), *_closing(found)])
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{closing}"
+
+
+def stability_name(code: int | np.integer) -> str:
+    """Return the name of a stability code; a dash where there is no cycle."""
+    return "-" if code < 0 else STABILITY(int(code)).name

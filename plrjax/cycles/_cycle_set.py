@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Int, UInt8
 
 from .._results import COVERAGE, RESULTS, STABILITY
-from .._saved import AbstractSaved
+from .._saved import AbstractSaved, check_rows
 from ._words import unpack
 
 
@@ -224,14 +224,8 @@ class CycleSet(AbstractSaved):
 
     @classmethod
     def _check_arrays(cls, arrays, path):
-        count = len(np.atleast_1d(arrays["period"]))
-        for name in cls.file_arrays:
-            array, (kind, rank) = arrays[name], _ROW_KINDS.get(name, ("f", 1))
-            if array.dtype.kind != kind or array.ndim != rank or len(array) != count:
-                raise ValueError(
-                    f"{path}: {name}: expected {count} rows of kind {kind!r} and rank {rank}, "
-                    f"got {array.dtype} {array.shape}"
-                )
+        kinds = {name: _ROW_KINDS.get(name, ("f", 1)) for name in cls.file_arrays}
+        check_rows(arrays, kinds, len(np.atleast_1d(arrays["period"])), path)
         steps, period = arrays["points"].shape[1], arrays["period"]
         if arrays["itinerary"].shape[1] != steps or not ((period >= 1) & (period <= steps)).all():
             raise ValueError(f"{path}: period: expected 1 to {steps} in every row")

@@ -128,8 +128,8 @@ print(scan)
 # short curve on the right, where a complex pair crosses the unit circle. The gradient grows towards
 # the transcritical, and is largest, up to $10^{17}$, behind the center, where the fixed point is
 # unstable. There are invariant circles there, and longer cycles in tongues between the border
-# collisions (nonsmooth folds) in which a stable cycle and a saddle are born. Tongues are traced from
-# cycles found at a few places; other tongues are not drawn:
+# collisions (nonsmooth folds) in which a stable cycle and a saddle are born. Tongues are traced
+# from cycles found at a few places; other tongues are not drawn:
 
 # %%
 plane = plr.ParameterPlane.from_axes(network(*A_TRUE), axes)

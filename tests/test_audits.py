@@ -1,11 +1,17 @@
 """Audits of published and own trained networks: counts, foci, and the end of every branch."""
 
+import pathlib
+import sys
+
 import jax.random as jr
 import numpy as np
 import pytest
 from systems import QUIET
 
 import plrjax as plr
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
 from benchmarks.lorenz_audit import NETWORKS as LORENZ
 from benchmarks.lorenz_audit import foci, load
 from benchmarks.lorenz_circles import cycles_at, followed, linear_paths

@@ -151,7 +151,10 @@ def test_partial_results_are_printed_and_saved(files, capsys, tmp_path, monkeypa
         (["a.npz"], "a.npz only"),
         (["a.npz", "absent.npz"], "NETWORKS: {tmp}/absent.npz"),
         (["a.npz", "empty.npz"], "{tmp}/empty.npz"),
-        (["a.npz", "wide.npz"], "{tmp}/wide.npz does not go with {tmp}/a.npz: expected the shapes"),
+        (
+            ["a.npz", "wide.npz"],
+            "{tmp}/wide.npz does not go with {tmp}/a.npz: expected arrays of shapes",
+        ),
         (["a.npz", "other.npz"], "{tmp}/other.npz does not go with {tmp}/a.npz: expected a Shall"),
         (["a.npz", "smooth.npz"], "{tmp}/smooth.npz: expected a piecewise-affine network"),
         (["three.npz", "three.npz"], "index"),

@@ -146,8 +146,7 @@ def _checked(models: list, names: list[str]) -> list:
         except ValueError as error:
             why = str(error).removeprefix("last: ").replace("like first", "like it")
             raise ValueError(
-                f"{_ARGUMENT}: {names[row]} does not go with {names[row - 1]}: "
-                f"{why.replace('of first', 'of it')}"
+                f"{_ARGUMENT}: {names[row]} does not go with {names[row - 1]}: {why}"
             ) from error
     return models
 

@@ -8,10 +8,11 @@ from jaxtyping import PRNGKeyArray
 
 from .._action import Action
 from .._arguments import check_kind, checked_key, checked_whole
-from .._numerics import as_float64
+from .._numerics import as_float64, quiet_floats
 from .._piecewise_affine import AbstractPLRNN, lower
 from .._results import STABILITY
 from ..cycles._arguments import checked_periods
+from ._assemble import stability_at
 from ._collision import Key, key_of
 from ._detect import Search, Tracer
 from ._gather import branches_of
@@ -119,11 +120,13 @@ class LookAhead:
         """Go on from a record, with updates and forcing as they were in the beginning."""
         tried = bool(self._tried)
         self._note(record, loss, lost, choice)
-        forcing = self._kept.forcing
+        changed = any(one.forcing is not None for one in self.alternatives)
+        forcing = self._kept.forcing if changed else None
         self._kept, self._kept_loss, self._tried = record, loss, []
         if not tried:
             return None
-        self._kept = record._replace(forcing=forcing)
+        if forcing is not None:
+            self._kept = record._replace(forcing=forcing)
         return Action(revert_to=revert_to, update_scale=1.0, forcing=forcing)
 
     def _note(self, record: Any, loss: float, lost: bool, choice: str) -> None:
@@ -155,8 +158,6 @@ class LookAhead:
 
 def stable_at(atlas: Any, word: np.ndarray, s: float) -> bool:
     """Return whether a word's cycle is stable at s."""
-    from ._assemble import stability_at
-
     return stability_at(atlas, word, s) == STABILITY.stable
 
 
@@ -164,12 +165,14 @@ def settled_word(model: AbstractPLRNN, state: Any, longest: int, num_steps: int 
     """Return the word that an orbit repeats after many steps, or None where it repeats none."""
     map = lower(model)
     z = np.asarray(state, np.float64)
-    for _ in range(num_steps):
-        z = map.apply(z)
     regions = []
-    for _ in range(8 * longest):
-        regions.append(map.region_of(z))
-        z = map.apply(z)
+    with quiet_floats():
+        for step in range(num_steps + 8 * longest):
+            if step >= num_steps:
+                regions.append(map.region_of(z))
+            z = map.apply(z)
+    if not np.isfinite(z).all():
+        return None
     regions = np.array(regions)
     for period in range(1, longest + 1):
         if np.array_equal(regions[period:], regions[:-period]):

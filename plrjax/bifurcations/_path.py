@@ -97,7 +97,9 @@ class LinearPath(AbstractParameterPath):
             )
         shapes = [[np.shape(leaf) for leaf in _leaves(one)] for one in (first, last)]
         if shapes[0] != shapes[1] or ends[0].W1.shape != ends[1].W1.shape:
-            raise ValueError(f"last: expected the shapes of first, {shapes[0]}, got {shapes[1]}")
+            raise ValueError(
+                f"last: expected arrays of shapes {shapes[0]} like first, got {shapes[1]}"
+            )
         self.first, self.last = first, last
         self.is_affine = isinstance(first, _AFFINE)
         self._ends = [arrays_of_map(end) for end in ends]

@@ -337,6 +337,21 @@ def test_given_figures_and_axes_are_used(run):
         assert list(function(wave(), wave(), ax=given)) == list(given)
 
 
+def test_events_of_cycles_stand_below_a_run(run):
+    tent = lambda a: plr.PiecewiseAffineMap([[0.2]], [[a - 0.2]], [[1.0]], [1.0], [0.0])
+    found = plr.detect_bifurcations(
+        [tent(-2.0), tent(2.0)], 1, steps=[0, 4], progress=plr.NoProgress()
+    )
+    figure = plot.training(run, bifurcations=found)
+    events = figure.axes[-1]
+    places = np.sort(np.concatenate([np.ravel(line.get_xdata()) for line in events.lines]))
+    assert np.allclose(places, [1.0, 1.0, 3.0, 3.0])
+    assert "degenerate flip (1)" in [text.get_text() for text in events.get_yticklabels()]
+    draw(figure)
+    with pytest.raises(ValueError, match="bifurcations: expected a BifurcationTracker or"):
+        plot.training(run, bifurcations=[1])
+
+
 def test_misuse_of_runs(run):
     one = evaluation()
     other = dataclasses.replace(one, num_observed=7)

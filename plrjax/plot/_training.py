@@ -9,11 +9,13 @@ from jaxtyping import Float, Int
 from .._lyapunov import LyapunovProbe, SpectrumHistory
 from .._numerics import is_whole, quiet_floats
 from .._results import RESULTS
+from ..bifurcations import Bifurcations, BifurcationTracker
 from ..metrics import Evaluation
 from ..metrics._evaluation import plural
 from ..training import EvaluationProbe, TrainingRun
 from ._common import BLUE, RED, legend, require_matplotlib
 from ._lyapunov import _COLORS, _LINES, spectrum_history
+from ._marks import draw_lines, draw_strip, marks_of
 
 _BINS = 1000
 """A longer curve is drawn by the least and the greatest value in each of so many parts of it."""
@@ -27,6 +29,7 @@ def training(
     evaluations: Any = None,
     per_parameter: bool = False,
     exponents: Sequence[int] | None = None,
+    bifurcations: Any = None,
     figure=None,
 ):
     """Draw loss, gradient and forcing, exponents and D_stsp against updates; return the figure.
@@ -46,6 +49,8 @@ def training(
         D_stsp: medians over starting points, those of single orbits, and the floor of the data.
     - `per_parameter`: draw running medians of each parameter's gradient norm, too.
     - `exponents`: which exponents to draw, from 0; by default all.
+    - `bifurcations`: a `BifurcationTracker` or its `Bifurcations`; adds their events, a row for
+        each kind, and vertical lines where stable cycles are lost or gained.
     - `figure`: one to draw into; by default a new one.
 
     The panel of the forcing (alpha of adaptive forcing) is there if the run has noted any.
@@ -64,20 +69,30 @@ def training(
         panels.append(lambda ax: _draw_exponents(ax, history, exponents))
     if scores:
         panels.append(lambda ax: _draw_scores(ax, scores))
+    events = _checked_events(bifurcations)
+    heights = [1.0] * len(panels)
+    if events is not None:
+        panels.append(lambda ax: draw_strip(ax, events))
+        heights.append(0.2 + 0.12 * (len(marks_of(events)) + 2))
     if figure is None:
         figure = _new_figure(9.5 if per_parameter else 7.5, 0.6 + 1.75 * len(panels))
-    rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    rows = figure.subplots(
+        len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+    )[:, 0]
     for ax, draw in zip(rows, panels):
         draw(ax)
+        if events is not None:
+            draw_lines(ax, events)
         if run.result is RESULTS.not_finite:
             text = f"diverged after {plural(run.num_steps, 'update')}" if ax is rows[0] else None
             ax.axvline(run.num_steps, color=RED, ls=":", lw=1.4, label=text)
         ax.set_xlabel("updates" if ax is rows[-1] else "")
         ax.margins(x=0.01)
-        legend(ax, outside=per_parameter)
+        if events is None or ax is not rows[-1]:  # its rows have their names on the axis
+            legend(ax, outside=per_parameter)
         _plain_ticks(ax)
     _count_updates(rows[-1].xaxis)
-    figure.align_ylabels(list(rows))
+    figure.align_ylabels(list(rows if events is None else rows[:-1]))
     return figure
 
 
@@ -241,6 +256,15 @@ def _checked_history(spectra: Any) -> SpectrumHistory | None:
         kind = type(spectra).__name__
         raise ValueError(f"spectra: expected a LyapunovProbe or a SpectrumHistory, got {kind}")
     return spectra
+
+
+def _checked_events(events: Any) -> Bifurcations | None:
+    if isinstance(events, BifurcationTracker):
+        events = events.bifurcations
+    if not (events is None or isinstance(events, Bifurcations)):
+        kind = type(events).__name__
+        raise ValueError(f"bifurcations: expected a BifurcationTracker or Bifurcations, got {kind}")
+    return events
 
 
 def _checked_evaluations(evaluations: Any) -> list[tuple[int, Evaluation]]:

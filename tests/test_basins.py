@@ -294,7 +294,8 @@ def test_files(tmp_path, suffix):
     found = find(BISTABLE, uniform(-4, 6, 20, 1), num_transient=200)
     path = tmp_path / f"found{suffix}"
     found.save(path)
-    back = plr.AttractorSet.load(path)
+    back = plr.load(path)
+    assert isinstance(back, plr.AttractorSet)
     for name in plr.AttractorSet.file_arrays:
         np.testing.assert_array_equal(getattr(back, name), getattr(found, name))
     assert repr(back) == repr(found) and back.result is plr.RESULTS.successful

@@ -11,8 +11,9 @@ import numpy as np
 from .. import _files
 from .._dynamics import AbstractDynamics
 from .._lyapunov import LyapunovSpectrum
+from .._saved import AbstractSaved
 from .._scan import ParameterScan
-from ..bifurcations import Bifurcations
+from ..bifurcations import AttractorSet, Bifurcations
 from ..cycles import CycleSet
 from ..models import (
     KINDS,
@@ -102,44 +103,26 @@ def _agrees(stored, num_relu: int) -> bool:
     return np.array_equal(np.ravel(stored), [num_relu])
 
 
-def _cycles(header: dict, arrays: dict, kind: str | None, num_relu, index) -> CycleSet:
-    """Return the cycles of a native file."""
-    for name, value in (("kind", kind), ("num_relu", num_relu), ("index", index)):
-        if value is not None:
-            raise ValueError(f"{name}: the file holds cycles, not a network; got {value!r}")
-    return CycleSet.from_parts(header, arrays, "file")
+def _result(what: str, kind: type[AbstractSaved]) -> Callable:
+    """Return the loader of one kind of result, which is called `what` in messages."""
 
+    def loaded(header: dict, arrays: dict, kind_given, num_relu, index) -> AbstractSaved:
+        given = (("kind", kind_given), ("num_relu", num_relu), ("index", index))
+        for name, value in given:
+            if value is not None:
+                raise ValueError(f"{name}: the file holds {what}, not a network; got {value!r}")
+        return kind.from_parts(header, arrays, "file")
 
-def _spectrum(header: dict, arrays: dict, kind: str | None, num_relu, index) -> LyapunovSpectrum:
-    """Return the Lyapunov spectrum of a native file."""
-    for name, value in (("kind", kind), ("num_relu", num_relu), ("index", index)):
-        if value is not None:
-            raise ValueError(f"{name}: the file holds a spectrum, not a network; got {value!r}")
-    return LyapunovSpectrum.from_parts(header, arrays, "file")
-
-
-def _scan(header: dict, arrays: dict, kind: str | None, num_relu, index) -> ParameterScan:
-    """Return the scan of a native file."""
-    for name, value in (("kind", kind), ("num_relu", num_relu), ("index", index)):
-        if value is not None:
-            raise ValueError(f"{name}: the file holds a scan, not a network; got {value!r}")
-    return ParameterScan.from_parts(header, arrays, "file")
-
-
-def _bifurcations(header: dict, arrays: dict, kind: str | None, num_relu, index) -> Bifurcations:
-    """Return the bifurcations of a native file."""
-    for name, value in (("kind", kind), ("num_relu", num_relu), ("index", index)):
-        if value is not None:
-            raise ValueError(f"{name}: the file holds bifurcations, not a network; got {value!r}")
-    return Bifurcations.from_parts(header, arrays, "file")
+    return loaded
 
 
 LOADERS: dict[str, Callable] = {
     "model": _model,
-    "cycles": _cycles,
-    "spectrum": _spectrum,
-    "scan": _scan,
-    "bifurcations": _bifurcations,
+    "cycles": _result("cycles", CycleSet),
+    "spectrum": _result("a spectrum", LyapunovSpectrum),
+    "scan": _result("a scan", ParameterScan),
+    "bifurcations": _result("bifurcations", Bifurcations),
+    "attractors": _result("attractors", AttractorSet),
 }
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 

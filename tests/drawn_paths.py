@@ -9,8 +9,12 @@ from plrjax.bifurcations._march import CLOSE
 BIFURCATION = plr.BIFURCATION
 
 
-def drawn_path(seed: int) -> plr.LinearPath:
-    """A straight line between two random networks with at most 3 states and 3 units."""
+def drawn_path(seed: int) -> plr.bifurcations.AbstractParameterPath:
+    """A path between two random networks with at most 3 states and 4 units.
+
+    Half of them are PLRNNs, the others shallow, clipped, dendritic (whose canonical arrays are not
+    affine in s) or bent: every tenth is a function of s that is no straight line.
+    """
     draw = np.random.default_rng([seed, 11])
     size = int(draw.integers(1, 4))
     gain = draw.uniform(0.5, 2.5)
@@ -19,7 +23,38 @@ def drawn_path(seed: int) -> plr.LinearPath:
     else:
         hidden = int(draw.integers(1, 4))
         ends = [_shallow(draw, size, hidden, gain) for _ in range(2)]
-    return plr.LinearPath(*ends)
+    other = np.random.default_rng([seed, 12])
+    if seed % 5 == 1:
+        ends = [_clipped(other, size) for _ in range(2)]
+    if seed % 5 == 3:
+        ends = [_dendritic(other, min(size, 2), gain) for _ in range(2)]
+    path = plr.LinearPath(*ends)
+    if seed % 10 == 4:
+        return plr.FunctionPath(lambda s: path.model(np.sin(0.5 * np.pi * s) ** 2))
+    return path
+
+
+def _clipped(draw, size):
+    return plr.from_arrays(
+        "clipped-shallow",
+        A=draw.uniform(-0.9, 0.9, size),
+        W1=3.0 * draw.standard_normal((size, 1)),
+        W2=draw.standard_normal((1, size)),
+        h1=draw.standard_normal(size),
+        h2=draw.standard_normal(1),
+    )
+
+
+def _dendritic(draw, size, gain):
+    W = gain * draw.standard_normal((size, size))
+    return plr.from_arrays(
+        "dendritic",
+        A=draw.uniform(-1.0, 1.0, size),
+        W=W,
+        h=draw.standard_normal(size),
+        alpha=draw.standard_normal(2 if size == 1 else 1),
+        thresholds=draw.standard_normal((2 if size == 1 else 1, size)),
+    )
 
 
 def _plrnn(draw, size, gain):
@@ -41,15 +76,48 @@ def _shallow(draw, size, hidden, gain):
     )
 
 
-def family_of(path: plr.LinearPath):
-    """Return the canonical arrays at s, from NumPy alone."""
-    ends = [end.as_piecewise_affine() for end in (path.first, path.last)]
-    names = ("A", "W1", "W2", "h1", "h2")
+def family_of(path: plr.bifurcations.AbstractParameterPath):
+    """Return the canonical arrays at s, each network lowered by itself."""
 
     def family(s):
-        return tuple((1 - s) * getattr(ends[0], n) + s * getattr(ends[1], n) for n in names)
+        map = path.model(float(s)).as_piecewise_affine()
+        return map.A, map.W1, map.W2, map.h1, map.h2
 
     return family
+
+
+def misnamed(found: plr.Bifurcations, family) -> list[str]:
+    """Return events at which no word of theirs has what its kind demands, from NumPy alone."""
+    faults = []
+    for row in range(len(found)):
+        here = np.flatnonzero((found.segment_first == row) | (found.segment_last == row))
+        kind = BIFURCATION(int(found.kind[row]))
+        gaps = [_gap(family(found.s[row]), found.regions(int(k)), kind) for k in here]
+        if not min(gaps, default=np.inf) < 1e-7:
+            faults.append(f"event {row} at s={found.s[row]:.12g} is no {kind}: {gaps}")
+    return faults
+
+
+def _gap(arrays, word, kind) -> float:
+    """Return how far a word is from what a kind of event demands."""
+    A, W1, W2, h1, h2 = arrays
+    pieces = [(A + (W1 * region) @ W2, (W1 * region) @ h2 + h1) for region in word.astype(float)]
+    P, c = np.eye(len(h1)), np.zeros(len(h1))
+    for J, offset in pieces:
+        P, c = J @ P, J @ c + offset
+    multipliers = np.linalg.eigvals(P)
+    if kind is BIFURCATION.degenerate_transcritical:
+        return float(np.abs(multipliers - 1).min())
+    if kind is BIFURCATION.degenerate_flip:
+        return float(np.abs(multipliers + 1).min())
+    if kind is BIFURCATION.center:
+        return float(np.abs(np.abs(multipliers[multipliers.imag > 0]) - 1).min(initial=np.inf))
+    z = np.linalg.solve(np.eye(len(h1)) - P, c)
+    gaps = []
+    for J, offset in pieces:
+        gaps.append(np.abs(W2 @ z + h2))  # networks drawn here are of size 1
+        z = J @ z + offset
+    return float(np.min(gaps))
 
 
 def alive(found: plr.Bifurcations, s: float) -> dict[tuple, tuple[int, float]]:
@@ -100,6 +168,7 @@ def disagreements(seed: int, num_points: int, periods=(1, 2, 3)) -> list[str]:
                 if code != mine[key][0]:
                     faults.append(f"s={s:.9g} word {key}: stability {code} {mine[key]}")
     faults += _unconfirmed(found, oracle, beside, gaps)
+    faults += misnamed(found, family_of(path))
     return faults
 
 

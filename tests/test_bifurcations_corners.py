@@ -251,9 +251,12 @@ def test_selection_table_and_files(tmp_path):
 
 def test_what_was_done_before_ctrl_c_or_the_limit_is_kept():
     models, whole = chain(), detect(chain(), [1, 2])
-    part = detect(models, [1, 2], progress=PressesCtrlC(3))
+    part = detect(models, [1, 2], progress=PressesCtrlC(25))
     assert part.result is RESULTS.interrupted and part.coverage is COVERAGE.partial
-    assert np.array_equal(part.s, whole.s[whole.interval < 3]) and len(part) > 0
+    last = part.segment_interval.max()
+    assert 0 < last < len(models) - 1 and len(part) > 0
+    assert np.array_equal(part.s[part.interval < last], whole.s[whole.interval < last])
+    assert np.isin(part.s[part.interval == last], whole.s[whole.interval == last]).all()
     none = detect(models, [1, 2], max_seconds=1e-9)
     assert none.result is RESULTS.budget_exhausted and len(none) == 0
     assert str(none) and none.branches == []

@@ -1,7 +1,7 @@
 """All segments and events of cycles along one path: a graph, followed from every cycle known."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -62,6 +62,7 @@ class Atlas:
         self.segments: list[Segment] = []
         self.collisions: list[Collision] = []
         self.is_cut = False
+        self.watch: Callable[[], None] = lambda: None  # called between rounds; may raise
         self._by_key: dict[Key, list[Segment]] = {}
         self._slack = CLOSE * path.span
 
@@ -71,6 +72,7 @@ class Atlas:
         for word, s in cycles:
             tasks.append(_Task(word, key_of(word), float(s), (-1, 1)))
         while tasks and not self.is_cut:
+            self.watch()
             fresh = self._fresh(tasks)
             tasks = [task for segment in self._marched(fresh) for task in self._met(segment)]
             self.is_cut = len(self.segments) >= MOST_SEGMENTS

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax.random as jr
@@ -92,25 +92,33 @@ def detect_bifurcations(
     rows = {"steps": own_steps if steps is None else steps, "losses": losses,
             "gradient_norms": gradient_norms}  # fmt: skip
     given = {name: _per_network(name, value, len(paths) + 1) for name, value in rows.items()}
+    limit = None if max_seconds is None else checked_positive("max_seconds", max_seconds)
     tracer = Tracer(wanted, search, key)
-    deadline = None
-    if max_seconds is not None:
-        deadline = begun + checked_positive("max_seconds", max_seconds)
     report = ProgressBar() if progress is None else progress
     report.open("bifurcations")
+
+    def watch(share: float) -> None:
+        done = (max(len(tracer.atlases), 1) - 1 + share) / len(paths)
+        report.update(done, f"{tracer.num_events} events")
+        if limit is not None and time.perf_counter() - begun > limit:
+            raise _OutOfTime
+
+    tracer.watch = watch
     result = RESULTS.successful
     try:
         for number, path in enumerate(paths):
-            if deadline is not None and time.perf_counter() > deadline:
-                result = RESULTS.budget_exhausted
-                break
             tracer.advance(path, last=number == len(paths) - 1)
-            report.update((number + 1) / len(paths), f"{tracer.num_events} events")
+    except _OutOfTime:
+        result = RESULTS.budget_exhausted
     except KeyboardInterrupt:
         result = RESULTS.interrupted
     finally:
         report.close()
     return tracer.found(result, seconds=time.perf_counter() - begun, **given)
+
+
+class _OutOfTime(Exception):
+    """The time limit ran out between two pieces of work."""
 
 
 class Tracer:
@@ -126,6 +134,7 @@ class Tracer:
         self.atlases: list[Atlas] = []
         self.coverage: dict[int, COVERAGE] = {}
         self.notes: list[str] = []
+        self.watch: Callable[[float], None] = lambda share: None
         self._searched: dict[int, CycleSet] = {}
 
     @property
@@ -134,31 +143,52 @@ class Tracer:
         return sum(len(atlas.collisions) for atlas in self.atlases)
 
     def advance(self, path: AbstractParameterPath, last: bool = False) -> Atlas:
-        """Follow everything known, and everything found at the ends, along the next path."""
-        number = len(self.atlases)
+        """Follow everything known, and everything found at the ends, along the next path.
+
+        What an interruption leaves undone is missing; what was followed until then is kept.
+        """
+        number, carried = len(self.atlases), self._carried(path)
         atlas = Atlas(path, self.periods)
+        self.atlases.append(atlas)
         searched = [k for k in self.periods if k * path.shape[1] > self.search.max_bits]
+        stages = [k for k in self.periods if k not in searched]
+        total = len(stages) + 1 + 2 * bool(searched)
+        done = 0
+
+        def tick() -> None:
+            self.watch(done / total)
+
+        atlas.watch = tick
         with one_thread_per_solve():
-            coarse = 0
-            for period in self.periods:
-                if period not in searched:
-                    self._claim(period, COVERAGE.complete_in_floating_point)
-                    for words in all_words(period, path.shape[1]):
-                        places, cut = admissible_places(path, words)
-                        for part in _in_turn(places):
-                            atlas.follow(part)
-                        coarse += cut
-                        if cut:
-                            self._claim(period, COVERAGE.partial)
-            atlas.follow(self._carried(path))
+            for period in stages:
+                self._try_all(atlas, number, period)
+                done += 1
+            atlas.follow(carried)
+            done += 1
             if searched:
                 for at, s in ((number, path.start), (number + 1, path.stop)):
                     if at % self.search.every == 0 or at == 0 or (last and at > number):
                         atlas.follow(self._searched_at(at, path, s, searched))
-        if coarse:
-            self.notes.append(f"interval {number}: {coarse} panels of words were judged coarsely")
-        self.atlases.append(atlas)
+                    done += 1
+        self.watch(1.0)
         return atlas
+
+    def _try_all(self, atlas: Atlas, number: int, period: int) -> None:
+        """Follow the cycles of all words of a period that are admissible anywhere on the path."""
+        self._claim(period, COVERAGE.complete_in_floating_point)
+        coarse = 0
+        for words in all_words(period, atlas.path.shape[1]):
+            atlas.watch()
+            places, cut = admissible_places(atlas.path, words)
+            for part in _in_turn(places):
+                atlas.follow(part)
+            coarse += cut
+        if coarse:
+            self._claim(period, COVERAGE.partial)
+            self.notes.append(
+                f"interval {number}: {coarse} panels of words of period {period} were judged "
+                "coarsely"
+            )
 
     def _carried(self, path: AbstractParameterPath) -> Seeds:
         """Return the cycles that reached the end of the path before."""

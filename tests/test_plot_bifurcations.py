@@ -188,16 +188,20 @@ def test_panels_share_one_axis():
     np.testing.assert_array_equal(line(strip, "degenerate flip").get_xdata(), found.step[:1])
     lost = line(strip, "stable cycle lost").get_xdata()
     np.testing.assert_array_equal(lost, found.step[found.attractor < 0])
-    beside = np.unique(np.concatenate([found.interval, found.interval + 1]))
     for ax, values in ((loss, losses), (norm, norms)):
         (curve,) = [x for x in ax.lines if len(np.unique(x.get_xdata())) > 1]
-        np.testing.assert_array_equal(curve.get_data(), [steps[beside], values[beside]])
+        np.testing.assert_array_equal(curve.get_data(), [steps, values])
     assert [text.get_text() for text in branch.get_legend().get_texts()] == ["stable", "unstable"]
+
+
+def _networks(steps):
+    """Return what a result has one number of for each network."""
+    return {"steps": steps, "losses": steps * np.nan, "gradient_norms": steps * np.nan}
 
 
 def test_what_was_not_reached_is_not_drawn():
     steps = np.array([0.0, 1.0, 5.0, 6.0])
-    cut = {"steps": steps, "result": RESULTS.budget_exhausted}
+    cut = _networks(steps) | {"result": RESULTS.budget_exhausted}
     strip, counts = drawn(dataclasses.replace(TENT, **cut))
     assert line(counts, "stable").get_xdata()[-1] == 1
     (shade,) = [patch for patch in counts.patches if patch.get_label() == "not reached"]
@@ -253,7 +257,10 @@ def test_the_range_leaves_out_what_runs_away_only():
         (lambda: plot.branches(TENT, PATH, orbit=([1.0], [2.0])), "orbit"),
         (lambda: plot.branches(TENT, skew_tent(0.0)), "path"),
         (lambda: plot.branches(dataclasses.replace(TENT, num_units=3), PATH), "path"),
-        (lambda: plot.branches(dataclasses.replace(TENT, steps=np.arange(4.0)), PATH), "found"),
+        (
+            lambda: plot.branches(dataclasses.replace(TENT, **_networks(np.arange(4.0))), PATH),
+            "found",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(draw, named):

@@ -48,7 +48,7 @@ def bifurcations(
     - `found`: what `detect_bifurcations` returned.
     - `models`: the networks (or the path) that it was given; adds the panel of branches.
     - `run`: the `TrainingRun` or `RunFolder` that the networks are of; adds loss and gradient norm.
-        Without it they are drawn at the networks beside events, where `found` knows them.
+        Without it they are drawn at the networks, where `found` knows them.
     - `coordinate`: which state is drawn; None for the Euclidean norm of the state.
     - `figure`: one to draw into; by default a new one.
 

@@ -168,15 +168,16 @@ def linked(
 def _unit_error(atlas: Atlas, collision: Collision, segment: Segment) -> float:
     """Return a first-order bound of the error of s: that of the pre-activation over its slope."""
     path, member = atlas.path, {one.key: one for one in collision.members}.get(segment.key)
-    word = segment.word if member is None else member.word
-    zeros = ((0, 0),) if member is None else member.zeros
+    if member is None:
+        return np.inf
+    word = member.word
     at = np.array([collision.s])
     step = 1e-6 * path.span
     with quiet_floats():
         found, arrays = candidates(path, word[None], at), path.arrays(at)
         inverse = _inverse_norm(pieces(arrays, word[None])[0])
         size = np.abs(found.points).max() + np.abs(arrays.h1).max()
-        t, i = zeros[0]
+        t, i = member.zeros[0]
         row = np.abs(arrays.W2[0, i])
         error = 8 * EPS * (inverse * size * row.sum() + abs(arrays.h2[0, i]))
         shifted = np.clip([collision.s - step, collision.s + step], path.start, path.stop)
@@ -201,10 +202,9 @@ def _multiplier_error(atlas: Atlas, segment: Segment, s: float, kind: BIFURCATIO
     values, errors = floquet_multipliers(pieces(path.arrays(np.array([s])), segment.word[None])[0])
     row = int(np.argmin(np.abs(critical(values[0], kind))))
     near = [critical(multipliers_at(path, segment.word, at), kind) for at in (low, high)]
-    slope = abs(np.abs(near[1]).min() * 1.0 - np.abs(near[0]).min()) / (high - low)
     slopes = [np.abs(one).min() / max(abs(at - s), EPS) for one, at in zip(near, (low, high))]
     with quiet_floats():
-        return float(errors[0][row] / max(slope, min(slopes)) + 8 * EPS * path.span)
+        return float(errors[0][row] / min(slopes) + 8 * EPS * path.span)
 
 
 def critical(values: np.ndarray, kind: BIFURCATION) -> np.ndarray:

@@ -77,10 +77,6 @@ class Atlas:
             tasks = [task for segment in self._marched(fresh) for task in self._met(segment)]
             self.is_cut = len(self.segments) >= MOST_SEGMENTS
 
-    def at(self, s: float) -> list[Segment]:
-        """Return the segments that exist at s."""
-        return [segment for segment in self.segments if segment.covers(s, self._slack)]
-
     def _fresh(self, tasks: Sequence[_Task]) -> list[_Task]:
         """Return the tasks that no segment covers yet, each once."""
         kept: list[_Task] = []

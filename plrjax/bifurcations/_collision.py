@@ -45,8 +45,7 @@ class Collision(NamedTuple):
     """All cycles of the periods followed that meet at one orbit on switching boundaries.
 
     **Fields:** `s`; `orbit` of minimal period `d`; `units`: (t, i) that are zero on it; `members`;
-    `complete`: whether all words were tried and decided; `singular`: whether a piece has a
-    multiplier 1 there (a shorter word's multiplier is then a root of unity).
+    `complete`: whether all words were tried and decided.
     """
 
     s: float
@@ -54,7 +53,6 @@ class Collision(NamedTuple):
     units: tuple[tuple[int, int], ...]
     members: tuple[Member, ...]
     complete: bool
-    singular: bool
 
     @property
     def period(self) -> int:
@@ -86,13 +84,13 @@ def collision_at(
     period = local.minimal_period(zeros)
     units = tuple(sorted({(t % period, i) for t, i in zeros}))
     members: dict[Key, Member] = {}
-    complete, singular = True, False
+    complete = True
     for length in [m for m in periods if m % period == 0]:
         words, whole = _choices(word[:period], units, length)
-        found, decided, degenerate = local.members(words, units, period)
-        complete, singular = complete and whole and decided, singular or degenerate
+        found, decided = local.members(words, units, period)
+        complete = complete and whole and decided
         members |= {member.key: member for member in found}
-    return Collision(s, local.orbit[:period], units, tuple(members.values()), complete, singular)
+    return Collision(s, local.orbit[:period], units, tuple(members.values()), complete)
 
 
 class _Local:
@@ -147,7 +145,7 @@ class _Local:
         return dz.reshape(count, length, -1) @ self.arrays.W2[0].T + direct, singular
 
     def members(self, words: np.ndarray, units: tuple[tuple[int, int], ...], period: int):
-        """Return the cycles among words, whether all were decided, whether any is degenerate."""
+        """Return the cycles among words, and whether all were decided."""
         length = words.shape[1]
         slopes, singular = self.activation_slopes(words)
         places = [(t + period * r, i) for r in range(length // period) for t, i in units]
@@ -163,7 +161,7 @@ class _Local:
                 Member(words[row], key_of(words[row]), tuple(places), before[row], after[row])
             )
         undecided = flat & (before | after)
-        return found, not undecided.any(), bool(singular.any())
+        return found, not undecided.any()
 
 
 def _repeated(arrays, count: int):

@@ -31,7 +31,8 @@ class Search:
 
     **Fields:** `solver`, `num_searches`: as in `find_cycles`; `max_bits`: words of at most so many
     bits (period times units) are all tried along the whole path, by which no event is missed up to
-    rounding; `every`: networks from one search to the next (the last is always searched).
+    rounding; `every`: networks from one search to the next (`detect_bifurcations` searches the
+    last, too).
     """
 
     solver: AbstractCycleSolver | None = None

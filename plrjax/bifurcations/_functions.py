@@ -197,8 +197,3 @@ def pair_product(multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         turn = np.exp(1j * np.angle(factors).sum(axis=1))
     sign = np.where(np.isneginf(log), 0.0, np.sign(np.real(turn)))
     return sign, log
-
-
-def num_outside(multipliers: np.ndarray) -> np.ndarray:
-    """Return how many multipliers lie outside the unit circle."""
-    return (np.abs(multipliers) > 1.0).sum(axis=-1)

@@ -15,7 +15,6 @@ from ._functions import (
     activation_errors,
     candidates,
     multipliers_of,
-    num_outside,
     pieces,
     stability_functions,
 )
@@ -331,11 +330,6 @@ def _refined(
             found: Any = brentq(function, low, high, xtol=4 * EPS * path.span, rtol=_RTOL)
             return float(found) if abs(function(found)) <= max(map(abs, values)) else None
     return None
-
-
-def outside_at(path: AbstractParameterPath, word: np.ndarray, s: float) -> int:
-    """Return how many multipliers of a word lie outside the unit circle at s."""
-    return int(num_outside(multipliers_at(path, word, s)))
 
 
 def multipliers_at(path: AbstractParameterPath, word: np.ndarray, s: float) -> np.ndarray:

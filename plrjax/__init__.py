@@ -84,6 +84,7 @@ from .cycles import SCYFI as SCYFI
 from .cycles import AbstractCycleSolver as AbstractCycleSolver
 from .cycles import AbstractSeeding as AbstractSeeding
 from .cycles import Auto as Auto
+from .cycles import BranchAndBound as BranchAndBound
 from .cycles import CloseReturns as CloseReturns
 from .cycles import CycleProblem as CycleProblem
 from .cycles import CycleSet as CycleSet
@@ -98,10 +99,13 @@ from .cycles import SchurComplement as SchurComplement
 from .cycles import TransientItineraries as TransientItineraries
 from .cycles import UniformItineraries as UniformItineraries
 from .cycles import Unseen as Unseen
+from .cycles import Verified as Verified
+from .cycles import certify as certify
 from .cycles import cycles_of_itineraries as cycles_of_itineraries
 from .cycles import degree_at_infinity as degree_at_infinity
 from .cycles import find_cycles as find_cycles
 from .cycles import follow_path as follow_path
+from .cycles import verify as verify
 from .models import GRU as GRU
 from .models import LSTM as LSTM
 from .models import PLRNN as PLRNN

@@ -29,8 +29,8 @@ class RESULTS(_MessageEnum):
     successful = 0, "The computation finished."
     budget_exhausted = (
         1,
-        "The time limit (`max_seconds`) ran out before the computation was over; what was done "
-        "until then is kept. Raise it, or accept a partial result.",
+        "A limit (`max_seconds`, or one of the solver's) ran out before the computation was over; "
+        "what was done until then is kept. Raise it, or accept a partial result.",
     )
     interrupted = 2, "Interrupted by Ctrl-C; what was done until then is kept."
     not_finite = (

@@ -3,6 +3,10 @@
 from ._auto import Auto as Auto
 from ._base import AbstractCycleSolver as AbstractCycleSolver
 from ._base import CycleProblem as CycleProblem
+from ._branch_and_bound import BranchAndBound as BranchAndBound
+from ._certificate import Verified as Verified
+from ._certificate import verify as verify
+from ._certify import certify as certify
 from ._cycle_set import CycleSet as CycleSet
 from ._cycle_set import Unseen as Unseen
 from ._degree import degree_at_infinity as degree_at_infinity

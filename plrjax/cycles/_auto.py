@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from .._extras import installed
 from .._numerics import is_whole
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
 from ._base import FEW_SEARCHES, AbstractCycleSolver, CycleProblem, Outcome
+from ._branch_and_bound import BranchAndBound
 from ._catalog import Catalog, merge
 from ._enumerate import reduced_system
 from ._exhaustive import Exhaustive
@@ -26,6 +28,12 @@ PLAIN_BITS = 14
 
 FEW_PATHS = 32
 """Where the work allows fewer paths, they start from cycles that walks found, and nowhere else."""
+
+NODES_TO_TRY = 100_000
+NODE_COST = 6 * 8**2
+"""A complete search is tried with so many nodes, for up to six states; larger ones cost more."""
+
+EXTRA = ("numba", "flint")
 
 WORK = {True: 2e9, False: 1e9}
 """Floating-point operations of the first paths, for fixed points and for longer cycles."""
@@ -51,14 +59,20 @@ class Auto(AbstractCycleSolver):
     what walks cannot, goes on while it brings anything new. Where paths are so long that few can be
     followed, walks go on until they settle, and paths start from the cycles found only.
 
+    Longer periods first go to `BranchAndBound` together, with a limit of about 1e5 nodes (extra
+    `rigorous`): small networks come out complete. Only what it cannot settle in all of R^M is left
+    to walks and paths.
+
     **Arguments:**
 
     - `effort`: multiplies the number of paths and, where paths are few, of walks.
     - `max_bits`: enumerate words of at most so many bits.
+    - `complete`: try `BranchAndBound`.
     """
 
     effort: float | int = 1.0
     max_bits: int = ENUMERATED_BITS
+    complete: bool = True
 
     def __post_init__(self):
         if not isinstance(self.effort, int | float | np.number) or not 0 < self.effort < 1e9:
@@ -68,6 +82,15 @@ class Auto(AbstractCycleSolver):
 
     def needs_sample(self, map, period):
         return not self._enumerates(map, period)
+
+    def plan(self, problem):
+        jobs: list[tuple[AbstractCycleSolver, tuple[int, ...]]] = super().plan(problem)
+        nodes = _nodes_to_try(problem.map)
+        long = tuple(k for k in problem.periods if not self._enumerates(problem.map, k))
+        if self.complete and long and nodes and installed(*EXTRA):
+            search = BranchAndBound(method="words", max_nodes=nodes)
+            return [(search, long), *jobs]
+        return jobs
 
     def _enumerates(self, map: PiecewiseAffineMap, period: int) -> bool:
         """Return whether every itinerary is tried: few of them, at little cost each."""
@@ -145,6 +168,8 @@ class Auto(AbstractCycleSolver):
         for outcome in outcomes:
             stats = _added(stats, outcome.stats)
         stats["solver"] = " + ".join(names)
+        if not self._enumerates(problem.map, problem.period):
+            last = dataclasses.replace(last, notes=self._notes(problem))
         if len(outcomes) == 1:
             return dataclasses.replace(last, stats=stats)
         first = outcomes[0]
@@ -157,7 +182,27 @@ class Auto(AbstractCycleSolver):
             settled = told or first.coverage is COVERAGE.saturated
             coverage, unseen = last.coverage, last.unseen
         coverage = coverage if settled else COVERAGE.partial
-        return Outcome(_together(problem, outcomes), coverage, unseen, stats)
+        together = _together(problem, outcomes)
+        return Outcome(together, coverage, unseen, stats, notes=last.notes)
+
+    def _notes(self, problem: CycleProblem) -> tuple[str, ...]:
+        """Say so where a complete search was not tried for want of an extra."""
+        if not self.complete or not _nodes_to_try(problem.map) or installed(*EXTRA):
+            return ()
+        return (
+            "a complete search (BranchAndBound) was not tried: it needs numba and python-flint, "
+            "pip install 'plrjax[rigorous]'",
+        )
+
+
+def _nodes_to_try(map: PiecewiseAffineMap) -> int:
+    """Return the nodes of a complete search that is worth trying: 1e5, fewer where they cost more.
+
+    A node takes a linear program per unit in as many variables as there are states.
+    """
+    cost = map.num_units * (map.state_size + 2) ** 2
+    nodes = int(NODES_TO_TRY * min(1.0, NODE_COST / cost))
+    return nodes if nodes >= 1_000 else 0
 
 
 def _known(problem: CycleProblem, catalog: Catalog) -> tuple[np.ndarray, ...]:

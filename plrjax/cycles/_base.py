@@ -10,8 +10,11 @@ from jaxtyping import PRNGKeyArray
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
 from ._catalog import Catalog
-from ._cycle_set import Unseen
+from ._cycle_set import CycleSet, Unseen
 from ._seeding import AbstractSeeding, Sample
+
+EVERYWHERE = "all of R^M"
+"""The domain of a claim without restriction."""
 
 FEW_SEARCHES = 20
 """Fewer walks or independent paths tell little: such a search has not settled."""
@@ -22,7 +25,8 @@ class CycleProblem:
     """All k-cycles of one period of a map, with what a solver may need to find them.
 
     **Fields:** `sample` is None for solvers that do not need simulated orbits; `key` likewise;
-    `known`: itineraries of cycles that another solver found, to start from.
+    `known`: itineraries of cycles that another solver found, to start from; `original`: the map in
+    the user's units of state (None: `map` is); `periods`: all periods of a joint search.
     """
 
     map: PiecewiseAffineMap
@@ -32,16 +36,25 @@ class CycleProblem:
     seeding: AbstractSeeding | None = None
     num_searches: int | None = None
     known: tuple[np.ndarray, ...] = ()
+    original: PiecewiseAffineMap | None = None
+    periods: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a solver says at the end, or when it was stopped."""
+    """What a solver says at the end, or when it was stopped.
+
+    **Fields:** `domain`: the region of state space that `coverage` is about; `notes`: facts to
+    know; `exhausted`: a limit of the solver's own ran out.
+    """
 
     catalog: Catalog
     coverage: COVERAGE
     unseen: Unseen | None
     stats: dict[str, Any]
+    domain: str = EVERYWHERE
+    notes: tuple[str, ...] = ()
+    exhausted: bool = False
 
 
 class AbstractCycleSolver(abc.ABC):
@@ -49,9 +62,12 @@ class AbstractCycleSolver(abc.ABC):
 
     `init` makes a state; `step` does a bounded piece of work and returns the next state;
     `terminate` says whether there is nothing left to do; `outcome` may be asked at any time.
+    `needs_key`: it draws random numbers; `joint`: one search takes all periods of a problem, whose
+    `period` then says which of them `outcome` is about.
     """
 
     needs_key: bool = True
+    joint: bool = False
 
     def check(self, map: PiecewiseAffineMap, period: int) -> None:
         """Raise `ValueError` where this solver will not search a period; nothing to object here."""
@@ -77,6 +93,21 @@ class AbstractCycleSolver(abc.ABC):
     @abc.abstractmethod
     def progress(self, problem: CycleProblem, state: Any) -> float:
         """Return the share of the work that is done, in [0, 1]."""
+
+    def plan(self, problem: CycleProblem) -> "list[tuple[AbstractCycleSolver, tuple[int, ...]]]":
+        """Return what to run in turn: a solver and its periods (those settled are left out)."""
+        jobs = [problem.periods] if self.joint else [(k,) for k in problem.periods]
+        return [(self, periods) for periods in jobs]
+
+    def note(self, problem: CycleProblem, state: Any) -> str:
+        """Return in words what the search is at; nothing by default."""
+        del problem, state
+        return ""
+
+    def finish(self, found: CycleSet, map: PiecewiseAffineMap) -> CycleSet:
+        """Return the result as it goes to the user."""
+        del map
+        return found
 
     @abc.abstractmethod
     def outcome(self, problem: CycleProblem, state: Any) -> Outcome:

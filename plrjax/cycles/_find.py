@@ -19,7 +19,7 @@ from .._results import COVERAGE, RESULTS
 from ._arguments import check_budget, checked_periods
 from ._auto import Auto
 from ._balance import balanced, with_a_unit
-from ._base import AbstractCycleSolver, CycleProblem, Outcome
+from ._base import EVERYWHERE, AbstractCycleSolver, CycleProblem, Outcome
 from ._catalog import Catalog, merge, row_arrays
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
@@ -56,12 +56,14 @@ def find_cycles(
 
     - `model`: a network of the PLRNN family, or a `PiecewiseAffineMap`.
     - `periods`: a period or several, for example `range(1, 11)`.
-    - `key`: `jax.random.key(seed)`. May be left out with `Exhaustive()` only.
+    - `key`: `jax.random.key(seed)`. May be left out with `Exhaustive()` and
+        `BranchAndBound()` only.
 
     **Other arguments:**
 
     - `solver`: `Auto()` (default), which enumerates where k H <= 22 and otherwise walks and then
-        follows paths; or one alone: `Exhaustive()`, `PathFollowing()`, `SCYFI()`.
+        follows paths; or one alone: `BranchAndBound()`, `Exhaustive()`, `PathFollowing()`,
+        `SCYFI()`.
     - `seeding`: where walks start; by default a mixture.
     - `num_searches`: number of walks and paths per period; by default the search stops when the
         last half of them brought nothing new.
@@ -82,24 +84,30 @@ def find_cycles(
     if key is None and (solver is None or solver.needs_key):
         raise ValueError(
             "key: expected a JAX random key such as jax.random.key(0), got None "
-            "(only solver=Exhaustive() does without)"
+            "(only solver=Exhaustive() and BranchAndBound() do without)"
         )
     key = None if key is None else checked_key(key)
     begun, traces = time.perf_counter(), num_traces()
     map, unit = balanced(with_a_unit(original))
-    chosen = {period: solver or Auto() for period in wanted}
+    chosen = solver or Auto()
     for period in wanted:
-        chosen[period].check(map, period)
-    problem = CycleProblem(map, wanted[-1], key, None, seeding, num_searches)
+        chosen.check(map, period)
+    problem = CycleProblem(
+        map, wanted[-1], key, None, seeding, num_searches, (), with_a_unit(original), tuple(wanted)
+    )
     report = ProgressBar() if progress is None else progress
     deadline = None if max_seconds is None else begun + max_seconds
     with one_thread_per_solve():
-        outcomes, result = _run(problem, chosen, deadline, report)
+        outcomes, result = run(problem, chosen, deadline, report)
     if result is RESULTS.successful and _nothing_finite(outcomes):
         result = RESULTS.not_finite
-    stats = _statistics(chosen, outcomes, time.perf_counter() - begun, num_traces() - traces)
+    stats = _statistics(
+        wanted, chosen, outcomes, time.perf_counter() - begun, num_traces() - traces
+    )
     with _no_interrupt(), one_thread_per_solve():
         found = _collect(original, map, unit, wanted, outcomes, result, stats)
+    with one_thread_per_solve():
+        found = chosen.finish(found, original)
     if throw and result is RESULTS.not_finite:
         raise RuntimeError(f"find_cycles: {result.message}")
     return found
@@ -142,38 +150,68 @@ def cycles_of_itineraries(
     return CycleSet(**arrays, num_units=map.num_units)
 
 
-def _run(problem: CycleProblem, chosen: dict, deadline: float | None, report: AbstractProgress):
-    """Search period after period; on Ctrl-C or at the deadline keep what is there."""
+def run(
+    problem: CycleProblem,
+    solver: AbstractCycleSolver,
+    deadline: float | None,
+    report: AbstractProgress,
+) -> tuple[dict[int, Outcome], RESULTS]:
+    """Search period after period, or all at once; on Ctrl-C or at the deadline keep what is there.
+
+    Returned are outcomes by period: those that were reached.
+    """
     outcomes: dict[int, Outcome] = {}
     samples: dict[int, Sample] = {}
-    total, running = 0, None
+    jobs = solver.plan(problem)
+    task, state, periods = problem, None, ()
+
+    def keep():
+        for period in periods:
+            outcome = solver.outcome(dataclasses.replace(task, period=period), state)
+            outcomes[period] = _with_known(outcome, outcomes.get(period))
+
     report.open("cycles")
     try:
-        for done, (period, solver) in enumerate(chosen.items()):
-            task = dataclasses.replace(problem, period=period)
-            if solver.needs_sample(task.map, period):
+        for done, (solver, wanted) in enumerate(jobs):
+            periods, state = tuple(k for k in wanted if not _is_settled(outcomes.get(k))), None
+            if not periods:
+                continue
+            task = dataclasses.replace(problem, period=max(periods), periods=periods)
+            if solver.needs_sample(task.map, task.period):
                 task = dataclasses.replace(task, sample=_sample(task, samples))
             state = solver.init(task)
-            running = (period, solver, task, state)
+            total = sum(o.catalog.count(k) for k, o in outcomes.items())
+            usual = f"period {task.period}, {total} cycles found"
             while not solver.terminate(task, state):
                 if deadline is not None and time.perf_counter() > deadline:
-                    outcomes[period] = solver.outcome(task, state)
+                    keep()
                     return outcomes, RESULTS.budget_exhausted
                 state = solver.step(task, state)
-                running = (period, solver, task, state)
-                share = (done + solver.progress(task, state)) / len(chosen)
-                report.update(share, f"period {period}, {total} cycles found")
-            outcomes[period] = solver.outcome(task, state)
-            total += outcomes[period].catalog.count(period)
-            running = None
+                share = (done + solver.progress(task, state)) / len(jobs)
+                report.update(share, solver.note(task, state) or usual)
+            keep()
     except KeyboardInterrupt:
-        if running is not None:
-            period, solver, task, state = running
-            outcomes[period] = solver.outcome(task, state)
+        if state is not None:
+            keep()
         return outcomes, RESULTS.interrupted
     finally:
         report.close()
-    return outcomes, RESULTS.successful
+    exhausted = any(outcome.exhausted for outcome in outcomes.values())
+    return outcomes, RESULTS.budget_exhausted if exhausted else RESULTS.successful
+
+
+def _is_settled(outcome: Outcome | None) -> bool:
+    """Return whether all cycles are known, so that another solver need not look for more."""
+    complete = COVERAGE.complete_in_floating_point
+    return outcome is not None and outcome.coverage >= complete and outcome.domain == EVERYWHERE
+
+
+def _with_known(outcome: Outcome, before: Outcome | None) -> Outcome:
+    """Return an outcome with the cycles of an earlier one added."""
+    if before is None or not before.catalog.entries:
+        return outcome
+    both = dataclasses.replace(outcome.catalog, entries=merge([outcome.catalog, before.catalog]))
+    return dataclasses.replace(outcome, catalog=both)
 
 
 @contextlib.contextmanager
@@ -202,6 +240,16 @@ def _sample(problem: CycleProblem, known: dict[int, Sample]) -> Sample:
     return known[steps]
 
 
+def _domain(outcomes: dict[int, Outcome]) -> str:
+    """Return the region that coverage is about, by period where it is not the same."""
+    domains: dict[str, list[str]] = {}
+    for k, outcome in outcomes.items():
+        domains.setdefault(outcome.domain, []).append(str(k))
+    if len(domains) < 2:
+        return next(iter(domains), EVERYWHERE)
+    return "; ".join(f"{name} (period {', '.join(ks)})" for name, ks in domains.items())
+
+
 def _nothing_finite(outcomes: dict[int, Outcome]) -> bool:
     """Return whether nothing was found and every search met a system that overflows."""
     return bool(outcomes) and all(
@@ -214,7 +262,8 @@ def _nothing_finite(outcomes: dict[int, Outcome]) -> bool:
 
 
 def _statistics(
-    chosen: dict[int, AbstractCycleSolver],
+    periods: list[int],
+    solver: AbstractCycleSolver,
     outcomes: dict[int, Outcome],
     seconds: float,
     traces: int,
@@ -224,7 +273,7 @@ def _statistics(
     stats: dict[str, Any] = {
         name: {k: o.stats[name] for k, o in outcomes.items() if name in o.stats} for name in names
     }
-    names = {k: type(solver).__name__ for k, solver in chosen.items()}
+    names = dict.fromkeys(periods, type(solver).__name__)
     stats["solver"] = {**names, **stats.get("solver", {})}
     stats["seconds"] = seconds
     stats["traces"] = traces
@@ -258,13 +307,16 @@ def _collect(
         if everything.verified[k % everything.period == 0].all():
             notes += degree_note(k, everything.index_sum(k), degree.get(k))
     notes += few_converged_note(outcomes)
-    if result is RESULTS.budget_exhausted:
+    notes += dict.fromkeys(note for outcome in outcomes.values() for note in outcome.notes)
+    timed = not any(outcome.exhausted for outcome in outcomes.values())
+    if result is RESULTS.budget_exhausted and timed:
         notes.append("cut short by max_seconds: the same key may give another result next time")
     return CycleSet(
         **arrays,
         num_units=map.num_units,
         result=result,
         coverage_by_period=coverage,
+        coverage_domain=_domain(outcomes),
         unseen=unseen,
         degree=degree,
         stats=stats,

@@ -1,0 +1,211 @@
+"""Words in exact arithmetic: is there a cycle, where is it, and how stable (needs python-flint).
+
+Parameters are floats, that is dyadic rationals, and are taken as they are.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from flint import arb_mat, fmpq, fmpq_mat
+
+Letter = tuple[int, ...]
+"""The activation pattern of one step."""
+
+
+class Degenerate(Exception):
+    """A word has a continuum of solutions, and it is not decided whether one is a cycle."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cycle:
+    """An exact cycle: strict word (least rotation), points, P = DF^k, sign det(I - P)."""
+
+    word: tuple[str, ...]
+    points: tuple[tuple[fmpq, ...], ...]
+    jacobian: fmpq_mat
+    sign: int
+    on_border: bool
+
+
+def rational(x: float) -> fmpq:
+    """Return the exact value of a float."""
+    numerator, denominator = float(x).as_integer_ratio()
+    return fmpq(numerator, denominator)
+
+
+def matrix(array: np.ndarray) -> fmpq_mat:
+    """Return the exact values of a matrix of floats."""
+    return fmpq_mat([[rational(x) for x in row] for row in array])
+
+
+class System:
+    """The map F(z) = A z + W1 relu(W2 z + h2) + h1 in exact numbers, with H > 0 units."""
+
+    def __init__(self, A, W1, W2, h1, h2):
+        self.A, self.W1, self.W2 = matrix(A), matrix(W1), matrix(W2)
+        self.h1, self.h2 = matrix(h1[:, None]), matrix(h2[:, None])
+        self.size, self.num_units = len(h1), len(h2)
+        self.rows, self.offsets = arb_mat(self.W2), arb_mat(self.h2)
+        self.identity = matrix(np.eye(self.size))
+        self._pieces: dict[Letter, tuple[fmpq_mat, fmpq_mat, arb_mat, arb_mat]] = {}
+
+    def piece(self, letter: Letter) -> tuple[fmpq_mat, fmpq_mat, arb_mat, arb_mat]:
+        """Return (J, c) of F(z) = J z + c in a subregion, exactly and in balls."""
+        if letter not in self._pieces:
+            W1 = fmpq_mat([[x * on for x, on in zip(row, letter)] for row in self.W1.tolist()])
+            J, c = self.A + W1 * self.W2, W1 * self.h2 + self.h1
+            self._pieces[letter] = J, c, arb_mat(J), arb_mat(c)
+        return self._pieces[letter]
+
+    def composed(self, word: list[Letter]) -> tuple[fmpq_mat, fmpq_mat]:
+        """Return (P, q) of F_word(z) = P z + q."""
+        P, q = self.identity, fmpq_mat(self.size, 1)
+        for letter in word:
+            J, c, _, _ = self.piece(letter)
+            P, q = J * P, J * q + c
+        return P, q
+
+    def closed(self, word: list[Letter], P: arb_mat, q: arb_mat) -> Cycle | None:
+        """Return the cycle of a word, or None, as `exact_cycle` does; P z + q encloses F_word.
+
+        Balls are tried first: in most cases they show a pre-activation of the wrong sign.
+        """
+        try:
+            z = (arb_mat(self.identity) - P).solve(q)
+        except ZeroDivisionError:
+            return self.exact_cycle(word)
+        for letter in word:
+            x = self.rows * z + self.offsets
+            if any(x[i, 0] < 0 if on else x[i, 0] > 0 for i, on in enumerate(letter)):
+                return None
+            _, _, J, c = self.piece(letter)
+            z = J * z + c
+        return self.exact_cycle(word)
+
+    def repeated(self, word: list[Letter], P: arb_mat) -> None:
+        """Make sure that the only solution of a word v v ... v is that of v.
+
+        **Raises:** `Degenerate` where I - P is singular (a multiplier of v is a root of unity).
+        """
+        if (arb_mat(self.identity) - P).det().contains(0):
+            if (self.identity - self.composed(word)[0]).det() == 0:
+                raise Degenerate
+
+    def exact_cycle(self, word: list[Letter]) -> Cycle | None:
+        """Decide a word in rationals; None too where its orbit has a smaller period.
+
+        **Raises:** `Degenerate` where (I - P) z = q has more than one solution.
+        """
+        P, q = self.composed(word)
+        system = self.identity - P
+        det = system.det()
+        if det == 0:
+            beside = fmpq_mat([[*row, *end] for row, end in zip(system.tolist(), q.tolist())])
+            if system.rank() < beside.rank():
+                return None
+            raise Degenerate
+        z, points, strict, border = system.solve(q), [], [], False
+        for letter in word:
+            signs = [row[0] for row in (self.W2 * z + self.h2).tolist()]
+            if any(v < 0 if on else v > 0 for v, on in zip(signs, letter)):
+                return None
+            points.append(tuple(row[0] for row in z.tolist()))
+            border = border or any(v == 0 for v in signs)
+            strict.append("".join("1" if v > 0 else "0" for v in signs))
+            J, c, _, _ = self.piece(letter)
+            z = J * z + c
+        n = len(word)
+        if any(n % d == 0 and points[d] == points[0] for d in range(1, n)):
+            return None
+        s = min(range(n), key=lambda s: strict[s:] + strict[:s])
+        turned = [tuple(x[s:] + x[:s]) for x in (strict, points)]
+        return Cycle(turned[0], turned[1], P, 1 if det > 0 else -1, border)
+
+
+def stability(P: fmpq_mat) -> tuple[list[complex], str]:
+    """Return the doubles nearest to the eigenvalues, and what is proven of their moduli.
+
+    That is "stable", "unstable", "saddle", "nonhyperbolic" (an eigenvalue is 1 or -1), or
+    "undecided" (balls of 128 bits around the roots of the characteristic polynomial do not tell).
+    """
+    poly: Any = P.charpoly().numer()
+    roots = [root for root, times in poly.complex_roots() for _ in range(times)]
+    inside, outside = [bool(abs(m) < 1) for m in roots], [bool(abs(m) > 1) for m in roots]
+    values = [complex(float(m.real.mid()), float(m.imag.mid())) for m in roots]
+    values.sort(key=lambda m: (-abs(m), m.imag, m.real))
+    if all(a or b for a, b in zip(inside, outside)):
+        return values, "stable" if all(inside) else "unstable" if all(outside) else "saddle"
+    return values, "nonhyperbolic" if poly(1) == 0 or poly(-1) == 0 else "undecided"
+
+
+def described(cycle: Cycle) -> dict[str, Any]:
+    """Return what a certificate says of a cycle; numbers are the doubles nearest to the true ones.
+
+    On a switching boundary multipliers depend on the side: none are given.
+    """
+    values, known = ([], "undecided") if cycle.on_border else stability(cycle.jacobian)
+    return {
+        "word": list(cycle.word),
+        "points": [[int(x.p) / int(x.q) for x in point] for point in cycle.points],
+        "multipliers": [[m.real, m.imag] for m in values],
+        "stability": known,
+        "index": 0 if cycle.on_border else cycle.sign,
+    }
+
+
+def listed(cycles) -> list[dict[str, Any]]:
+    """Return the descriptions of cycles, by period and word."""
+    return [described(c) for c in sorted(cycles, key=lambda c: (len(c.word), c.word))]
+
+
+def with_a_unit(A, W1, W2, h1, h2) -> list[np.ndarray]:
+    """Return the arrays of a map, with a unit that is always off where there is none."""
+    if len(h2):
+        return [A, W1, W2, h1, h2]
+    return [A, np.zeros((len(h1), 1)), np.zeros((1, len(h1))), h1, -np.ones(1)]
+
+
+def far_away(arrays, box) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
+    """Return the map of (u, s), z = u / s; its box, |u| <= unit and s <= 1 / R; and the facets.
+
+    A cycle that leaves |z| < R unit has, with s = 1 / (R max |z / (R unit)|), a u on a facet, which
+    may be put at any time of the word.
+    """
+    A, W1, W2, h1, h2 = arrays
+    M, H, radius = len(h1), len(h2), 2.0 ** np.floor(np.log2(box[1].min()))
+    corner = np.block([[A, h1[:, None]], [np.zeros((1, M)), np.ones((1, 1))]])
+    far = [corner, np.r_[W1, np.zeros((1, H))], np.c_[W2, h2], np.zeros(M + 1), np.zeros(H)]
+    unit = box[1] / radius
+    bounds = np.array([[*-unit, 0.0], [*unit, 1 / radius]])
+    facets = [bounds.copy() for _ in range(2 * M)]
+    for number, facet in enumerate(facets):
+        j, side = divmod(number, 2)
+        facet[1 - side, j] = bounds[side, j] * (1 - 2.0**-10)
+    return far, bounds, facets
+
+
+def bounded(arrays, box) -> bool:
+    """Return whether every bounded orbit lies in |z| <= r: N r + b <= r and N r < r prove it.
+
+    |F(z)| <= N |z| + b. Units of one row whose columns cancel give a bounded sum, which is largest
+    at one of its kinks; the others contribute |W1| |W2| to N and |W1| |h2| to b.
+    """
+    A, W1, W2, h1, h2 = arrays
+    r = [rational(x) for x in box[1]]
+    for m, x in enumerate(r):
+        growth = sum((abs(rational(a)) * y for a, y in zip(A[m], r)), fmpq(0))
+        offset = abs(rational(h1[m]))
+        for row in {tuple(row) for row in W2}:
+            units = np.flatnonzero((W2 == row).all(axis=1))
+            parts = [(rational(W1[m, i]), rational(h2[i])) for i in units]
+            if sum(w for w, _ in parts) == 0:
+                sums = [sum(w * max(h - k, fmpq(0)) for w, h in parts) for _, k in parts]
+                offset += max(abs(value) for value in sums)
+            else:
+                reach = sum(abs(rational(a)) * y for a, y in zip(row, r))
+                growth += sum(abs(w) for w, _ in parts) * reach
+                offset += sum(abs(w * h) for w, h in parts)
+        if not (growth + offset <= x and growth < x):
+            return False
+    return np.array_equal(box[0], -box[1])

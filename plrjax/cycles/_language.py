@@ -1,0 +1,96 @@
+"""The recurrent language: which windows of a word can occur in cycles at all.
+
+Feasible words of w letters are the edges of a graph on words of w - 1 letters. A cycle runs around
+in it, so it uses edges inside strongly connected components only. The number of words of n letters
+that stay in the box grows at most like the n-th power of the graph's spectral radius, and with it
+the number of orbits that can be told apart: inside one cell of such words all iterates are affine
+with images in the box, so separated orbits there grow in number slower than any exponential. The
+logarithm of the radius is an upper bound of the topological entropy.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .._piecewise_affine import PiecewiseAffineMap
+from . import _word_kernel as kernel
+from ._word_search import WordSearch
+
+MAX_WORDS = 50_000
+CODE_BITS = 62
+
+
+@dataclasses.dataclass
+class Language:
+    """Recurrent windows of `width` letters as sorted integers, bit after bit.
+
+    **Fields:** `entropy`: upper bound of the topological entropy of the orbits that stay in the box
+    (nats per step), infinite before the first window; `complete`: whether the last width tried was
+    searched to its end; `nodes`: letters met.
+    """
+
+    codes: np.ndarray | None = None
+    width: int = 0
+    entropy: float = np.inf
+    complete: bool = True
+    nodes: int = 0
+
+
+def languages(
+    map: PiecewiseAffineMap, box: np.ndarray, longest: int, max_nodes: int
+) -> Iterator[Language]:
+    """Yield the language of windows of 2, 3, ... letters, until nodes or memory run out."""
+    known = Language()
+    for width in range(2, longest + 1):
+        search = WordSearch(
+            map, box, width, necklaces=False, all_words=True, language=known.codes,
+            width=known.width, max_words=MAX_WORDS,
+        )  # fmt: skip
+        if search.num_leads * width > CODE_BITS:
+            return
+        piece = search.run(max_nodes=max_nodes - known.nodes)
+        nodes = known.nodes + int(piece.counts[kernel.NODES])
+        if piece.open or nodes >= max_nodes:
+            yield dataclasses.replace(known, complete=False, nodes=nodes)
+            return
+        letters = np.array(piece.words, np.int64).reshape(len(piece.words), -1)
+        codes = letters @ (1 << np.arange(letters.shape[1] - 1, -1, -1, dtype=np.int64))
+        kept, radius = _recurrent(codes, width, search.num_leads)
+        bound = max(np.log(radius), 0.0) if radius > 0 else 0.0
+        entropy = min(known.entropy, float(bound))
+        known = Language(np.sort(codes[kept]), width, entropy, True, nodes)
+        yield known
+        if not kept.any():
+            return
+
+
+def _recurrent(codes: np.ndarray, width: int, bits: int) -> tuple[np.ndarray, float]:
+    """Return which words are edges inside a component, and the graph's spectral radius."""
+    if not len(codes):
+        return np.zeros(0, bool), 0.0
+    before, after = codes >> bits, codes & ((1 << (bits * (width - 1))) - 1)
+    nodes, ends = np.unique(np.concatenate([before, after]), return_inverse=True)
+    ends = ends.reshape(2, -1)
+    shape = (len(nodes), len(nodes))
+    graph = coo_array((np.ones(len(codes)), (ends[0], ends[1])), shape=shape).tocsr()
+    label = connected_components(graph, connection="strong")[1]
+    kept = label[ends[0]] == label[ends[1]]
+    inner = coo_array((np.ones(kept.sum()), (ends[0][kept], ends[1][kept])), shape=shape).tocsr()
+    return kept, _radius_bound(inner)
+
+
+def _radius_bound(graph) -> float:
+    """Return max_i (T x)_i / x_i - 1 for T = I + graph, an upper bound for any x > 0 (Collatz)."""
+    x, best = np.ones(graph.shape[0]), np.inf
+    for _ in range(300):
+        y = graph @ x + x
+        bound = float((y / x).max()) - 1.0
+        if best - bound < 1e-9 * best and np.isfinite(best):
+            best = min(best, bound)
+            break
+        best = min(best, bound)
+        x = np.maximum(y / y.max(), 1e-200)
+    return best * (1 + 1e-12)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from .._extras import require
 from ._common import AbstractAnalysis
 
 _MAX_PERIOD = 10**4
@@ -25,12 +26,16 @@ class Cycles(AbstractAnalysis):
     """Walks and paths per period; by default the search stops when it saturates."""
     solver: Literal["auto", "scyfi", "paths", "exhaustive"] = "auto"
     """scyfi: virtual-cycle walk; paths: path following; exhaustive: every word; auto: by size."""
+    certify: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Prove existence and stability of every cycle found, afterwards (extra 'rigorous')."""
 
     def prepare(self) -> None:
         parse_periods(self.periods)
+        if self.certify:
+            require("flint", "rigorous", "--certify")
 
     def compute(self, model, key):
-        from .. import SCYFI, Auto, Exhaustive, PathFollowing, find_cycles
+        from .. import RESULTS, SCYFI, Auto, Exhaustive, PathFollowing, certify, find_cycles
 
         solvers = {
             "auto": Auto,
@@ -38,7 +43,7 @@ class Cycles(AbstractAnalysis):
             "paths": PathFollowing,
             "exhaustive": Exhaustive,
         }
-        return find_cycles(
+        found = find_cycles(
             model,
             parse_periods(self.periods),
             key=key,
@@ -47,6 +52,9 @@ class Cycles(AbstractAnalysis):
             max_seconds=self.max_seconds,
             throw=False,
         )
+        if self.certify and found.result is not RESULTS.interrupted:
+            return certify(model, found)
+        return found
 
     def as_json(self, found) -> dict:
         return {
@@ -89,6 +97,7 @@ def _cycle_facts(cycles, row: int) -> dict:
     from .._results import STABILITY
 
     names = ("period", "index", "verified", "valid", "hits", "margin")
+    names += ("proven_existence", "proven_stability")
     numbers = {
         name: getattr(cycles, name)[row]
         for name in (*names, "residual", "error_bound", "condition")

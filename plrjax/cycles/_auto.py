@@ -9,7 +9,7 @@ from .._extras import installed
 from .._numerics import is_whole
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
-from ._base import FEW_SEARCHES, AbstractCycleSolver, CycleProblem, Outcome
+from ._base import FEW_SEARCHES, AbstractCycleSolver, CycleProblem, Outcome, nodes_for
 from ._branch_and_bound import BranchAndBound
 from ._catalog import Catalog, merge
 from ._enumerate import reduced_system
@@ -30,8 +30,7 @@ FEW_PATHS = 32
 """Where the work allows fewer paths, they start from cycles that walks found, and nowhere else."""
 
 NODES_TO_TRY = 100_000
-NODE_COST = 6 * 8**2
-"""A complete search is tried with so many nodes, for up to six states; larger ones cost more."""
+"""A complete search is tried with so many nodes (for up to six states; fewer for more)."""
 
 EXTRA = ("numba", "flint")
 
@@ -196,12 +195,8 @@ class Auto(AbstractCycleSolver):
 
 
 def _nodes_to_try(map: PiecewiseAffineMap) -> int:
-    """Return the nodes of a complete search that is worth trying: 1e5, fewer where they cost more.
-
-    A node takes a linear program per unit in as many variables as there are states.
-    """
-    cost = map.num_units * (map.state_size + 2) ** 2
-    nodes = int(NODES_TO_TRY * min(1.0, NODE_COST / cost))
+    """Return the nodes of a complete search that is worth trying, 0 for large maps."""
+    nodes = nodes_for(map, NODES_TO_TRY)
     return nodes if nodes >= 1_000 else 0
 
 

@@ -20,6 +20,18 @@ FEW_SEARCHES = 20
 """Fewer walks or independent paths tell little: such a search has not settled."""
 
 
+NODE_COST = 6 * 8**2
+
+
+def nodes_for(map: PiecewiseAffineMap, nodes: int) -> int:
+    """Return a number of nodes scaled down for maps of more than six states and units.
+
+    A node of the word search takes a linear program per unit in as many variables as states.
+    """
+    cost = max(map.num_units, 1) * (map.state_size + 2) ** 2
+    return int(nodes * min(1.0, NODE_COST / cost))
+
+
 @dataclasses.dataclass(frozen=True)
 class CycleProblem:
     """All k-cycles of one period of a map, with what a solver may need to find them.

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import time
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -36,8 +36,8 @@ class BranchAndBound(AbstractCycleSolver):
     - `box`: search |z| <= box, or lower and upper bounds (2 x M), in the units of the states; by
       default a box that is proven to hold all cycles, or else a large one, which the result names.
     - `method`: `"words"`, for all periods at once; `"closed"`: box after box of closed orbits,
-      period by period, for many units and short periods (not rigorous); `"auto"`: words, unless
-      there are more than 20,000 of two letters.
+      period by period, for many units and short periods (not rigorous); `"auto"`: words, for less
+      than six states and 20,000 words of two letters.
     - `max_nodes`: stop after so many letters or boxes; `max_memory`: stop where proof and cycles
       need more (GiB). The result is then partial and says what is complete.
     - `workers`: processes for subtrees (a script must then be importable: `if __name__ ==
@@ -52,8 +52,8 @@ class BranchAndBound(AbstractCycleSolver):
     """
 
     rigorous: bool = False
-    box: float | Float[np.ndarray, "2 state"] | tuple | None = None
-    method: Literal["auto", "words", "closed"] = "auto"
+    box: Any = None
+    method: str = "auto"
     max_nodes: int | None = None
     max_memory: float | int = 8.0
     workers: int = 1

@@ -194,7 +194,9 @@ class ClosedSearch:
         return np.unravel_index(int(np.argmax(score)), score.shape)
 
     def _propagate(self, node) -> bool:
-        return propagate(self._scaled.parameters, self._joint, self._leader, *node[:4], 6)
+        zl, zu, xl, xu, _ = node
+        p = self._scaled.parameters
+        return propagate(p, self._joint, self._leader, zl, zu, xl, xu, 6)
 
     def _reach_leaf(self, node, states) -> None:
         """Keep the word of a node without undecided units, unless its one orbit is elsewhere."""
@@ -207,17 +209,20 @@ class ClosedSearch:
         self._words.append(states % 2 == 1)
 
     def _program(self, node, states):
-        """Return the relaxation and its dictionary, or None where the system is ill-conditioned."""
+        """Return the relaxation and its dictionary; None: ill-conditioned, or nothing to relax."""
         p = self._scaled.parameters
+        if not states.size:
+            return None
         E, c = cycle_matrix(p, states)
         try:
-            inverse = np.linalg.inv(E)
+            inverse = np.ascontiguousarray(np.linalg.inv(E))
         except np.linalg.LinAlgError:
             return None
         if not np.abs(inverse).max(initial=0.0) < ILL:
             return None
-        aliased = self._scaled.aliased
-        return relax(p, states, aliased, self._leader, *node[:4], E, c, inverse)
+        zl, zu, xl, xu, _ = node
+        aliased, leader = self._scaled.aliased, self._leader
+        return relax(p, states, aliased, leader, zl, zu, xl, xu, E, c, inverse)
 
     def _bounds(self, node, r, d):
         """Solve the linear programs of a node; return branching scores, None if it is empty."""

@@ -11,7 +11,7 @@ original equations; v = lambda . c + sum_c T_vc n_c + (residuals) . (z, n) holds
 and every variable has bounds, so what rounding left over is paid for.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -44,7 +44,8 @@ class Relaxation(NamedTuple):
     on_n: Float[np.ndarray, "variable 2"]
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def unit_states(xl, xu, guess):
     """Return the state of every unit; a unit that is both on and off (x = 0) is off."""
     states = np.empty(xl.shape, np.int64)
@@ -59,38 +60,27 @@ def unit_states(xl, xu, guess):
     return states
 
 
-@njit(cache=True)
 def cycle_matrix(p, states):
     """Return E and c: row block t+1 reads z_{t+1} - (A + W1 D_t W2) z_t = h1 + W1 D_t h2."""
     period, size = len(states), len(p.A)
-    E, c = np.zeros((period * size, period * size)), np.empty(period * size)
+    E, c = np.eye(period * size), np.empty((period, size))
+    blocks = E.reshape(period, size, period, size)
     for t in range(period):
-        after = (t + 1) % period
-        weights = p.W1 * (states[t] % 2)
-        J = p.A + weights @ p.W2
-        c[after * size : (after + 1) * size] = p.h1 + weights @ p.h2
-        for r in range(size):
-            E[after * size + r, after * size + r] += 1.0
-            for j in range(size):
-                E[after * size + r, t * size + j] -= J[r, j]
-    return E, c
+        after, weights = (t + 1) % period, p.W1 * (states[t] % 2)
+        blocks[after, :, t] -= p.A + weights @ p.W2
+        c[after] = p.h1 + weights @ p.h2
+    return E, c.ravel()
 
 
-@njit(cache=True)
 def _term_sizes(p, states):
     """Return the sum of the absolute terms that form each row of E z = c where |z| <= 1."""
-    period, size = len(states), len(p.A)
-    reach = np.abs(p.W2).sum(axis=1) + np.abs(p.h2)
+    reach = (np.abs(p.W2).sum(axis=1) + np.abs(p.h2)) * (states % 2)
     fixed = 1.0 + np.abs(p.A).sum(axis=1) + np.abs(p.h1)
-    sizes = np.empty(period * size)
-    for t in range(period):
-        after = (t + 1) % period
-        active = reach * (states[t] % 2)
-        sizes[after * size : (after + 1) * size] = fixed + np.abs(p.W1) @ active
-    return sizes
+    return np.roll(fixed + reach @ np.abs(p.W1).T, 1, axis=0).ravel()
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _needs_row(p, t, i, zl, zu):
     """Return whether the box of states leaves the sign of x_{t,i} open."""
     a = b = p.h2[i]
@@ -101,7 +91,8 @@ def _needs_row(p, t, i, zl, zu):
     return a < 0.0 < b
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _list_variables(p, states, aliased, leader, zl, zu, xl, xu):
     """Return (state, units, coefficients of x and y, low, high) of all variables."""
     period, units = states.shape
@@ -134,77 +125,58 @@ def _list_variables(p, states, aliased, leader, zl, zu, xl, xu):
     return which[:n], pair[:n], cx[:n], cy[:n], low[:n], high[:n]
 
 
-@njit(cache=True)
 def _free_columns(p, states):
     """Return the column of every unit (-1 for a decided one), and the matrix V."""
     period, units = states.shape
-    size = len(p.A)
-    column = np.full(period * units, -1)
-    count = 0
-    for u in range(period * units):
-        if states[u // units, u % units] >= FREE_OFF:
-            column[u] = count
-            count += 1
-    drive = np.zeros((period * size, count))
-    for u in range(period * units):
-        if column[u] >= 0:
-            after = (u // units + 1) % period
-            drive[after * size : (after + 1) * size, column[u]] = p.W1[:, u % units]
-    return column, drive
+    free = np.flatnonzero(states >= FREE_OFF)
+    column, columns = np.full(states.size, -1), np.arange(len(free))
+    column[free] = columns
+    drive = np.zeros((period, len(p.A), len(free)))
+    drive[(free // units + 1) % period, :, columns] = p.W1[:, free % units].T
+    return column, drive.reshape(period * len(p.A), len(free))
 
 
-@njit(cache=True)
+def _vertex(p, inverse, right, drive):
+    """Return all states and all pre-activations as functions of n, the constant last."""
+    period = len(right) // len(p.A)
+    Z = inverse @ np.column_stack([drive, right])
+    X = p.W2 @ Z.reshape(period, len(p.A), -1)
+    X[:, :, -1] += p.h2
+    return Z, X.reshape(-1, Z.shape[1])
+
+
 def relax(p, states, aliased, leader, zl, zu, xl, xu, E, right, inverse):
     """Return the relaxation within bounds and a dictionary at the vertex n = 0."""
-    size, units = zl.shape[1], xl.shape[1]
-    flat = states.ravel()
     column, drive = _free_columns(p, states)
     which, pair, cx, cy, low, high = _list_variables(p, states, aliased, leader, zl, zu, xl, xu)
-    on_x, on_n = cx.copy(), np.zeros_like(cx)
-    for v in range(len(which)):
-        for s in range(2):
-            state = flat[pair[v, s]]
-            on_x[v, s] += cy[v, s] * (state % 2)
-            on_n[v, s] = cy[v, s] if state >= FREE_OFF else 0.0
-    count = drive.shape[1]
-    Z = np.empty((zl.size, count + 1))
-    Z[:, :count] = inverse @ drive
-    Z[:, count] = inverse @ right
-    X = np.empty((xl.size, count + 1))
-    for t in range(len(zl)):
-        X[t * units : (t + 1) * units] = p.W2 @ Z[t * size : (t + 1) * size]
-        X[t * units : (t + 1) * units, count] += p.h2
-    T, x_rows = np.zeros((len(which), count + 1)), np.full(count, -1)
-    basis, position = np.full(count, -1), np.full(len(which), -1)
-    for v in range(len(which)):
-        if which[v] >= 0:
-            T[v] = Z[which[v]]
-            continue
-        for s in range(2):
-            if on_x[v, s] != 0.0:
-                T[v] += on_x[v, s] * X[pair[v, s]]
-            if on_n[v, s] != 0.0:
-                T[v, column[pair[v, s]]] += on_n[v, s]
-        u = pair[v, 0]
-        c = column[u]
-        if c >= 0 and cx[v, 0] == 1.0 and cy[v, 0] == 0.0 and cx[v, 1] == 0.0:
-            x_rows[c] = v
-        if on_x[v, 0] == 0.0 and on_n[v, 0] == 1.0 and basis[c] < 0:
-            basis[c], position[v] = v, c
-    bounds, nonbasic = np.empty((2, zl.size)), np.zeros((2, count))
-    bounds[0], bounds[1] = zl.ravel(), zu.ravel()
-    nonbasic[1] = high[basis]
-    value, met = np.zeros(len(which)), np.zeros(len(which), np.bool_)
-    d = Dictionary(T, low, high, value, basis, position, met)
-    refresh(d)
-    for v in range(len(which)):
-        met[v] = low[v] <= value[v] <= high[v]
+    state = states.ravel()[pair]
+    on_x, on_n = cx + cy * (state % 2), np.where(state >= FREE_OFF, cy, 0.0)
+    Z, X = _vertex(p, inverse, right, drive)
+    T = on_x[:, :1] * X[pair[:, 0]] + on_x[:, 1:] * X[pair[:, 1]]
+    T[which >= 0] = Z[which[which >= 0]]
+    v, s = np.nonzero(on_n)
+    np.add.at(T, (v, column[pair[v, s]]), on_n[v, s])
+
+    count, owner = drive.shape[1], column[pair[:, 0]]
+    x_rows, basis, position = np.empty(count, int), np.empty(count, int), np.full(len(which), -1)
+    is_x = (owner >= 0) & (cx[:, 0] == 1.0) & (cy[:, 0] == 0.0) & (cx[:, 1] == 0.0)
+    x_rows[owner[is_x]] = np.flatnonzero(is_x)
+    is_n = np.flatnonzero((on_x[:, 0] == 0.0) & (on_n[:, 0] == 1.0))
+    basis[:] = is_n[np.unique(owner[is_n], return_index=True)[1]]
+    position[basis] = np.arange(count)
+
+    value = T[:, -1].copy()
+    value[basis] = 0.0
+    d = Dictionary(T, low, high, value, basis, position, (low <= value) & (value <= high))
+    nonbasic = np.stack([np.zeros(count), high[basis]])
+    bounds = np.stack([zl.ravel(), zu.ravel()])
     sizes = _term_sizes(p, states) + np.abs(drive) @ nonbasic[1]
     kinds = (column, x_rows, which, pair, on_x, on_n)
     return Relaxation(E, inverse, right, drive, bounds, nonbasic, sizes, *kinds), d
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _take_back(r, p, v, factor, gz, gx, gn):
     """Add factor times variable v, as a combination of z, x and n."""
     if r.state[v] >= 0:
@@ -217,7 +189,8 @@ def _take_back(r, p, v, factor, gz, gx, gn):
             gn[r.column[u]] += factor * r.on_n[v, s]
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def safe_bound(r, p, d, v, sign):
     """Return an upper bound of sign * v over all closed orbits within bounds, safe to rounding.
 
@@ -258,7 +231,8 @@ def safe_bound(r, p, d, v, sign):
 FEASIBLE, EMPTY, UNKNOWN = 0, 1, 2
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def make_feasible(r, p, d, tolerance, limit):
     """Push every variable into its bounds; say EMPTY only where a safe bound forbids it.
 
@@ -286,7 +260,8 @@ def make_feasible(r, p, d, tolerance, limit):
             d.met[row] = True
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _fix(r, p, d, v, low, high, tolerance, limit):
     """Decide the unit of pre-activation v by its new bounds: y - x = 0 or y = 0."""
     changed = v + 2 if low[v] >= 0.0 else v + 1
@@ -301,7 +276,8 @@ def _fix(r, p, d, v, low, high, tolerance, limit):
     return make_feasible(r, p, d, tolerance, limit)
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _next_side(value, targets, pending, low, high, seen, keep, tolerance):
     """Return the pending (target, side) whose bound is relatively closest to the present vertex.
 
@@ -324,7 +300,8 @@ def _next_side(value, targets, pending, low, high, seen, keep, tolerance):
     return chosen, side
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def tighten(r, p, d, targets, pending, low, high, seen, keep, tolerance, limit, most):
     """Bound the variables `targets` on their `pending` sides by linear programs; tighten low, high.
 

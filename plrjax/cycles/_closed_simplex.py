@@ -7,7 +7,7 @@ What is concluded from a row is checked elsewhere against the original equations
 inaccurate dictionary costs a pruning, never a cycle. Needs numba.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -35,7 +35,8 @@ class Dictionary(NamedTuple):
     met: Bool[np.ndarray, " variable"]
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def pivot(d, row, c):
     """Exchange the variable of column c with the basic variable `row`."""
     T = d.T
@@ -55,7 +56,8 @@ def pivot(d, row, c):
     d.basis[c] = row
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def refresh(d):
     """Recompute all values from the nonbasic ones."""
     augmented = np.ones(len(d.basis) + 1)
@@ -66,7 +68,8 @@ def refresh(d):
             d.value[v] = values[v]
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _lengths(d):
     """Return 1 + the squared length of every column over the variables that it moves."""
     length = np.ones(len(d.basis))
@@ -77,7 +80,8 @@ def _lengths(d):
     return length
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _entering(d, row, sign):
     """Return the column of steepest ascent of sign * row, and its direction; -1 at the optimum."""
     best, chosen, direction = 0.0, -1, 1.0
@@ -93,7 +97,8 @@ def _entering(d, row, sign):
     return chosen, direction
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _room(rate, value, low, high, met):
     """Return how far a variable may move in the direction of `rate` (infinite: nothing blocks)."""
     if rate > 0.0:
@@ -101,7 +106,8 @@ def _room(rate, value, low, high, met):
     return max(value - low, 0.0) if met or value >= low - SLACK else np.inf
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _leaving(d, row, sign, target, c, direction):
     """Return the blocking variable and the step length (the two passes of Harris)."""
     own = d.basis[c]
@@ -127,7 +133,8 @@ def _leaving(d, row, sign, target, c, direction):
     return chosen, step
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _move(value, met, low, high, rates, step):
     """Change all values along a column; those that come within their bounds stay there."""
     for v in range(len(value)):
@@ -136,7 +143,8 @@ def _move(value, met, low, high, rates, step):
             met[v] = True
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def push(d, row, sign, target, limit):
     """Raise sign * value[row] to the target (infinite: as far as it goes) by primal pivots.
 

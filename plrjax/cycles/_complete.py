@@ -15,7 +15,7 @@ from flint import ctx
 from .._checker import FORMAT, listed, sealed
 from .._exact import Cycle, System
 from .._results import COVERAGE
-from ._base import EVERYWHERE, CycleProblem, Outcome
+from ._base import EVERYWHERE, CycleProblem, Outcome, nodes_for
 from ._catalog import Catalog
 from ._certificate import domain_text
 from ._closed import ClosedSearch
@@ -26,8 +26,8 @@ from ._subtrees import Subtree, Task, arrays_of_map, explore, explorer
 PIECE = {False: 20_000, True: 1_000}
 """Letters met in one piece of the word search, in floats and with proofs."""
 
-MANY_LETTERS = 20_000
-"""With more words of two letters than this, each period is searched by itself (closed search)."""
+MANY_STATES, MANY_LETTERS = 6, 20_000
+"""With so many states, or words of two letters, each period is searched by itself (closed)."""
 
 LANGUAGE_NODES, LANGUAGE_LETTERS = 30_000, 12
 SECONDS = 0.5
@@ -117,19 +117,22 @@ class CompleteSearch:
         """Choose the method, and learn the language where words are searched in floats."""
         if self.options.rigorous:
             self.method = "words"
-        if self.method == "auto":
+        elif self.method == "auto" and self.map.state_size >= MANY_STATES:
+            self.method = "closed"
+        elif self.method == "auto":
             self.phase = "words of two letters"
             probe = tuple({min(k, 2) for k in self.periods})
-            part = explore(Task(self.map, self.box, probe, False), "", MANY_LETTERS)
+            most = nodes_for(self.map, MANY_LETTERS)
+            part = explore(Task(self.map, self.box, probe, False), "", most)
             self.count["nodes"] += part.nodes
             self.method = "closed" if part.open else "words"
             yield True
         longest = max(self.periods)
-        if self.method == "words" and longest > 1 and not self.language.width:
+        if self.method == "words" and longest > 1:
             self.phase = "the language"
             width = min(longest, LANGUAGE_LETTERS)
-            unit = self.box_unit()
-            for known in languages(self.scaled, self.box / unit, width, LANGUAGE_NODES):
+            box, most = self.box / self.box_unit(), nodes_for(self.map, LANGUAGE_NODES)
+            for known in languages(self.scaled, box, width, most):
                 self.language = known
                 yield True
 
@@ -150,7 +153,7 @@ class CompleteSearch:
             while self.frontier and not self._over_limits():
                 self.phase = f"words of up to {max(stage)} letters"
                 batch = self.frontier[-self.options.workers :][::-1]
-                most = PIECE[rigorous]
+                most = max(nodes_for(self.map, PIECE[rigorous]), 10)
                 if self.options.max_nodes is not None:
                     most = max(1, min(most, self.options.max_nodes - self.count["nodes"]))
                 parts = explore_all([prefix for prefix, _ in batch], most)

@@ -33,6 +33,13 @@ class Unseen:
     quiet_draws: int
 
 
+_PROVEN = ("proven_existence", "proven_stability")
+
+
+def _nothing() -> np.ndarray:
+    return np.zeros(0, bool)
+
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class CycleSet(AbstractSaved):
     """Fixed points and k-cycles of a piecewise-affine map, one row each, sorted by period and word.
@@ -51,15 +58,20 @@ class CycleSet(AbstractSaved):
     - `itinerary`: the word, bit-packed (see `regions`).
     - `residual`: max_t |F(z_t) - z_{t+1}| (maximum norm).
     - `error_bound`: first-order bound of the error of `points` (maximum norm), the inverse norm
-        estimated by Hager's method: an estimate, not a proof; infinite for a marginal family.
+        estimated by Hager's method: an estimate, not a proof, unless `proven_existence`; infinite
+        for a marginal family.
     - `condition`: estimated condition number of the multiple-shooting system (maximum norm, states
         in units of what forms them);
         infinite for a marginal family.
     - `margin`: least Euclidean distance of a point to a switching boundary.
     - `hits`: number of walks that ended on the cycle and of paths from random points that passed
         it; 0 where it was enumerated, or met only from other cycles.
-    - `verified`: every pre-activation exceeds 1000 times its error bound with the word's sign.
+    - `verified`: every pre-activation exceeds 1000 times its error bound with the word's sign, or
+        its sign is proven.
     - `valid`: the row's computation went well (False for a marginal family's representative).
+    - `proven_existence`: `certify` proved that the cycle exists, has its minimal period, and is the
+        only one of its word.
+    - `proven_stability`: `certify` proved `stability`.
     - `num_units`: number H of ReLU units.
     - `result`: whether the computation went well.
     - `coverage_by_period`: for every period searched, what "all" may claim.
@@ -86,6 +98,8 @@ class CycleSet(AbstractSaved):
         "hits",
         "verified",
         "valid",
+        "proven_existence",
+        "proven_stability",
     )
 
     points: Float[np.ndarray, "cycle time state"]
@@ -109,6 +123,13 @@ class CycleSet(AbstractSaved):
     degree: Mapping[int, int] = dataclasses.field(default_factory=dict)
     stats: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    proven_existence: Bool[np.ndarray, " cycle"] = dataclasses.field(default_factory=_nothing)
+    proven_stability: Bool[np.ndarray, " cycle"] = dataclasses.field(default_factory=_nothing)
+
+    def __post_init__(self):
+        for name in _PROVEN:
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(len(self), bool))
 
     @property
     def coverage(self) -> COVERAGE:
@@ -185,6 +206,8 @@ class CycleSet(AbstractSaved):
                 "max_multiplier": moduli.max(axis=1) if len(self) else np.zeros(0),
                 "index": self.index,
                 "verified": self.verified,
+                "proven_existence": self.proven_existence,
+                "proven_stability": self.proven_stability,
                 "valid": self.valid,
                 "hits": self.hits,
                 "margin": self.margin,
@@ -223,6 +246,16 @@ class CycleSet(AbstractSaved):
         }
 
     @classmethod
+    def from_parts(cls, header, arrays, path):
+        """Rebuild the set; files of older versions hold no proofs: nothing is proven then.
+
+        **Raises:** `ValueError` where the file is damaged or holds something else.
+        """
+        rows = np.atleast_1d(arrays["period"]).shape[0] if "period" in arrays else 0
+        none = {name: np.zeros(rows, bool) for name in _PROVEN}
+        return super().from_parts(header, {**none, **arrays}, path)
+
+    @classmethod
     def _check_arrays(cls, arrays, path):
         kinds = {name: _ROW_KINDS.get(name, ("f", 1)) for name in cls.file_arrays}
         check_rows(arrays, kinds, len(np.atleast_1d(arrays["period"])), path)
@@ -248,7 +281,7 @@ _ROW_KINDS = {
     "multipliers": ("c", 2),
     "itinerary": ("u", 3),
     **dict.fromkeys(("period", "hits", "stability", "index"), ("i", 1)),
-    **dict.fromkeys(("verified", "valid"), ("b", 1)),
+    **dict.fromkeys(("verified", "valid", *_PROVEN), ("b", 1)),
 }
 
 

@@ -17,6 +17,7 @@ from .._exact import bounded, far_away
 from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
 from ._balance import balanced
+from ._base import nodes_for
 from ._subtrees import Task, arrays_of_map, explore
 
 EXPONENTS = (3, 6, 10, 14, 20)
@@ -30,6 +31,9 @@ LATEST = 6
 
 CAPS = (300, 3_000, 30_000)
 """Nodes for each facet and time, in turn."""
+
+FAR_NODES = 300_000
+"""Nodes in total (for up to six states; fewer for more)."""
 
 
 @dataclasses.dataclass
@@ -50,7 +54,7 @@ def find_domain(
     periods: tuple[int, ...],
     box: np.ndarray | None,
     rigorous: bool,
-    max_nodes: float = np.inf,
+    max_nodes: float | int = np.inf,
 ) -> Iterator[Domain]:
     """Yield what is known so far; the last one is the result (with `box`: in this box)."""
     closed = None if box is not None else closed_box(map)
@@ -79,7 +83,7 @@ def find_domain(
                 if found.refuted:
                     hopeless.add(number)
                 yield Domain(default, None, nodes)
-                if nodes >= max_nodes:
+                if nodes >= min(max_nodes, nodes_for(map, FAR_NODES)):
                     return
     yield Domain(default, None, nodes)
 

@@ -56,7 +56,7 @@ def languages(
         if piece.open or nodes >= max_nodes:
             yield dataclasses.replace(known, complete=False, nodes=nodes)
             return
-        letters = np.array(piece.words, np.int64).reshape(len(piece.words), -1)
+        letters = np.array(piece.words, np.int64).reshape(-1, search.num_leads * width)
         codes = letters @ (1 << np.arange(letters.shape[1] - 1, -1, -1, dtype=np.int64))
         kept, radius = _recurrent(codes, width, search.num_leads)
         bound = max(np.log(radius), 0.0) if radius > 0 else 0.0

@@ -3,7 +3,7 @@
 This module needs numba (the extra `rigorous`); import it inside functions only.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Float
@@ -26,7 +26,8 @@ class Parameters(NamedTuple):
     h2: Float[np.ndarray, " unit"]
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def sum_range(weights, low, high, constant):
     """Return the range of constant + weights . v for low <= v <= high, widened for rounding."""
     a, b, size = constant, constant, abs(constant)
@@ -42,7 +43,8 @@ def sum_range(weights, low, high, constant):
     return a - PAD * size, b + PAD * size
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _tighten_terms(weights, low, high, a, b, total_low, total_high):
     """Tighten low, high where weights . v + constant, of range [a, b], is in the total's range.
 
@@ -73,7 +75,8 @@ def _tighten_terms(weights, low, high, a, b, total_low, total_high):
     return gain
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _meet(low, high, index, a, b):
     """Intersect the interval of one variable with [a, b]; return the gain as `_tighten_terms`."""
     width = high[index] - low[index]
@@ -86,7 +89,8 @@ def _meet(low, high, index, a, b):
     return 1.0 - (high[index] - low[index]) / width if width > 0.0 else 0.0
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _through_units(p, zl, zu, xl, xu):
     """Propagate x = W2 z + h2 both ways at one time."""
     gain = 0.0
@@ -100,7 +104,8 @@ def _through_units(p, zl, zu, xl, xu):
     return gain
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _through_step(p, joint, zl, zu, xl, xu, next_low, next_high):
     """Propagate z' = [A W1] (z, relu(x)) + h1 both ways at one time."""
     size, units, gain = zl.size, xl.size, 0.0
@@ -127,7 +132,8 @@ def _through_step(p, joint, zl, zu, xl, xu, next_low, next_high):
     return gain
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def _in_order(leader, xl, xu):
     """Use x_{0,leader} >= x_{t,leader} for all t, which picks one rotation of a cycle.
 
@@ -141,7 +147,8 @@ def _in_order(leader, xl, xu):
     return True
 
 
-@njit(cache=True)
+@no_type_check
+@njit(cache=True, nogil=True)
 def propagate(p, joint, leader, zl, zu, xl, xu, rounds):
     """Tighten bounds of a closed orbit in place; return whether anything is left.
 

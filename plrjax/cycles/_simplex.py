@@ -4,6 +4,8 @@ A polytope {v : G v <= g} in a few dimensions is known by its rows and one verte
 G_B v = g_B for the rows B of a basis, with the inverse of G_B. Needs numba (extra `rigorous`).
 """
 
+from typing import no_type_check
+
 import numpy as np
 from numba import njit
 
@@ -11,6 +13,7 @@ OPTIMUM, FAILED = -1, -2
 """Outcomes of `cross` other than the place in the basis of the row that is left."""
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def vertex(G, g, basis, inverse, v):
     """Write the inverse of the basis and its vertex; return False for a singular basis."""
@@ -46,6 +49,7 @@ def vertex(G, g, basis, inverse, v):
     return True
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def _leaving(c, basis, inverse, bland):
     """Return the place of the row to leave and the slope along its edge; -1 at an optimum."""
@@ -62,6 +66,7 @@ def _leaving(c, basis, inverse, bland):
     return place, slope
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def _longest_step(G, g, count, inside, v, edge):
     """Return how far the edge goes and the row that ends it (-1: none)."""
@@ -82,6 +87,7 @@ def _longest_step(G, g, count, inside, v, edge):
     return step, entering
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def _pivot(G, basis, inverse, place, entering, row):
     """Exchange one row of the basis (`row` is working space)."""
@@ -102,6 +108,7 @@ def _pivot(G, basis, inverse, place, entering, row):
     basis[place] = entering
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def cross(G, g, count, inside, edge, basis, inverse, v, c, value, level):
     """Raise c.v, which is `value` at the vertex v, along edges until it reaches `level`.

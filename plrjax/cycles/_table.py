@@ -64,8 +64,21 @@ def _footer(cycles) -> list[str]:
         weakest = cycles.coverage
         where = f", over {cycles.coverage_domain}" if weakest > COVERAGE.saturated else ""
         lines.append(f"coverage: {str(weakest).replace('_', ' ')}{where}. {weakest.message}")
+    lines.extend(_proven(cycles))
     lines.extend(cycles.notes)
     return lines
+
+
+def _proven(cycles) -> list[str]:
+    """Say for how many cycles `certify` proved what."""
+    existing = int(np.count_nonzero(cycles.proven_existence))
+    settled = int(np.count_nonzero(cycles.proven_stability))
+    if not existing:
+        return []
+    all = f"of {len(cycles)} cycle{'' if len(cycles) == 1 else 's'}"
+    if settled == existing:
+        return [f"existence and stability proven for {existing} {all}"]
+    return [f"existence proven for {existing} {all}, stability for {settled}"]
 
 
 def _title(cycles) -> str:

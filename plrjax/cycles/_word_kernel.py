@@ -6,6 +6,8 @@ optimal basis is the proof. Rows are relaxed outward by more than their rounding
 the arithmetic fails a branch is kept, never cut. Needs numba (extra `rigorous`).
 """
 
+from typing import no_type_check
+
 import numpy as np
 from numba import njit
 
@@ -21,6 +23,7 @@ RELAXED = 1e-10
 ROUNDING = 4e-15
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def _row(weights, offset, P, q, magnitude, out):
     """Write weights.z_t + offset, z_t = P v + q, to `out`; return constant, 1- and 2-norm, size."""
@@ -42,6 +45,7 @@ def _row(weights, offset, P, q, magnitude, out):
     return constant, total, np.sqrt(square), size
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def _advance(A, W1, h1, W2, h2, letter, J, T, r, T_next, r_next):
     """Compose one more step: z_(t+1) = J (T z_0 + r) + c for the subregion `letter`."""
@@ -68,6 +72,7 @@ def _advance(A, W1, h1, W2, h2, letter, J, T, r, T_next, r_next):
             T_next[a, b] = total
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def _place(T, r, P0, q0, span, P, q, magnitude):
     """Write z_t = T (P0 v + q0) + r as P v + q, and bounds of what is added up in it."""
@@ -85,6 +90,7 @@ def _place(T, r, P0, q0, span, P, q, magnitude):
                     P[a, k] += x * P0[j, k]
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def _solved(system, right):
     """Return the solution, and the least pivot over the largest entry of its row's start."""
@@ -120,6 +126,7 @@ def _solved(system, right):
     return x, least / largest
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def _closing(A, W1, h1, W2, h2, lo, hi, D, n, T, r, far):
     """Return whether the solution of z_n = z_0 has the word's signs, up to rounding.
@@ -162,6 +169,7 @@ def _closing(A, W1, h1, W2, h2, lo, hi, D, n, T, r, far):
     return CANDIDATE if outside else NO_CYCLE
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def _known_window(D, n, width, language):
     """Return whether the last `width` letters are among the codes of the language."""
@@ -173,6 +181,7 @@ def _known_window(D, n, width, language):
     return low < len(language) and language[low] == code
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def _write(log, at, kind, ids, basis, size, own):
     """Write a record with the numbers of a basis' inequalities (`size` of them, and `own`)."""
@@ -186,6 +195,7 @@ def _write(log, at, kind, ids, basis, size, own):
     return at + 2 + count
 
 
+@no_type_check
 @njit(cache=True, nogil=True)
 def explore(
     A, W1, h1, W2, h2, P0, q0, lo, hi, boxed, K, wanted, necklaces, far, all_words, language, width,

@@ -145,6 +145,7 @@ class Tree:
             found.append(([sign * x for x in a], sign * b))
         return found
 
+    @np.errstate(all="ignore")
     def empty(self, numbers: list[int], pos: int, gone: int | None = None) -> bool:
         """Return whether sum_r l_r (a_r z + b_r) < 0 on the whole start box for some l >= 0.
 
@@ -174,8 +175,7 @@ class Tree:
         X = [(W2 * a, W2 * b + h2) for a, b in zip(P, q)]
         rows = self._rows(used, pos, gone, P, q, X, rational)
         free = np.flatnonzero(self.widths)
-        system = fmpq_mat([[a[j] for a, _ in rows] for j in free])
-        reduced, rank = system.rref()
+        reduced, rank = fmpq_mat([[a[j] for a, _ in rows] for j in free]).rref()
         exact = [-reduced[i, len(rows) - 1] for i in range(rank)] + [fmpq(1)]
         if rank != len(rows) - 1 or any(x < 0 for x in exact):
             return False
@@ -224,22 +224,23 @@ def verify(text: str, A, W1, W2, h1, h2) -> dict[str, Any]:
         del data["SHA256"]
         if text != sealed(data) or data["format"] != FORMAT:
             raise Refused("the file was changed after it was written")
-        arrays = [np.asarray(x, np.float64) for x in (A, W1, W2, h1, h2)]
+        arrays = with_a_unit(*(np.asarray(x, np.float64) for x in (A, W1, W2, h1, h2)))
         if data["model"] != fingerprint(*arrays):
             raise Refused("it was made for another model")
-        if not 0 < max(data["periods"]) <= LONGEST:
-            raise Refused(f"periods: expected 1 to {LONGEST}")
-        with ctx.workprec(128 + 4 * max(data["periods"])):
-            return _verified(data, with_a_unit(*arrays))
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        periods = data["periods"]
+        if not periods or any(type(k) is not int or not 0 < k <= LONGEST for k in periods):
+            raise Refused(f"periods: expected integers from 1 to {LONGEST}")
+        with ctx.workprec(128 + 4 * max(periods)), np.errstate(all="ignore"):
+            return _verified(data, arrays)
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise error if isinstance(error, Refused) else Refused(f"damaged: {error}") from error
 
 
 def _verified(data: dict[str, Any], arrays: list[np.ndarray]) -> dict[str, Any]:
-    A, W1, W2, h1, h2 = arrays
-    system, box, periods = System(A, W1, W2, h1, h2), np.array(data["box"]), data["periods"]
-    if box.shape != (2, system.size) or not (np.isfinite(box).all() and (box[0] < box[1]).all()):
-        raise Refused("box: expected finite bounds, lower and upper")
+    system, box, periods = System(*arrays), np.array(data["box"], float), data["periods"]
+    sound = box.shape == (2, system.size) and np.isfinite(box).all() and (box[0] < box[1]).all()
+    if not sound or repr(box.tolist()) != repr(data["box"]):
+        raise Refused("box: expected finite floats, lower and upper")
     cycles: dict[tuple, Cycle] = {}
     degenerate: set[int] = set()
     leaf = leaf_of(system, box, periods, cycles, degenerate)
@@ -293,7 +294,6 @@ def check_radius(system: System, arrays, box, periods, proofs) -> None:
     if not (np.array_equal(box[0], -box[1]) and len(proofs) == 2 * system.size):
         raise Refused("everywhere: expected a box around 0 and a tree for each of its facets")
     far, bounds, facets = far_away(arrays, box)
-    A, W1, W2, h1, h2 = far
-    leaf, far_system = far_leaf_of(system, box, periods), System(A, W1, W2, h1, h2)
+    leaf, far_system = far_leaf_of(system, box, periods), System(*far)
     for facet, (time, chunks) in zip(facets, proofs):
         Tree(far_system, bounds, max(periods), chunks, leaf, False, (time, facet)).walk()

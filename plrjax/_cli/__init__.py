@@ -1,5 +1,5 @@
 """The command line: `plrjax cycles | lyapunov | info [FILE]`, `plrjax train | evaluate`, `plrjax
-bifurcations RUN`, and `plrjax scan PLANE.TOML [FILE]`."""
+bifurcations RUN`, `plrjax scan PLANE.TOML [FILE]`, and `plrjax verify CERTIFICATE [FILE]`."""
 
 import contextlib
 import io
@@ -16,6 +16,7 @@ from ._info import Info as Info
 from ._lyapunov import Lyapunov as Lyapunov
 from ._scan import Scan as Scan
 from ._train import Train as Train
+from ._verify import Verify as Verify
 
 _COMMANDS = {
     "cycles": Cycles,
@@ -24,6 +25,7 @@ _COMMANDS = {
     "evaluate": Evaluate,
     "bifurcations": Bifurcations,
     "scan": Scan,
+    "verify": Verify,
     "info": Info,
 }
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from .._extras import require
-from ._common import AbstractAnalysis
+from ._common import AbstractAnalysis, check_target
 
 _MAX_PERIOD = 10**4
 
@@ -28,26 +28,76 @@ class Cycles(AbstractAnalysis):
     """scyfi: virtual-cycle walk; paths: path following; exhaustive: every word; auto: by size."""
     certify: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Prove existence and stability of every cycle found, afterwards (extra 'rigorous')."""
+    complete: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """All cycles, by branch and bound in floating point (extra 'rigorous')."""
+    rigorous: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """All cycles, and a proof that these are all (extra 'rigorous')."""
+    box: Annotated[float | None, tyro.conf.arg(metavar="R")] = None
+    """With --complete or --rigorous: search |z| <= R only; by default where all cycles must be."""
+    max_nodes: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """With --complete or --rigorous: stop after so many nodes, with a partial result."""
+    workers: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
+    """With --complete or --rigorous: processes to search with."""
+    certificate: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
+    """With --rigorous: write the proof to this .json file, for 'plrjax verify'."""
+    checkpoint: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
+    """With --complete or --rigorous: save the search to this .json file, and go on from it."""
 
     def prepare(self) -> None:
         parse_periods(self.periods)
+        self._check_complete()
         if self.certify:
             require("flint", "rigorous", "--certify")
 
-    def compute(self, model, key):
-        from .. import RESULTS, SCYFI, Auto, Exhaustive, PathFollowing, certify, find_cycles
+    def _check_complete(self) -> None:
+        """Refuse options of the complete search without it, and others with it."""
+        if self.complete or self.rigorous:
+            option = "--rigorous" if self.rigorous else "--complete"
+            for name in ("numba", "flint"):
+                require(name, "rigorous", option)
+            if self.solver != "auto":
+                raise ValueError(f"{option}: is a solver of its own, --solver cannot be given too")
+        else:
+            for name in ("box", "max_nodes", "checkpoint"):
+                if getattr(self, name) is not None:
+                    flag = "--" + name.replace("_", "-")
+                    raise ValueError(f"{flag}: only meaningful with --complete or --rigorous")
+            if self.workers != 1:
+                raise ValueError("--workers: only meaningful with --complete or --rigorous")
+        if self.certificate is not None and not self.rigorous:
+            raise ValueError("--certificate: only meaningful with --rigorous")
+        check_target("--certificate", self.certificate, (".json",))
+        check_target("--checkpoint", self.checkpoint, (".json",))
 
+    def _solver(self):
+        from .. import SCYFI, Auto, BranchAndBound, Exhaustive, PathFollowing
+
+        if self.complete or self.rigorous:
+            return BranchAndBound(
+                rigorous=self.rigorous,
+                box=self.box,
+                max_nodes=self.max_nodes,
+                workers=self.workers,
+                certificate=self.certificate,
+                checkpoint=self.checkpoint,
+                model_file=self.file if self.certificate is not None else None,
+            )
         solvers = {
             "auto": Auto,
             "scyfi": SCYFI,
             "paths": PathFollowing,
             "exhaustive": Exhaustive,
         }
+        return solvers[self.solver]()
+
+    def compute(self, model, key):
+        from .. import RESULTS, certify, find_cycles
+
         found = find_cycles(
             model,
             parse_periods(self.periods),
             key=key,
-            solver=solvers[self.solver](),
+            solver=self._solver(),
             num_searches=self.num_searches,
             max_seconds=self.max_seconds,
             throw=False,

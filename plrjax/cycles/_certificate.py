@@ -79,9 +79,14 @@ def verify(
     map = lower(model)
     data = _files.read_bytes(certificate)
     try:
-        text = data.decode()
+        text = data.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{os.fspath(certificate)}: refused: not a certificate (no text)"
+        ) from error
+    try:
         proven = _checker.verify(text, map.A, map.W1, map.W2, map.h1, map.h2)
-    except (_checker.Refused, UnicodeDecodeError, RecursionError) as error:
+    except (_checker.Refused, RecursionError) as error:
         raise ValueError(f"{os.fspath(certificate)}: refused: {error}") from error
     named = named_file(text)
     if model_file is not None and named is not None and named != file_hash(model_file):
@@ -100,7 +105,7 @@ def named_file(text: str) -> str | None:
     """Return the hash of the model's file that a certificate names."""
     import json
 
-    return json.loads(text)["file"]
+    return json.loads(text).get("file")
 
 
 def file_hash(path: str | os.PathLike) -> str:

@@ -64,7 +64,8 @@ def degree_note(period: int, index_sum: int | None, degree: int | None) -> list[
         return []
     return [
         f"period {period}: something is missing: the indices of the solutions of F^{period}(z) = z "
-        f"add up to {index_sum}, and to {degree} if all were known"
+        f"add up to {index_sum}, and to {degree} if all were known. Search again with another key "
+        "and more num_searches, or with BranchAndBound(), which leaves none out"
     ]
 
 

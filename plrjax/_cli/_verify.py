@@ -1,0 +1,55 @@
+"""The command `plrjax verify CERTIFICATE [FILE]`."""
+
+import dataclasses
+import json
+from typing import Annotated
+
+import tyro
+
+from .._extras import require
+from ._common import EMBEDDED, EXIT, complain, plain, readable, say
+
+
+@dataclasses.dataclass(frozen=True)
+class Verify:
+    """Prove again, without the search, that a certificate's cycles are all cycles of a network.
+
+    Exit codes: 0 everything is proven, 1 refused, 2 bad input.
+    """
+
+    certificate: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CERTIFICATE")]
+    """File that 'plrjax cycles --rigorous --certificate' wrote."""
+    file: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
+    """Network file; without it, the embedded example."""
+    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
+    """Model family, where the file does not say: plrnn, shallow, clipped-shallow, ..."""
+    num_relu: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Number of ReLU units of an almost-linear network."""
+    index: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Which snapshot, where the file holds several."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print what is proven as JSON."""
+
+    def run(self) -> EXIT:
+        require("flint", "rigorous", "verify")
+        from .. import example_network, load, verify
+
+        if self.file is None:
+            say(f"plrjax: no FILE given, using {EMBEDDED}")
+        with readable(self.file):
+            model = (
+                example_network()
+                if self.file is None
+                else load(self.file, kind=self.kind, num_relu=self.num_relu, index=self.index)
+            )
+        try:
+            with readable(self.certificate, "CERTIFICATE"):
+                proven = verify(self.certificate, model, model_file=self.file)
+        except ValueError as error:
+            if "refused" not in str(error):
+                raise
+            complain(error)
+            return EXIT.failure
+        facts = dataclasses.asdict(proven) | {"counts": proven.counts()}
+        say(json.dumps(plain(facts), allow_nan=False) if self.json else str(proven))
+        return EXIT.finished

@@ -101,8 +101,8 @@ def verify(
     )  # fmt: skip
 
 
-def named_file(text: str) -> str | None:
-    """Return the hash of the model's file that a certificate names."""
+def named_file(text: str) -> Any:
+    """Return the hash of the model's file that a certificate names, None where it names none."""
     import json
 
     return json.loads(text).get("file")

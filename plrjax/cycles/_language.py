@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .._piecewise_affine import PiecewiseAffineMap
 from . import _word_kernel as kernel
-from ._word_search import WordSearch
+from ._word_search import WordSearch, margins_of
 
 MAX_WORDS = 50_000
 CODE_BITS = 62
@@ -47,7 +47,7 @@ def languages(
     for width in range(2, longest + 1):
         search = WordSearch(
             map, box, width, necklaces=False, all_words=True, language=known.codes,
-            width=known.width, max_words=MAX_WORDS,
+            width=known.width, margins=margins_of(map), max_words=MAX_WORDS,
         )  # fmt: skip
         if search.num_leads * width > CODE_BITS:
             return

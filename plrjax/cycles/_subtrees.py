@@ -17,13 +17,7 @@ from .._exact import Cycle, System
 from .._piecewise_affine import PiecewiseAffineMap
 from . import _word_kernel as kernel
 from ._balance import balanced
-from ._word_search import WordSearch
-
-RELAXED = 1e-10
-"""Without a proof, rows are relaxed outward by this share of the box, beyond their rounding."""
-
-TIGHTENED = -1e-12
-"""With a proof to follow, polytopes as thin as this are taken for empty: the proof decides."""
+from ._word_search import INWARD, WordSearch, margins_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,7 +52,7 @@ class Task:
         return WordSearch(
             map, self.box / unit, self.length, periods=self.periods,
             necklaces=self.facet is None, facet=facet, merged=not self.rigorous,
-            language=self.language, width=self.width, relaxed=TIGHTENED if thin else RELAXED,
+            language=self.language, width=self.width, margins=INWARD if thin else margins_of(map),
             max_words=4096 if self.facet is None else 16,
         )  # fmt: skip
 

@@ -2,8 +2,8 @@
 
 A node is the polytope of start points v that the bits decided so far allow. Whether the next unit
 can be on, or off, is one small linear program from a vertex of the polytope; where it cannot, the
-optimal basis is the proof. Rows are relaxed outward by more than their rounding errors, and where
-the arithmetic fails a branch is kept, never cut. Needs numba (extra `rigorous`).
+optimal basis is the proof. Where the arithmetic fails a branch is kept, never cut. Needs numba
+(extra `rigorous`).
 """
 
 from typing import no_type_check
@@ -18,9 +18,8 @@ NODES, PROGRAMS, PIVOTS, FAILURES, LOGGED, NUM_WORDS, NUM_OPEN, NUM_COUNTS = ran
 """Places in the counts that `explore` returns."""
 
 NO_CYCLE, CANDIDATE, SINGULAR = range(3)
-RELAXED = 1e-10
-"""Rows are relaxed by this share of the start box, and by `ROUNDING` of what was added up."""
 ROUNDING = 4e-15
+"""Rounding errors are bounded by this multiple of what was added up, per step."""
 
 
 @no_type_check
@@ -199,11 +198,13 @@ def _write(log, at, kind, ids, basis, size, own):
 @njit(cache=True, nogil=True)
 def explore(
     A, W1, h1, W2, h2, P0, q0, lo, hi, boxed, K, wanted, necklaces, far, all_words, language, width,
-    relaxed, prefix, max_nodes, log, words, lengths, open_bits, open_lengths, depths,
+    relaxed, slack, prefix, max_nodes, log, words, lengths, open_bits, open_lengths, depths,
 ):  # fmt: skip
     """Search the words that begin with the bits `prefix`; return the counts.
 
-    The start points are z_0 = P0 v + q0 with |v| <= 1 (maximum norm), z_t stays in [lo_t, hi_t].
+    A row is relaxed by `relaxed` in v and by `slack` times its rounding errors (both outward where
+    positive). The start points are z_0 = P0 v + q0 with |v| <= 1 (maximum norm), z_t stays in
+    [lo_t, hi_t].
     Candidates of `wanted` lengths (with `all_words` every word of K letters) go to `words`, and
     prefixes left over at `max_nodes` to `open_bits`; the log of the proof, if there is room for
     one, has the format of the checker.
@@ -318,7 +319,7 @@ def explore(
                         if logging:
                             counts[LOGGED] = _write(log, counts[LOGGED], DEAD, ids, basis, 0, own)
                     continue
-                value, e = c0 / norm, relaxed + max(noise / norm if relaxed > 0 else 0.0, 0.0)
+                value, e = c0 / norm, relaxed + slack * noise / norm
                 for k in range(m):
                     c[k] /= norm
                     value += c[k] * v[k]
@@ -390,7 +391,7 @@ def explore(
                         f_eq[sp], f_row[sp], f_basis[sp] = eq, False, basis
                         sp += 1
             else:
-                value, e = c0 / norm, relaxed + max(noise / norm if relaxed > 0 else 0.0, 0.0)
+                value, e = c0 / norm, relaxed + slack * noise / norm
                 for k in range(m):
                     c[k] /= norm
                     value += c[k] * v[k]

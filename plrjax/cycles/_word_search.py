@@ -8,6 +8,17 @@ import numpy as np
 from .._piecewise_affine import PiecewiseAffineMap
 from . import _word_kernel as kernel
 
+OUTWARD = (1e-10, 1.0)
+"""Rows relaxed outward, by this share of the box and so many times their rounding errors."""
+
+INWARD = (-1e-12, 0.0)
+"""With a proof to follow, polytopes as thin as this are taken for empty: the proof decides."""
+
+TOUCHING = (0.0, -2.0)
+"""Polytopes thinner than rounding are taken for empty. A point of theirs is, up to rounding, on the
+border of another one: that suffices, as all that are not flat cover the box. For maps with many
+boundaries through one point, where relaxing outward would keep all 2^H of its sign patterns."""
+
 
 class Piece(NamedTuple):
     """What one piece of work brought: candidate words, prefixes left open, the proof, numbers."""
@@ -39,6 +50,18 @@ def parallel_units(W2: np.ndarray, h2: np.ndarray) -> list[list[int]]:
     return follows
 
 
+def is_central(map: PiecewiseAffineMap) -> bool:
+    """Return whether more than M boundaries that are not parallel go through the origin."""
+    through = np.flatnonzero((map.h2 == 0) & (map.W2 != 0).any(axis=1))
+    follows = parallel_units(map.W2[through], map.h2[through]) if len(through) else []
+    return sum(lead == i for i, (lead, _) in enumerate(follows)) > map.state_size
+
+
+def margins_of(map: PiecewiseAffineMap) -> tuple[float, float]:
+    """Return the margins of a search without proof."""
+    return TOUCHING if is_central(map) else OUTWARD
+
+
 def reduced(map: PiecewiseAffineMap, follows) -> tuple[np.ndarray, ...]:
     """Return A, W1, h1, W2, h2 of the map with its leading units only (to rounding)."""
     leads = [i for i, (lead, _) in enumerate(follows) if lead == i]
@@ -63,12 +86,12 @@ class WordSearch:
     """All words up to `length` letters whose orbits stay in a box.
 
     **Arguments:** `facet` (t, b): the box of time t is b, and the map is that of (u, s), z = u / s;
-    `merged`: parallel units are taken as one; `relaxed`: see the kernel; `language`, `width`: codes
+    `merged`: parallel units are taken as one; `margins`: see above; `language`, `width`: codes
     of the windows that words may have; `max_words`: candidates of one run, which then stops.
     """
 
     def __init__(self, map, box, length, *, periods=(), necklaces=True, facet=None, merged=True,
-                 all_words=False, language=None, width=0, relaxed=1e-10,
+                 all_words=False, language=None, width=0, margins=OUTWARD,
                  max_words=4096):  # fmt: skip
         own = [[i, 1] for i in range(map.num_units)]
         self.follows = parallel_units(map.W2, map.h2) if merged else own
@@ -86,7 +109,7 @@ class WordSearch:
         codes = np.zeros(1, np.int64) if language is None else language
         self._options = (np.diag(0.5 * (start[1] - start[0])), 0.5 * (start[0] + start[1]),
                          boxes[0], boxes[1], boxed, self.length, wanted, necklaces,
-                         facet is not None, all_words, codes, width, relaxed)  # fmt: skip
+                         facet is not None, all_words, codes, width, *margins)  # fmt: skip
         room = 2 * self.length * self.num_leads + 4
         self._words = np.zeros((max_words + room, self.length, self.num_leads), np.uint8)
         self._lengths = np.zeros(len(self._words), np.int64)

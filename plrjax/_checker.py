@@ -12,16 +12,7 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat, ctx, fmpq, fmpq_mat
 
-from ._exact import (
-    Cycle,
-    Degenerate,
-    System,
-    bounded,
-    far_away,
-    listed,
-    rational,
-    with_a_unit,
-)
+from ._exact import Cycle, Degenerate, System, bounded, far_away, listed, rational, with_a_unit
 
 FORMAT = 1
 LONGEST = 10_000
@@ -61,6 +52,7 @@ class Tree:
         self.P = [arb_mat(system.identity)] * (length + 1)
         self.q = [arb_mat(size, 1)] * (length + 1)
         self.X: list[Any] = [(system.rows, system.offsets)] * (length + 1)
+        self.pieces = [system.linear] * (length * (self.units + 1))
 
     def walk(self, pos: int = 0, period: int = 0, equal=True, prefix: str = "") -> None:
         """Meet every word: `leaf(word, P, q, is_primitive)` at the end of each prefix."""
@@ -97,14 +89,17 @@ class Tree:
         """Go on by one bit; period 0 at the end of a letter: go no further."""
         t, i = divmod(pos, self.units)
         self.letters[t][i] = bit
+        (J, c), (own, offset) = self.pieces[pos + t], self.system.units[i]
+        self.pieces[pos + t + 1] = (J + own, c + offset) if bit else (J, c)
         equal = equal and (not period or bit == self.letters[t - period][i])
         if i + 1 < self.units:
             return pos + 1, period, equal
         n, period = t + 1, period if period and equal else t + 1
-        _, _, J, c = self.system.piece(tuple(self.letters[t]))
+        J, c = self.pieces[pos + n]
         self.P[n], self.q[n] = J * self.P[t], J * self.q[t] + c
-        rows = self.system.rows
-        self.X[n] = rows * self.P[n], rows * self.q[n] + self.system.offsets
+        if n < self.length:
+            rows = self.system.rows
+            self.X[n] = rows * self.P[n], rows * self.q[n] + self.system.offsets
         if not self.necklaces or n % period == 0:
             word = [tuple(letter) for letter in self.letters[:n]]
             self.leaf(word, self.P[n], self.q[n], period == n)
@@ -166,10 +161,10 @@ class Tree:
     def _touching(self, numbers: list[int], pos: int, gone: int | None, weights: list[float]):
         """Return whether the sum is <= 0, exactly, with l > 0 at a strict inequality."""
         used = [n for n, w in zip(numbers, weights) if w > 1e-9 * max(weights)]
-        last = numbers[-1] // self.stride
+        last = max(numbers) // self.stride
         P, q = [self.system.identity], [fmpq_mat(self.system.size, 1)]
         for letter in self.letters[:last]:
-            J, c, _, _ = self.system.piece(tuple(letter))
+            J, c = self.system.piece(tuple(letter))
             P, q = [*P, J * P[-1]], [*q, J * q[-1] + c]
         W2, h2 = self.system.W2, self.system.h2
         X = [(W2 * a, W2 * b + h2) for a, b in zip(P, q)]
@@ -194,10 +189,14 @@ class Tree:
 
 def _multipliers(rows: np.ndarray) -> list[float]:
     """Return l >= 0 that cancel the rows, as well as floats can; the last one's is 1 / |row|."""
-    sizes = np.linalg.norm(rows, axis=1)
+    sizes = np.sqrt((rows * rows).sum(axis=1))
     sizes[~((sizes > 0) & np.isfinite(sizes))] = 1.0
-    unit = np.nan_to_num(rows / sizes[:, None])
-    weights = np.linalg.lstsq(unit[:-1].T, -unit[-1], rcond=None)[0] if len(rows) > 1 else []
+    unit = rows / sizes[:, None]
+    try:
+        weights = np.linalg.solve(unit[:-1].T, -unit[-1])
+    except np.linalg.LinAlgError:
+        unit[~np.isfinite(unit)] = 0.0
+        weights = np.linalg.lstsq(unit[:-1].T, -unit[-1], rcond=None)[0] if len(rows) > 1 else []
     return [max(float(w), 0.0) / float(s) for w, s in zip([*weights, 1.0], sizes)]
 
 

@@ -48,21 +48,25 @@ class System:
         self.size, self.num_units = len(h1), len(h2)
         self.rows, self.offsets = arb_mat(self.W2), arb_mat(self.h2)
         self.identity = matrix(np.eye(self.size))
-        self._pieces: dict[Letter, tuple[fmpq_mat, fmpq_mat, arb_mat, arb_mat]] = {}
+        self.linear, self.weights = (arb_mat(self.A), arb_mat(self.h1)), arb_mat(self.W1)
+        self.units = [self._unit(i) for i in range(self.num_units)]
 
-    def piece(self, letter: Letter) -> tuple[fmpq_mat, fmpq_mat, arb_mat, arb_mat]:
-        """Return (J, c) of F(z) = J z + c in a subregion, exactly and in balls."""
-        if letter not in self._pieces:
-            W1 = fmpq_mat([[x * on for x, on in zip(row, letter)] for row in self.W1.tolist()])
-            J, c = self.A + W1 * self.W2, W1 * self.h2 + self.h1
-            self._pieces[letter] = J, c, arb_mat(J), arb_mat(c)
-        return self._pieces[letter]
+    def _unit(self, i: int) -> tuple[arb_mat, arb_mat]:
+        """Return what unit i adds to (J, c) where it is on, in balls."""
+        column = fmpq_mat([[self.W1[j, i]] for j in range(self.size)])
+        row = fmpq_mat([[self.W2[i, j] for j in range(self.size)]])
+        return arb_mat(column * row), arb_mat(column * self.h2[i, 0])
+
+    def piece(self, letter: Letter) -> tuple[fmpq_mat, fmpq_mat]:
+        """Return (J, c) of F(z) = J z + c in a subregion."""
+        W1 = fmpq_mat([[x * on for x, on in zip(row, letter)] for row in self.W1.tolist()])
+        return self.A + W1 * self.W2, W1 * self.h2 + self.h1
 
     def composed(self, word: list[Letter]) -> tuple[fmpq_mat, fmpq_mat]:
         """Return (P, q) of F_word(z) = P z + q."""
         P, q = self.identity, fmpq_mat(self.size, 1)
         for letter in word:
-            J, c, _, _ = self.piece(letter)
+            J, c = self.piece(letter)
             P, q = J * P, J * q + c
         return P, q
 
@@ -79,8 +83,8 @@ class System:
             x = self.rows * z + self.offsets
             if any(x[i, 0] < 0 if on else x[i, 0] > 0 for i, on in enumerate(letter)):
                 return None
-            _, _, J, c = self.piece(letter)
-            z = J * z + c
+            on = arb_mat([[x[i, 0]] if on else [0] for i, on in enumerate(letter)])
+            z = self.linear[0] * z + self.weights * on + self.linear[1]
         return self.exact_cycle(word)
 
     def repeated(self, word: list[Letter], P: arb_mat) -> None:
@@ -113,7 +117,7 @@ class System:
             points.append(tuple(row[0] for row in z.tolist()))
             border = border or any(v == 0 for v in signs)
             strict.append("".join("1" if v > 0 else "0" for v in signs))
-            J, c, _, _ = self.piece(letter)
+            J, c = self.piece(letter)
             z = J * z + c
         n = len(word)
         if any(n % d == 0 and points[d] == points[0] for d in range(1, n)):

@@ -32,6 +32,9 @@ FEW_PATHS = 32
 NODES_TO_TRY = 100_000
 """A complete search is tried with so many nodes (for up to six states; fewer for more)."""
 
+WORTH_TRYING = 20_000
+"""With less than this it is not tried."""
+
 EXTRA = ("numba", "flint")
 
 WORK = {True: 2e9, False: 1e9}
@@ -186,7 +189,8 @@ class Auto(AbstractCycleSolver):
 
     def _notes(self, problem: CycleProblem) -> tuple[str, ...]:
         """Say so where a complete search was not tried for want of an extra."""
-        if not self.complete or not _nodes_to_try(problem.map) or installed(*EXTRA):
+        small = _nodes_to_try(problem.map) == NODES_TO_TRY
+        if not self.complete or not small or installed(*EXTRA):
             return ()
         return (
             "a complete search (BranchAndBound) was not tried: it needs numba and python-flint, "
@@ -197,7 +201,7 @@ class Auto(AbstractCycleSolver):
 def _nodes_to_try(map: PiecewiseAffineMap) -> int:
     """Return the nodes of a complete search that is worth trying, 0 for large maps."""
     nodes = nodes_for(map, NODES_TO_TRY)
-    return nodes if nodes >= 1_000 else 0
+    return nodes if nodes >= WORTH_TRYING else 0
 
 
 def _known(problem: CycleProblem, catalog: Catalog) -> tuple[np.ndarray, ...]:

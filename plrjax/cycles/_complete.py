@@ -30,7 +30,7 @@ MANY_STATES, MANY_LETTERS = 6, 20_000
 """With so many states, or words of two letters, each period is searched by itself (closed)."""
 
 LANGUAGE_NODES, LANGUAGE_LETTERS = 30_000, 12
-SECONDS = 0.5
+SECONDS = 0.2
 
 
 class CompleteSearch:

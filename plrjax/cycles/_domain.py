@@ -70,7 +70,7 @@ def find_domain(
             yield Domain(candidate, "bounded")
             return
     nodes, hopeless = 0, set()
-    for cap in CAPS:
+    for cap in CAPS if box is None else CAPS[:-1]:
         for number, candidate in enumerate(tried):
             if number in hopeless:
                 continue

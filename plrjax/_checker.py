@@ -155,7 +155,8 @@ class Tree:
         for j, (middle, radius) in enumerate(zip(self.middle, self.radius)):
             slope = sum((w * a[j] for w, (a, _) in zip(weights, rows)), arb(0))
             total += slope * middle + abs(slope) * radius
-        close = abs(float(total.mid())) < 1e-9 * max(abs(float(b.mid())) for _, b in rows) + 1e-30
+        sizes = np.abs(floats).sum(axis=1) + [abs(float(b.mid())) for _, b in rows]
+        close = bool(abs(float(total.mid())) < 1e-9 * np.dot(weights, sizes))
         return bool(total < 0) or (close and self._touching(numbers, pos, gone, weights))
 
     def _touching(self, numbers: list[int], pos: int, gone: int | None, weights: list[float]):

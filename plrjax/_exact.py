@@ -88,13 +88,21 @@ class System:
         return self.exact_cycle(word)
 
     def repeated(self, word: list[Letter], P: arb_mat) -> None:
-        """Make sure that the only solution of a word v v ... v is that of v.
+        """Make sure that a word v v ... v has no other solution than v.
 
-        **Raises:** `Degenerate` where I - P is singular (a multiplier of v is a root of unity).
+        **Raises:** `Degenerate` where I - P is singular (a multiplier of v is a root of unity), but
+        for words without any solution.
         """
         if (arb_mat(self.identity) - P).det().contains(0):
-            if (self.identity - self.composed(word)[0]).det() == 0:
+            exact, q = self.composed(word)
+            if (self.identity - exact).det() == 0 and self._has_solutions(exact, q):
                 raise Degenerate
+
+    def _has_solutions(self, P: fmpq_mat, q: fmpq_mat) -> bool:
+        """Return whether (I - P) z = q has a solution."""
+        system = self.identity - P
+        beside = fmpq_mat([[*row, *end] for row, end in zip(system.tolist(), q.tolist())])
+        return system.rank() == beside.rank()
 
     def exact_cycle(self, word: list[Letter]) -> Cycle | None:
         """Decide a word in rationals; None too where its orbit has a smaller period.
@@ -105,8 +113,7 @@ class System:
         system = self.identity - P
         det = system.det()
         if det == 0:
-            beside = fmpq_mat([[*row, *end] for row, end in zip(system.tolist(), q.tolist())])
-            if system.rank() < beside.rank():
+            if not self._has_solutions(P, q):
                 return None
             raise Degenerate
         z, points, strict, border = system.solve(q), [], [], False

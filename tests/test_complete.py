@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax.random as jr
 import numpy as np
 import pytest
 from systems import (
@@ -148,11 +149,12 @@ def test_radius_is_not_proven_where_a_cycle_lies_outside():
     map = plrnn_map(**SIXTEEN)
     inside = complete(map, 16)
     largest = max(np.abs(inside.orbit(row)).max() for row in range(len(inside)))
-    for factor, domain in ((1.05, "all of R^M"), (0.95, f"the box |z| <= {0.95 * largest:g}")):
-        found = complete(map, 16, box=factor * largest, rigorous=True)
-        assert found.coverage_domain == domain
+    for bound, domain in ((1.05 * largest, "all of R^M"), (0.95 * largest, "the box |z| <= ")):
+        found = complete(map, 16, box=bound, rigorous=True)
+        assert found.coverage_domain.startswith(domain)
         assert found.coverage == CERTIFIED
-        assert found.counts()[16] == (2 if factor > 1 else 0) or factor < 1
+        kept = [np.abs(inside.orbit(row)).max() <= bound for row in range(len(inside))]
+        assert words_of(found) == words_of(inside[np.array(kept)])
 
 
 def test_globally_bounded_maps_have_a_box_in_closed_form():
@@ -164,9 +166,11 @@ def test_globally_bounded_maps_have_a_box_in_closed_form():
 
 
 def test_box_may_be_given_by_its_bounds():
-    found = complete(tent(2.0), 3, box=([0.5], [1.0]))
-    assert found.coverage_domain == "the box [0.5, 1]"
-    assert found.counts() == {1: 1, 2: 0, 3: 0} or found.coverage == COMPLETE
+    """The tent map takes [.25, .75] to [-.5, .5]; of its cycles only 1/3 stays."""
+    found = complete(tent(2.0), 3, box=([0.25], [0.75]), rigorous=True)
+    assert found.coverage == CERTIFIED and found.coverage_domain == "the box [0.25, 0.75]"
+    assert found.counts() == {1: 1, 2: 0, 3: 0}
+    assert found.points[0, 0, 0] == pytest.approx(1 / 3)
     assert any("not excluded" in note for note in found.notes)
 
 
@@ -184,13 +188,9 @@ def test_closed_search_agrees_with_words():
 # maps made to break it
 
 
-def on(*values):
-    return np.array(values, float)
-
-
 ROTATION = np.array([[0.0, -1.0], [1.0, 0.0]])
 MARGINAL = {
-    "multiplier 1": PiecewiseAffineMap([[1.0]], [[-1.5]], [[1.0]], [0.25], [0.0]),
+    "multiplier 1": PiecewiseAffineMap([[1.0]], [[-1.5]], [[1.0]], [0.0], [0.0]),
     "multiplier -1": PiecewiseAffineMap([[-1.0]], [[0.4]], [[1.0]], [-0.5], [0.0]),
     "a line of fixed points": plrnn_map([[1.0, 0.0], [0.0, 0.5]], np.zeros((2, 2)), [0.0, 1.0]),
     "everything fixed": plrnn_map(np.eye(2), np.zeros((2, 2)), np.zeros(2)),
@@ -202,12 +202,20 @@ MARGINAL = {
 @pytest.mark.parametrize("name", MARGINAL)
 @pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
 def test_marginal_maps_are_never_called_certified(name, scale):
-    """In period four each of these has a word with I - P singular whose solutions are a family."""
+    """In period four each of these has a word with a continuum of solutions."""
     map = MARGINAL[name]
     map = PiecewiseAffineMap(map.A, map.W1, map.W2, scale * map.h1, scale * map.h2)
     found = complete(map, 4, rigorous=True)
-    assert found.coverage_by_period[4] < CERTIFIED or found.coverage_domain != "all of R^M"
-    assert not all(c == CERTIFIED for c in found.coverage_by_period.values())
+    assert found.coverage_by_period[4] < CERTIFIED
+    assert any("continuum of solutions" in note for note in found.notes)
+
+
+def test_translation_has_no_cycle_and_that_is_certified_in_a_box():
+    """z' = z + 1/4 below 0 and 1/4 - z/2 above: all of I - P = 0 is harmless, nothing solves it."""
+    map = PiecewiseAffineMap([[1.0]], [[-1.5]], [[1.0]], [0.25], [0.0])
+    found = complete(map, 5, rigorous=True)
+    assert found.coverage == CERTIFIED
+    assert found.counts() == {1: 1, 2: 0, 3: 0, 4: 0, 5: 0}
 
 
 def test_fixed_point_at_infinity_is_not_excluded():
@@ -231,7 +239,7 @@ def test_scaled_parameters(seed, scale):
 
 
 def altered(seed):
-    """Maps with equal rows in W2, opposite rows, zero columns of W1, and units that never change."""
+    """Maps with equal and opposite rows in W2, zero columns of W1, and units that never change."""
     map = random_shallow(seed, 2, 4, 1.5)
     A, W1, W2, h1, h2 = (np.array(x) for x in (map.A, map.W1, map.W2, map.h1, map.h2))
     W2[1], h2[1] = W2[0], h2[0]
@@ -250,7 +258,7 @@ def altered(seed):
 
 @pytest.mark.parametrize("rigorous", [False, True])
 def test_equal_rows_zero_columns_and_dead_units(rigorous):
-    for seed, map in itertools.chain(*(zip([s] * 6, altered(s)) for s in range(4))):
+    for seed, map in itertools.chain(*(zip([s] * 6, altered(s)) for s in range(2))):
         found = complete(map, 3, rigorous=rigorous)
         assert words_of(found) == words_of(exhaustive(map, 3)), seed
         assert found.coverage == (CERTIFIED if rigorous else COMPLETE)
@@ -279,7 +287,7 @@ def test_limit_on_nodes_leaves_a_partial_result_that_says_so():
 
 @pytest.mark.parametrize("rigorous", [False, True])
 def test_interrupted_search_goes_on_from_its_checkpoint(rigorous, tmp_path):
-    map, longest = random_plrnn(1, 4, 2.0), 8 if rigorous else 14
+    map, longest = random_plrnn(1, 4, 2.0), 6 if rigorous else 12
     whole = complete(map, longest, rigorous=rigorous)
     file = tmp_path / "search.json"
     stopped, rounds = None, 0
@@ -313,15 +321,12 @@ def test_checkpoint_of_another_search_is_refused(tmp_path):
         complete(LOZI, 4, checkpoint=file)
 
 
+@pytest.mark.slow
 def test_several_processes_find_the_same():
-    map = chaotic_four()
+    map = random_plrnn(1, 4, 3.0)
     one, two = complete(map, 6, rigorous=True), complete(map, 6, rigorous=True, workers=2)
     assert words_of(one) == words_of(two)
     assert two.coverage == CERTIFIED
-
-
-def chaotic_four():
-    return random_plrnn(1, 4, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +352,7 @@ def test_wrong_arguments(options, words):
 
 
 def test_default_is_complete_where_it_can_be():
-    found = plr.find_cycles(plrnn_map(**SIXTEEN), range(1, 17), key=plr_key(0), progress=QUIET)
+    found = plr.find_cycles(plrnn_map(**SIXTEEN), range(1, 17), key=jr.key(0), progress=QUIET)
     assert {k: n for k, n in found.counts().items() if n} == {1: 1, 16: 2}
     assert found.coverage == COMPLETE
     assert found.stats["solver"][16] == "BranchAndBound (words)"
@@ -357,9 +362,7 @@ def test_default_names_the_extra_where_it_is_missing(monkeypatch):
     from plrjax.cycles import _auto
 
     monkeypatch.setattr(_auto, "installed", lambda *_: False)
-    found = plr.find_cycles(
-        plrnn_map(**SIXTEEN), 16, key=plr_key(0), num_searches=40, progress=QUIET
-    )
+    found = plr.find_cycles(plrnn_map(**SIXTEEN), 16, key=jr.key(0), num_searches=4, progress=QUIET)
     assert any("pip install 'plrjax[rigorous]'" in note for note in found.notes)
     assert found.coverage < COMPLETE
 
@@ -368,9 +371,3 @@ def test_solver_names_the_extra_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "flint", None)
     with pytest.raises(ImportError, match=r"python-flint: pip install 'plrjax\[rigorous\]'"):
         complete(LOZI, 3)
-
-
-def plr_key(seed):
-    import jax.random as jr
-
-    return jr.key(seed)

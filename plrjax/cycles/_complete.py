@@ -106,7 +106,7 @@ class CompleteSearch:
     def _find_domain(self) -> Iterator[bool]:
         options = self.options
         box = None if options.box is None else options.box_of(self.map)
-        most = np.inf if options.max_nodes is None else options.max_nodes
+        most = np.inf if options.max_nodes is None else options.max_nodes // 2
         known = None
         for known in find_domain(self.map, self.periods, box, options.rigorous, most):
             self.count["nodes"] = known.nodes
@@ -297,8 +297,9 @@ class CompleteSearch:
         )
         k = max(self.finished, default=0)
         fixed = sum(d * c.count(d) for d, c in self.catalogs.items() if k and k % d == 0)
+        regular = all(np.isfinite(e.condition) for c in self.catalogs.values() for e in c.entries)
         divisors = {d for d in range(1, k + 1) if k % d == 0}
-        if fixed and divisors <= self.finished:
+        if fixed and regular and divisors <= self.finished:
             text += (
                 f"; the {fixed} solutions of F^{k}(z) = z suggest {np.log(fixed) / k:.4g} "
                 "(an estimate, no bound)"

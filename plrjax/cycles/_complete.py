@@ -15,6 +15,7 @@ from flint import ctx
 from .._checker import FORMAT, listed, sealed
 from .._exact import Cycle, System
 from .._results import COVERAGE
+from ._balance import balanced
 from ._base import EVERYWHERE, CycleProblem, Outcome, nodes_for
 from ._catalog import Catalog
 from ._certificate import domain_text
@@ -26,8 +27,8 @@ from ._subtrees import Subtree, Task, arrays_of_map, explore, explorer
 PIECE = {False: 20_000, True: 1_000}
 """Letters met in one piece of the word search, in floats and with proofs."""
 
-MANY_STATES, MANY_LETTERS = 6, 20_000
-"""With so many states, or words of two letters, each period is searched by itself (closed)."""
+FEW_STATES, MANY_STATES, MANY_LETTERS = 3, 6, 20_000
+"""Words for few states; with many, or many words of two letters, closed orbits of each period."""
 
 LANGUAGE_NODES, LANGUAGE_LETTERS = 30_000, 12
 SECONDS = 0.2
@@ -87,21 +88,31 @@ class CompleteSearch:
                         self._words(stage) if self.method == "words" else self._closed(*stage)
                     )
         self.phase = ""
+        self.exhausted = self.exhausted and not self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all periods are searched."""
+        return self.finished.issuperset(self.periods)
 
     def _over_limits(self) -> bool:
         """Return whether nodes or memory ran out."""
         most = self.options.max_nodes
         proof = sum(chunk.nbytes for chunk in self.chunks.values()) if self.chunks else 0
-        words = sum(c.map.state_size * e.period * 32 for c in self.catalogs.values()
-                    for e in c.entries[:1]) * self.num_cycles  # fmt: skip
-        full = proof + words > self.options.max_memory * 2**30
+        size = 16 * (self.map.state_size + self.map.num_units) * max(self.periods)
+        full = proof + size * self.num_cycles > self.options.max_memory * 2**30
         self.exhausted = full or (most is not None and self.count["nodes"] >= most)
         return self.exhausted
 
     @property
     def num_cycles(self) -> int:
         """Number of cycles found so far."""
-        return sum(catalog.count(k) for k, catalog in self.catalogs.items())
+        return sum(len(catalog.entries) for catalog in self.catalogs.values())
+
+    @property
+    def num_open(self) -> int:
+        """Number of subtrees, or boxes, that are left."""
+        return len(self.frontier) if self.closed is None else self.closed.num_open
 
     def _find_domain(self) -> Iterator[bool]:
         options = self.options
@@ -117,8 +128,8 @@ class CompleteSearch:
         """Choose the method, and learn the language where words are searched in floats."""
         if self.options.rigorous:
             self.method = "words"
-        elif self.method == "auto" and self.map.state_size >= MANY_STATES:
-            self.method = "closed"
+        elif self.method == "auto" and not FEW_STATES < self.map.state_size < MANY_STATES:
+            self.method = "words" if self.map.state_size <= FEW_STATES else "closed"
         elif self.method == "auto":
             self.phase = "words of two letters"
             probe = tuple({min(k, 2) for k in self.periods})
@@ -138,8 +149,6 @@ class CompleteSearch:
 
     def box_unit(self) -> np.ndarray:
         """Return the unit of each state in the scaled map."""
-        from ._balance import balanced
-
         return balanced(self.map)[1]
 
     def _words(self, stage: tuple[int, ...]) -> Iterator[bool]:
@@ -232,9 +241,8 @@ class CompleteSearch:
 
     def note(self) -> str:
         """Return in words what the search is at."""
-        still = len(self.frontier) if self.closed is None else self.closed.num_open
         parts = [self.phase] if self.phase else []
-        parts += [f"{self.count['nodes']} nodes", f"{still} open"]
+        parts += [f"{self.count['nodes']} nodes", f"{self.num_open} open"]
         return ", ".join([*parts, f"{self.num_cycles} cycles"])
 
     def outcome(self, period: int) -> Outcome:
@@ -259,7 +267,7 @@ class CompleteSearch:
         if period == max(self.periods):
             notes += self._common_notes()
         stats: dict[str, Any] = {name: self.count[name] for name in ("nodes", "programs")}
-        stats |= {"open": len(self.frontier), "unproved": self.count["unproved"]}
+        stats |= {"open": self.num_open, "unproved": self.count["unproved"]}
         stats |= {"solver": f"BranchAndBound ({self.method})"}
         if self.language.width:
             stats["entropy_bound"] = self.language.entropy
@@ -277,12 +285,12 @@ class CompleteSearch:
         if self.domain is not None and self.domain.everywhere is None:
             notes.append(
                 f"cycles that leave {domain_text(*self.box)} are not excluded"
-                + ("; BranchAndBound(box=...) sets another one" if not self.options.box else "")
+                + ("; BranchAndBound(box=...) sets another one" if self.options.box is None else "")
             )
         if self.exhausted:
             notes.append(
                 f"the limit on nodes or memory ran out at {self.count['nodes']} nodes with "
-                f"{len(self.frontier)} subtrees left; complete are the periods "
+                f"{self.num_open} subtrees left; complete are the periods "
                 f"{sorted(self.finished) or 'none'}"
             )
         if self.language.width:
@@ -291,8 +299,9 @@ class CompleteSearch:
 
     def _entropy_note(self) -> str:
         where = "" if self.domain_text() == EVERYWHERE else " of orbits in the box"
+        bound = np.ceil(1e4 * self.language.entropy) / 1e4
         text = (
-            f"topological entropy{where}: at most {self.language.entropy:.4g} nats per step (from "
+            f"topological entropy{where}: at most {bound:.4g} nats per step (from "
             f"words of {self.language.width} letters, in floating point)"
         )
         k = max(self.finished, default=0)

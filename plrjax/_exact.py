@@ -4,10 +4,11 @@ Parameters are floats, that is dyadic rationals, and are taken as they are.
 """
 
 import dataclasses
+import sys
 from typing import Any
 
 import numpy as np
-from flint import arb_mat, fmpq, fmpq_mat
+from flint import arb, arb_mat, fmpq, fmpq_mat
 
 Letter = tuple[int, ...]
 """The activation pattern of one step."""
@@ -143,11 +144,17 @@ def stability(P: fmpq_mat) -> tuple[list[complex], str]:
     poly: Any = P.charpoly().numer()
     roots = [root for root, times in poly.complex_roots() for _ in range(times)]
     inside, outside = [bool(abs(m) < 1) for m in roots], [bool(abs(m) > 1) for m in roots]
-    values = [complex(float(m.real.mid()), float(m.imag.mid())) for m in roots]
+    values = [complex(_double(m.real), _double(m.imag)) for m in roots]
     values.sort(key=lambda m: (-abs(m), m.imag, m.real))
     if all(a or b for a, b in zip(inside, outside)):
         return values, "stable" if all(inside) else "unstable" if all(outside) else "saddle"
     return values, "nonhyperbolic" if poly(1) == 0 or poly(-1) == 0 else "undecided"
+
+
+def _double(x: arb) -> float:
+    """Return the double nearest to the middle of a ball, the largest one beyond its range."""
+    largest = sys.float_info.max
+    return max(-largest, min(largest, float(x.mid())))
 
 
 def described(cycle: Cycle) -> dict[str, Any]:

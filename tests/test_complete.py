@@ -264,6 +264,11 @@ def test_equal_rows_zero_columns_and_dead_units(rigorous):
         assert found.coverage == (CERTIFIED if rigorous else COMPLETE)
 
 
+def test_multipliers_beyond_the_range_of_doubles(tmp_path):
+    found = complete(tent(1e200), 2, rigorous=True, certificate=tmp_path / "c.json")
+    assert plr.verify(tmp_path / "c.json", tent(1e200)).counts() == found.counts()
+
+
 def test_a_linear_map_has_its_fixed_point_only():
     map = PiecewiseAffineMap(
         [[0.5, 0.2], [0.1, -2.0]], np.zeros((2, 0)), np.zeros((0, 2)), [1, 1], []
@@ -341,6 +346,7 @@ def test_several_processes_find_the_same():
         (dict(box=-1.0), "box: expected a positive number"),
         (dict(box=[[1.0], [0.0]]), "box: expected a positive number"),
         (dict(box="large"), "box: expected a positive number"),
+        (dict(box=1e308), "box: expected a positive number"),
     ],
 )
 def test_wrong_arguments(options, words):

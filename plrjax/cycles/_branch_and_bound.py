@@ -92,12 +92,11 @@ class BranchAndBound(AbstractCycleSolver):
             box = np.full(3, np.nan)
         if box.ndim == 0:
             box = np.outer([-box, box], np.ones(map.state_size))
-        if box.shape != (2, map.state_size) or not (
-            np.isfinite(box).all() and (box[0] < box[1]).all()
-        ):
+        fits = box.shape == (2, map.state_size) and (np.abs(box) <= 1e250).all()
+        if not (fits and (box[1] - box[0] >= 1e-250).all()):
             raise ValueError(
-                f"box: expected a positive number, or finite lower and upper bounds (2 x "
-                f"{map.state_size}, lower < upper), got {self.box!r}"
+                "box: expected a positive number, or lower and upper bounds "
+                f"(2 x {map.state_size}, lower < upper, up to 1e250), got {self.box!r}"
             )
         return box
 

@@ -138,7 +138,7 @@ def explore(task: Task, prefix: str, max_nodes: int) -> Subtree:
     programs = int(piece.counts[kernel.PROGRAMS])
     if task.rigorous:
         return _proven(task, prefix, piece.log)._replace(nodes=nodes, programs=programs)
-    words = [search.expand(letters) for letters in piece.words]
+    words = [search.merged.expand(letters) for letters in piece.words]
     far = task.facet is not None and bool(words)
     objection = "a cycle may leave the box" if far else None
     return Subtree(words, left, [], [], objection, nodes, programs)

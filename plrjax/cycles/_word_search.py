@@ -1,12 +1,12 @@
 """The word search: prepares a map for the compiled search, and runs it piece by piece."""
 
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._piecewise_affine import PiecewiseAffineMap
 from . import _word_kernel as kernel
+from ._merged_units import merge_units, parallel_units
 
 OUTWARD = (1e-10, 1.0)
 """Rows relaxed outward, by this share of the box and so many times their rounding errors."""
@@ -30,26 +30,6 @@ class Piece(NamedTuple):
     depths: np.ndarray
 
 
-def parallel_units(W2: np.ndarray, h2: np.ndarray) -> list[list[int]]:
-    """Return [j, same] for every unit: it is on where unit j is (or is not); [-1, on]: always.
-
-    The rows (W2, h2) of both are exactly parallel; j is the first of them.
-    """
-    first: dict[tuple, tuple[int, bool]] = {}
-    follows = []
-    for i, row in enumerate(np.c_[W2, h2]):
-        exact = [Fraction(float(x)) for x in row]
-        pivot = next((x for x in exact[:-1] if x), None)
-        if pivot is None:
-            follows.append([-1, int(row[-1] > 0)])
-            continue
-        lead, ahead = first.setdefault(tuple(x / pivot for x in exact), (i, pivot > 0))
-        follows.append([lead, int(ahead == (pivot > 0))])
-    if not first:
-        follows[0] = [0, 1]
-    return follows
-
-
 def is_central(map: PiecewiseAffineMap) -> bool:
     """Return whether more than M boundaries that are not parallel go through the origin."""
     through = np.flatnonzero((map.h2 == 0) & (map.W2 != 0).any(axis=1))
@@ -60,26 +40,6 @@ def is_central(map: PiecewiseAffineMap) -> bool:
 def margins_of(map: PiecewiseAffineMap) -> tuple[float, float]:
     """Return the margins of a search without proof."""
     return TOUCHING if is_central(map) else OUTWARD
-
-
-def reduced(map: PiecewiseAffineMap, follows) -> tuple[np.ndarray, ...]:
-    """Return A, W1, h1, W2, h2 of the map with its leading units only (to rounding)."""
-    leads = [i for i, (lead, _) in enumerate(follows) if lead == i]
-    place = {lead: j for j, lead in enumerate(leads)}
-    A, h1, W1 = map.A.copy(), map.h1.copy(), map.W1[:, leads].copy()
-    W2, h2 = map.W2[leads], map.h2[leads]
-    for i, (lead, same) in enumerate(follows):
-        if lead < 0:
-            h1 += same * map.W1[:, i] * map.h2[i]
-        elif lead != i:
-            j = place[lead]
-            pivot = np.abs(W2[j]).argmax()
-            weight = map.W1[:, i] * np.abs(map.W2[i, pivot] / W2[j, pivot])
-            W1[:, j] += weight
-            if not same:
-                A -= np.outer(weight, W2[j])
-                h1 -= weight * h2[j]
-    return tuple(np.ascontiguousarray(x) for x in (A, W1, h1, W2, h2))
 
 
 class WordSearch:
@@ -93,11 +53,9 @@ class WordSearch:
     def __init__(self, map, box, length, *, periods=(), necklaces=True, facet=None, merged=True,
                  all_words=False, language=None, width=0, margins=OUTWARD,
                  max_words=4096):  # fmt: skip
-        own = [[i, 1] for i in range(map.num_units)]
-        self.follows = parallel_units(map.W2, map.h2) if merged else own
-        self.leads = [i for i, (lead, _) in enumerate(self.follows) if lead == i]
-        self.arrays = reduced(map, self.follows)
-        self.length, self.num_leads, size = int(length), len(self.leads), map.state_size
+        self.merged = merge_units(map, parallel_units(map.W2, map.h2) if merged else None)
+        self.length, self.num_leads = int(length), self.merged.map.num_units
+        size = map.state_size
         boxes = np.repeat(np.asarray(box, np.float64)[:, None], self.length + 1, axis=1)
         if facet is not None:
             boxes[:, facet[0]] = facet[1]
@@ -106,6 +64,10 @@ class WordSearch:
         wanted[[k for k in periods if k <= self.length]] = True
         boxed = np.ones(size, bool)
         boxed[-1] = facet is None
+        lean = self.merged.map
+        self._arrays = tuple(
+            np.ascontiguousarray(x) for x in (lean.A, lean.W1, lean.h1, lean.W2, lean.h2)
+        )
         codes = np.zeros(1, np.int64) if language is None else language
         self._options = (np.diag(0.5 * (start[1] - start[0])), 0.5 * (start[0] + start[1]),
                          boxes[0], boxes[1], boxed, self.length, wanted, necklaces,
@@ -124,7 +86,7 @@ class WordSearch:
             return Piece([], [], [], np.zeros(kernel.NUM_COUNTS, np.int64), depths)
         compiled: Any = kernel.explore
         counts = compiled(
-            *self.arrays, *self._options, np.frombuffer(prefix, np.uint8), max_nodes, log,
+            *self._arrays, *self._options, np.frombuffer(prefix, np.uint8), max_nodes, log,
             self._words, self._lengths, self._open, self._open_lengths, depths,
         )  # fmt: skip
         words = [
@@ -136,11 +98,3 @@ class WordSearch:
             for row in range(counts[kernel.NUM_OPEN])
         ]
         return Piece(words, left, log[: counts[kernel.LOGGED]].tolist(), counts, depths)
-
-    def expand(self, letters: np.ndarray) -> np.ndarray:
-        """Return the regions of all units from those of the leads."""
-        columns = {lead: j for j, lead in enumerate(self.leads)}
-        regions = np.zeros((len(letters), len(self.follows)), bool)
-        for i, (lead, same) in enumerate(self.follows):
-            regions[:, i] = same if lead < 0 else letters[:, columns[lead]] == same
-        return regions

@@ -1,0 +1,178 @@
+"""Prunings under attack: no inequalities of a node contradict a cycle that passes through it."""
+
+import itertools
+
+import numpy as np
+import pytest
+from forgery import CASES, certificate, verified
+from systems import LOZI, chaotic
+
+from plrjax import PiecewiseAffineMap, _checker, _exact
+from plrjax._checker import Refused, Tree
+
+flint = pytest.importorskip("flint", reason="the extra `rigorous` is not installed")
+
+
+def at_node(map, box, bits, facet=None, length=4):
+    """Return the checker's walk, of words of `length` letters, at a prefix, and its position."""
+    system = _exact.System(*_exact.with_a_unit(map.A, map.W1, map.W2, map.h1, map.h2))
+    tree = Tree(system, box, length, {}, lambda *_: None, False, facet)
+    node = (0, 0, True)
+    for bit in bits:
+        node = tree.append(*node, int(bit))
+    return tree, len(bits)
+
+
+def attack(tree, pos, bit, draw, tries):
+    """Assert that `empty` never holds at the node, nor for the child the cycle goes to."""
+    numbers = available(tree, pos)
+    sets = list(itertools.combinations(numbers, 1)) + list(itertools.combinations(numbers, 2))
+    if len(sets) > tries:
+        sets = [sets[i] for i in draw.choice(len(sets), tries, replace=False)]
+    sizes = draw.integers(2, 6, tries)
+    sets += [tuple(draw.choice(numbers, min(n, len(numbers)), replace=False)) for n in sizes]
+    t, i = divmod(pos, tree.units)
+    own = t * tree.stride + 2 * tree.system.size + i
+    for rows in sets:
+        rows = [int(n) for n in rows]
+        assert not tree.empty(rows, pos), (rows, pos)
+        if bit is not None:
+            assert not tree.empty([*rows, own], pos, bit), (rows, pos, bit)
+
+
+def available(tree, pos):
+    size, found = tree.system.size, []
+    for n in range((pos // tree.units + 1) * tree.stride):
+        t, r = divmod(n, tree.stride)
+        at = t * tree.units + max(r - 2 * size, 0)
+        if at < pos or (at == pos and r < 2 * size):
+            found.append(n)
+    return found
+
+
+ADVERSARIES = {
+    "as it is": None,
+    "random": lambda rows: (np.random.default_rng(len(rows)).random(len(rows)) ** 9).tolist(),
+    "ones": lambda rows: [1.0] * len(rows),
+    "huge": lambda rows: [1e308, *[0.0] * (len(rows) - 1)],
+    "tiny": lambda rows: [5e-324] * len(rows),
+    "inf": lambda rows: [np.inf] * len(rows),
+    "nan": lambda rows: [np.nan] * len(rows),
+    "zero": lambda rows: [0.0] * len(rows),
+}
+
+
+@pytest.mark.parametrize("weights", ADVERSARIES)
+@pytest.mark.parametrize("name", CASES)
+def test_no_inequalities_exclude_a_cycle(name, weights, monkeypatch):
+    """Whatever the multipliers are: also on switching boundaries, and on the faces of the box."""
+    if ADVERSARIES[weights]:
+        monkeypatch.setattr(_checker, "_multipliers", ADVERSARIES[weights])
+    map, data = certificate(name)
+    draw = np.random.default_rng(5)
+    for cycle in data["cycles"]:
+        points = np.array(cycle["points"])
+        tight = np.stack([points.min(axis=0), points.max(axis=0)])
+        wide = np.array(data["box"])
+        exact = name.startswith(("border", "kink"))
+        with flint.ctx.workprec(144):
+            for box in (wide, *([tight - [[0.0], [1.0 - exact]]] if exact else [])):
+                if not (box[0] < box[1]).all():
+                    continue
+                bits = "".join(cycle["word"])
+                for pos in range(len(bits) + 1):
+                    tree, pos = at_node(map, box, bits[:pos], length=len(cycle["word"]))
+                    attack(tree, pos, int(bits[pos]) if pos < len(bits) else None, draw, 12)
+
+
+def test_no_inequalities_exclude_a_cycle_from_the_outside():
+    """Homogenised, the 4-cycle of the Lozi map puts u on a facet; s may lie on its bound."""
+    map, data = certificate("lozi")
+    draw = np.random.default_rng(6)
+    cycle = data["cycles"][-1]
+    points, word = np.array(cycle["points"]), cycle["word"]
+    assert len(word) == 4
+    largest = np.abs(points).max()
+    arrays = (map.A, map.W1, map.W2, map.h1, map.h2)
+    for radius in (0.9, 0.99, np.nextafter(largest, 0), 0.1):
+        far, bounds, facets = _exact.far_away(arrays, np.array([[-radius] * 2, [radius] * 2]))
+        far_map = PiecewiseAffineMap(*far)
+        scale = np.abs(points / radius)
+        on = [(t, j) for t, j in np.ndindex(scale.shape) if scale[t, j] == scale.max()]
+        for (t, j), time in itertools.product(on, range(4)):
+            facet = facets[2 * j + int(points[t, j] > 0)]
+            turned = np.roll(word, time - t)
+            bits = "".join(turned)
+            with flint.ctx.workprec(144):
+                for pos in range(len(bits) + 1):
+                    tree, pos = at_node(far_map, bounds, bits[:pos], (time, facet))
+                    attack(tree, pos, int(bits[pos]) if pos < len(bits) else None, draw, 40)
+
+
+def test_strict_inequalities_are_used_where_they_are_and_only_there():
+    """In the box [0, 1] the set z > 0, z <= 0 is empty; z <= 0 with z >= 0 is the point 0."""
+    map = PiecewiseAffineMap([[0.5]], [[0.5]], [[1.0]], [0.0], [0.0])
+    tree, _ = at_node(map, np.array([[-1.0], [0.0]]), "")
+    assert tree.empty([0, 2], 0, 1)
+    assert not tree.empty([1, 2], 0, 0) and not tree.empty([0, 1, 2], 0, 0)
+    tree, _ = at_node(map, np.array([[0.0], [1.0]]), "")
+    assert not tree.empty([1, 2], 0, 0) and not tree.empty([2], 0, 1)
+    tree, pos = at_node(map, np.array([[-1.0], [1.0]]), "1")
+    assert tree.empty([2, 5], pos, 0) and not tree.empty([2, 5], pos, 1)
+    homogeneous = PiecewiseAffineMap([[0.5]], [[0.6]], [[1.0]], [0.0], [0.0])
+    tree, pos = at_node(homogeneous, np.array([[-1.0], [1.0]]), "1")
+    assert tree.empty([2, 5], pos, 0) and not tree.empty([2, 5], pos, 1)
+
+
+def test_multipliers_below_zero_prove_nothing():
+    """z_0 > 0 and z_1 = 1.1 z_0 > 0 cancel, but as 1.1 z_0 - z_1."""
+    map = PiecewiseAffineMap([[0.5]], [[0.6]], [[1.0]], [0.0], [0.0])
+    tree, pos = at_node(map, np.array([[-1.0], [1.0]]), "1")
+    assert not tree._touching([2, 5], pos, 1, [1.0, 1.0])
+    assert tree._touching([2, 5], pos, 0, [1.0, 1.0])
+
+
+def test_a_node_has_no_inequalities_of_later_times():
+    tree, pos = at_node(LOZI, np.array([[-2.0, -2.0], [2.0, 2.0]]), "01")
+    for row in (-1, -5, 14, 15, 10**6, 10**30):
+        with pytest.raises(Refused, match="does not have"):
+            tree.empty([row], pos)
+    assert available(tree, pos) == list(range(14))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_signs_that_are_met_are_never_proven_empty(seed):
+    """Points are drawn and followed: what their signs are is no empty polytope."""
+    map, draw = chaotic(seed), np.random.default_rng([7, seed])
+    box = np.array([[-3.0] * 3, [3.0] * 3])
+    z, signs = draw.uniform(-3, 3, (4_000, 3)), []
+    for _ in range(3):
+        signs.append(z > 0)
+        staying = np.abs(map.apply(z)).max(axis=1) <= 3
+        z, signs = map.apply(z)[staying], [on[staying] for on in signs]
+    seen = {
+        "".join(map_signs) for map_signs in np.concatenate(signs, axis=1).astype(int).astype(str)
+    }
+    proven = 0
+    for number in range(2**6):
+        bits = f"{number:06b}"
+        met = any(word.startswith(bits) for word in seen)
+        with flint.ctx.workprec(144):
+            tree, pos = at_node(map, box, bits)
+            rows = available(tree, pos)
+            for _ in range(60):
+                if tree.empty(draw.choice(rows, 4, replace=False).tolist(), pos):
+                    assert not met
+                    proven += 1
+                    break
+    assert seen and proven
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_last_digits_of_multipliers_do_not_matter(name, monkeypatch):
+    """Another linear algebra library rounds differently: what was proven is proven there too."""
+    honest, draw = _checker._multipliers, np.random.default_rng(9)
+    map, data = certificate(name)
+    noisy = lambda rows: [w * (1 + 1e-13 * draw.standard_normal()) for w in honest(rows)]
+    monkeypatch.setattr(_checker, "_multipliers", noisy)
+    assert verified(map, data)["cycles"] == data["cycles"]

@@ -179,15 +179,11 @@ def row_arrays(
     count = len(entries)
     points = np.full((count, longest, map.state_size), np.nan)
     itinerary = np.zeros((count, longest, (map.num_units + 7) // 8), np.uint8)
-    residual, margin = np.zeros(count), np.zeros(count)
     for row, entry in enumerate(entries):
-        orbit = entry.points * unit
-        points[row, : entry.period] = orbit
+        points[row, : entry.period] = entry.points * unit
         itinerary[row, : entry.period] = entry.word[:, : itinerary.shape[2]]
-        with quiet_floats():
-            residual[row] = np.abs(map.apply(orbit) - np.roll(orbit, -1, axis=0)).max()
-            margin[row] = map.margin(orbit).min()
     period = np.array([entry.period for entry in entries], np.int32)
+    residual, margin = _residuals_and_margins(map, points, period)
     multipliers, errors = _multipliers(scaled, entries, period)
     verdict = np.array([entry.verdict for entry in entries], int)
     stability, index = classify(multipliers, errors), cycle_index(multipliers, errors)
@@ -208,6 +204,24 @@ def row_arrays(
         "verified": verdict == VERDICT.cycle,
         "valid": np.isfinite(points[:, :1]).all(axis=(1, 2)) & (verdict != VERDICT.marginal),
     }
+
+
+def _residuals_and_margins(
+    map: PiecewiseAffineMap, points: np.ndarray, period: np.ndarray
+) -> tuple[Float[np.ndarray, " cycle"], Float[np.ndarray, " cycle"]]:
+    """Return max_t |F(z_t) - z_{t+1}| and the least margin of padded orbits, in bounded batches."""
+    residual, margin = np.zeros(len(points)), np.zeros(len(points))
+    step = max(1, int(2**22 // (points[:1].size + points.shape[1] * map.num_units + 1)))
+    times = np.arange(points.shape[1])
+    for low in range(0, len(points), step):
+        orbits, length = points[low : low + step], period[low : low + step, None]
+        following = np.take_along_axis(orbits, ((times + 1) % length)[..., None], axis=1)
+        with quiet_floats():
+            wrong = np.abs(map.apply(orbits) - following).max(axis=2, initial=0.0)
+            distance = map.margin(orbits)
+        residual[low : low + step] = np.where(times < length, wrong, 0.0).max(axis=1)
+        margin[low : low + step] = np.where(times < length, distance, np.inf).min(axis=1)
+    return residual, margin
 
 
 def _multipliers(

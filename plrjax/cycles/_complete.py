@@ -30,6 +30,9 @@ PIECE = {False: 20_000, True: 1_000}
 FEW_STATES, MANY_STATES, MANY_LETTERS = 3, 6, 20_000
 """Words for few states; with many, or many words of two letters, closed orbits of each period."""
 
+SMALL = 5_000
+"""A search of less letters is done at once, a larger one for short periods first."""
+
 LANGUAGE_NODES, LANGUAGE_LETTERS = 30_000, 12
 SECONDS = 0.2
 
@@ -55,7 +58,7 @@ class CompleteSearch:
         self.closed_frontier: dict[str, np.ndarray] | None = None
         self.count: Counter[str] = Counter()
         self.share, self.phase = 0.0, "the domain"
-        self.exhausted = self.done = False
+        self.exhausted = self.done = self.is_small = False
         self.work = self._run()
 
     @property
@@ -67,6 +70,8 @@ class CompleteSearch:
     @property
     def stages(self) -> list[tuple[int, ...]]:
         """Sets of periods, to be searched in turn: short words cost little and are known first."""
+        if self.is_small:
+            return [self.periods]
         longest = max(self.periods)
         ends = sorted({-(-longest // 4), -(-longest // 2), longest})
         sets = [tuple(k for k in self.periods if k <= end) for end in ends]
@@ -146,6 +151,17 @@ class CompleteSearch:
             for known in languages(self.scaled, box, width, most):
                 self.language = known
                 yield True
+        if self.method == "words":
+            part = explore(self._task(self.periods, False), "", nodes_for(self.map, SMALL))
+            self.count["nodes"] += part.nodes
+            self.is_small = not part.open
+            yield True
+
+    def _task(self, periods: tuple[int, ...], rigorous: bool) -> Task:
+        """Return the search for some periods; without proofs it uses the language."""
+        known = Language() if rigorous else self.language
+        return Task(self.map, self.box, periods, rigorous,
+                    language=known.codes, width=known.width)  # fmt: skip
 
     def box_unit(self) -> np.ndarray:
         """Return the unit of each state in the scaled map."""
@@ -155,9 +171,7 @@ class CompleteSearch:
         rigorous = self.options.rigorous
         if self.stage != stage:
             self.stage, self.frontier, self.chunks = stage, [("", 1.0)], {}
-        known = self.language if not rigorous else Language()
-        task = Task(self.map, self.box, stage, rigorous,
-                    language=known.codes, width=known.width)  # fmt: skip
+        task = self._task(stage, rigorous)
         with explorer(task, self.options.workers) as explore_all:
             while self.frontier and not self._over_limits():
                 self.phase = f"words of up to {max(stage)} letters"

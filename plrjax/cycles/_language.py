@@ -9,7 +9,9 @@ logarithm of the radius is an upper bound of the topological entropy.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -27,16 +29,21 @@ CODE_BITS = 62
 class Language:
     """Recurrent windows of `width` letters as sorted integers, bit after bit.
 
-    **Fields:** `entropy`: upper bound of the topological entropy of the orbits that stay in the box
-    (nats per step), infinite before the first window; `complete`: whether the last width tried was
-    searched to its end; `nodes`: letters met.
+    **Fields:** `graph`: what follows what, in windows of `width` - 1 letters; `complete`: whether
+    the last width tried was searched to its end; `nodes`: letters met.
     """
 
     codes: np.ndarray | None = None
     width: int = 0
-    entropy: float = np.inf
+    graph: Any = None
     complete: bool = True
     nodes: int = 0
+
+    @functools.cached_property
+    def entropy(self) -> float:
+        """Upper bound of the topological entropy of the orbits that stay in the box (nats/step)."""
+        radius = _radius_bound(self.graph)
+        return max(float(np.log(radius)), 0.0) if radius > 0 else 0.0
 
 
 def languages(
@@ -58,19 +65,17 @@ def languages(
             return
         letters = np.array(piece.words, np.int64).reshape(-1, search.num_leads * width)
         codes = letters @ (1 << np.arange(letters.shape[1] - 1, -1, -1, dtype=np.int64))
-        kept, radius = _recurrent(codes, width, search.num_leads)
-        bound = max(np.log(radius), 0.0) if radius > 0 else 0.0
-        entropy = min(known.entropy, float(bound))
-        known = Language(np.sort(codes[kept]), width, entropy, True, nodes)
+        kept, graph = _recurrent(codes, width, search.num_leads)
+        known = Language(np.sort(codes[kept]), width, graph, True, nodes)
         yield known
         if not kept.any():
             return
 
 
-def _recurrent(codes: np.ndarray, width: int, bits: int) -> tuple[np.ndarray, float]:
-    """Return which words are edges inside a component, and the graph's spectral radius."""
+def _recurrent(codes: np.ndarray, width: int, bits: int) -> tuple[np.ndarray, Any]:
+    """Return which words are edges inside a component, and the graph of these."""
     if not len(codes):
-        return np.zeros(0, bool), 0.0
+        return np.zeros(0, bool), coo_array((1, 1)).tocsr()
     before, after = codes >> bits, codes & ((1 << (bits * (width - 1))) - 1)
     nodes, ends = np.unique(np.concatenate([before, after]), return_inverse=True)
     ends = ends.reshape(2, -1)
@@ -79,7 +84,7 @@ def _recurrent(codes: np.ndarray, width: int, bits: int) -> tuple[np.ndarray, fl
     label = connected_components(graph, connection="strong")[1]
     kept = label[ends[0]] == label[ends[1]]
     inner = coo_array((np.ones(kept.sum()), (ends[0][kept], ends[1][kept])), shape=shape).tocsr()
-    return kept, _radius_bound(inner)
+    return kept, inner
 
 
 def _radius_bound(graph) -> float:

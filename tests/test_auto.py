@@ -26,8 +26,26 @@ from plrjax import COVERAGE, RESULTS
 BOTH = "SCYFI + PathFollowing"
 
 
-def search(map, periods, seed=0, **options):
-    return plr.find_cycles(map, periods, key=jr.key(seed), progress=QUIET, **options)
+STAGES = plr.Auto(complete=False)
+
+
+def search(map, periods, seed=0, solver=STAGES, **options):
+    return plr.find_cycles(
+        map, periods, key=jr.key(seed), progress=QUIET, solver=solver, **options
+    )
+
+
+def test_a_complete_search_comes_first():
+    cycles = search(LOZI, [12, 23], solver=None)
+    assert cycles.stats["solver"] == {12: "Exhaustive", 23: "BranchAndBound (words)"}
+    assert cycles.counts()[12] == LOZI_PRIMES[12]
+    assert cycles.coverage is COVERAGE.complete_in_floating_point
+
+
+def test_what_a_complete_search_leaves_open_goes_on_to_walks():
+    cycles = search(random_plrnn(0, 6, 1.5), range(3, 5), solver=None)
+    assert cycles.stats["solver"] == {3: "Exhaustive", 4: BOTH}
+    assert cycles.coverage is COVERAGE.saturated
 
 
 def test_short_words_are_enumerated_and_longer_ones_searched():
@@ -39,7 +57,7 @@ def test_short_words_are_enumerated_and_longer_ones_searched():
 
 
 def test_enumeration_up_to_a_number_of_bits():
-    cycles = search(LOZI, 12, solver=plr.Auto(max_bits=8))
+    cycles = search(LOZI, 12, solver=plr.Auto(max_bits=8, complete=False))
     assert cycles.stats["solver"] == {12: BOTH}
     assert cycles.counts() == {12: LOZI_PRIMES[12]}
     check_cycles(LOZI, cycles)
@@ -89,7 +107,7 @@ def test_long_words_walk_until_they_settle_and_hop_from_there():
 
 
 def test_more_effort_follows_more_paths():
-    less, more = (search(chaotic(915), 8, solver=plr.Auto(effort=e)) for e in (0.25, 1.0))
+    less, more = (search(chaotic(915), 8, solver=plr.Auto(effort=e, complete=False)) for e in (0.25, 1.0))
     assert less.stats["paths"][8] < more.stats["paths"][8]
     assert words_of(less) <= words_of(more)
 
@@ -112,7 +130,7 @@ def test_bounded_network_adds_up_to_its_degree():
 
 def test_early_interrupt_keeps_the_finds():
     cycles = plr.find_cycles(
-        plrnn_map(**EIGHTY), 80, key=jr.key(0), progress=PressesCtrlC(1), solver=plr.Auto()
+        plrnn_map(**EIGHTY), 80, key=jr.key(0), progress=PressesCtrlC(1), solver=STAGES
     )
     assert cycles.result is RESULTS.interrupted and cycles.coverage is COVERAGE.partial
     assert cycles.stats["solver"][80].startswith("SCYFI")
@@ -120,7 +138,7 @@ def test_early_interrupt_keeps_the_finds():
 
 
 def test_interrupt_in_the_second_stage_keeps_the_finds_of_both():
-    solver = plr.Auto(effort=1e4)
+    solver = plr.Auto(effort=1e4, complete=False)
     cycles = plr.find_cycles(
         chaotic(915), 20, key=jr.key(0), solver=solver, progress=PressesCtrlC(60)
     )
@@ -130,7 +148,7 @@ def test_interrupt_in_the_second_stage_keeps_the_finds_of_both():
 
 
 def test_time_limit_in_the_second_stage():
-    cycles = search(chaotic(915), 20, solver=plr.Auto(effort=1e4), max_seconds=4.0)
+    cycles = search(chaotic(915), 20, solver=plr.Auto(effort=1e4, complete=False), max_seconds=4.0)
     assert cycles.result is RESULTS.budget_exhausted
     assert len(cycles) > 5
 

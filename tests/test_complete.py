@@ -295,7 +295,7 @@ def test_interrupted_search_goes_on_from_its_checkpoint(rigorous, tmp_path):
     map, longest = random_plrnn(1, 4, 2.0), 6 if rigorous else 12
     whole = complete(map, longest, rigorous=rigorous)
     file = tmp_path / "search.json"
-    stopped, rounds = None, 0
+    stopped, rounds = whole, 0
     for pieces in itertools.count(3, 9):
         stopped = plr.find_cycles(
             map,

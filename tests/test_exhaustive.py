@@ -132,14 +132,13 @@ def test_no_key_is_needed():
 def test_short_words_are_enumerated_by_default():
     import jax.random as jr
 
-    cycles = plr.find_cycles(LOZI, [1, 22, 23], key=jr.key(0), num_searches=64, progress=QUIET)
+    cycles = plr.find_cycles(LOZI, [1, 22, 23], key=jr.key(0), progress=QUIET)
     assert cycles.stats["solver"] == {
         1: "Exhaustive",
         22: "Exhaustive",
-        23: "SCYFI + PathFollowing",
+        23: "BranchAndBound (words)",
     }
-    complete = COVERAGE.complete_in_floating_point
-    assert cycles.coverage_by_period[1] is cycles.coverage_by_period[22] is complete
+    assert cycles.coverage is COVERAGE.complete_in_floating_point
 
 
 def test_units_that_do_nothing_are_no_obstacle():

@@ -23,7 +23,7 @@ import numpy as np
 import plrjax as plr
 from benchmarks.complete_systems import System, own_systems, random_plrnn, table_systems
 from plrjax._parallel import one_thread_per_solve
-from plrjax.cycles._domain import Domain, find_domain
+from plrjax.cycles.complete._domain import Domain, find_domain
 
 QUIET = plr.NoProgress()
 SOLVERS = {

@@ -4,6 +4,7 @@ import abc
 import contextlib
 import functools
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -103,8 +104,10 @@ class ProgressBar(AbstractProgress):
     def __init__(self, delay: float = 2.0):
         self.delay = delay
         self._bar = None
+        self._begun = self._shown = 0.0
 
     def open(self, label):
+        self._begun = time.monotonic()
         self._bar = tqdm(
             total=100.0,
             desc=label,
@@ -118,6 +121,10 @@ class ProgressBar(AbstractProgress):
         if self._bar is not None:
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(max(0.0, 100.0 * min(share, 1.0) - self._bar.n))
+            now = time.monotonic()
+            if now - self._begun > self.delay and now - self._shown > 0.5:
+                self._shown = now
+                self._bar.refresh()
 
     def close(self):
         if self._bar is not None:

@@ -26,24 +26,23 @@ from plrjax import COVERAGE, RESULTS
 BOTH = "SCYFI + PathFollowing"
 
 
-STAGES = plr.Auto(complete=False)
+STAGES: plr.AbstractCycleSolver = plr.Auto(complete=False)
+WHOLE = plr.Auto()
 
 
-def search(map, periods, seed=0, solver=STAGES, **options):
-    return plr.find_cycles(
-        map, periods, key=jr.key(seed), progress=QUIET, solver=solver, **options
-    )
+def search(map, periods, seed=0, *, solver: plr.AbstractCycleSolver = STAGES, **options):
+    return plr.find_cycles(map, periods, key=jr.key(seed), progress=QUIET, solver=solver, **options)
 
 
 def test_a_complete_search_comes_first():
-    cycles = search(LOZI, [12, 23], solver=None)
+    cycles = search(LOZI, [12, 23], solver=WHOLE)
     assert cycles.stats["solver"] == {12: "Exhaustive", 23: "BranchAndBound (words)"}
     assert cycles.counts()[12] == LOZI_PRIMES[12]
     assert cycles.coverage is COVERAGE.complete_in_floating_point
 
 
 def test_what_a_complete_search_leaves_open_goes_on_to_walks():
-    cycles = search(random_plrnn(0, 6, 1.5), range(3, 5), solver=None)
+    cycles = search(random_plrnn(0, 6, 1.5), range(3, 5), solver=WHOLE)
     assert cycles.stats["solver"] == {3: "Exhaustive", 4: BOTH}
     assert cycles.coverage is COVERAGE.saturated
 
@@ -107,7 +106,9 @@ def test_long_words_walk_until_they_settle_and_hop_from_there():
 
 
 def test_more_effort_follows_more_paths():
-    less, more = (search(chaotic(915), 8, solver=plr.Auto(effort=e, complete=False)) for e in (0.25, 1.0))
+    less, more = (
+        search(chaotic(915), 8, solver=plr.Auto(effort=e, complete=False)) for e in (0.25, 1.0)
+    )
     assert less.stats["paths"][8] < more.stats["paths"][8]
     assert words_of(less) <= words_of(more)
 

@@ -295,7 +295,7 @@ def test_verifying_imports_neither_numba_nor_the_search(sixteen):
         "for name in ('numba', 'highspy'): sys.modules[name] = None\n"
         "import plrjax as plr\n"
         f"print(plr.verify({str(path)!r}, plr.load({str(named)!r})).counts()[1])\n"
-        "print([m for m in sys.modules if m.endswith(('_subtrees', '_word_kernel', '_complete'))])"
+        "print([m for m in sys.modules if m.endswith(('_subtrees', '_word_kernel', '_search'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["1", "[]"], done.stderr

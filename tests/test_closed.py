@@ -12,8 +12,8 @@ from plrjax.cycles._catalog import Catalog
 
 pytest.importorskip("numba")
 
-from plrjax.cycles._closed import ClosedSearch
-from plrjax.cycles._closed_relaxation import (
+from plrjax.cycles.complete._closed import ClosedSearch
+from plrjax.cycles.complete._closed_relaxation import (
     EMPTY,
     cycle_matrix,
     make_feasible,
@@ -21,8 +21,8 @@ from plrjax.cycles._closed_relaxation import (
     safe_bound,
     unit_states,
 )
-from plrjax.cycles._closed_scaling import scale
-from plrjax.cycles._propagation import propagate
+from plrjax.cycles.complete._closed_scaling import scale
+from plrjax.cycles.complete._propagation import propagate
 
 FOREVER = 1e6
 
@@ -273,7 +273,7 @@ def test_words_taken_are_not_given_again():
 
 def interrupted(search, monkeypatch, name, calls):
     """Step until done while every `calls`-th call of one of its functions raises Ctrl-C."""
-    from plrjax.cycles import _closed
+    from plrjax.cycles.complete import _closed
 
     function, counter, hits = getattr(_closed, name), itertools.count(1), 0
 

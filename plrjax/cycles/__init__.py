@@ -3,10 +3,6 @@
 from ._auto import Auto as Auto
 from ._base import AbstractCycleSolver as AbstractCycleSolver
 from ._base import CycleProblem as CycleProblem
-from ._branch_and_bound import BranchAndBound as BranchAndBound
-from ._certificate import Verified as Verified
-from ._certificate import verify as verify
-from ._certify import certify as certify
 from ._cycle_set import CycleSet as CycleSet
 from ._cycle_set import Unseen as Unseen
 from ._degree import degree_at_infinity as degree_at_infinity
@@ -27,3 +23,7 @@ from ._seeding import MixtureSeeding as MixtureSeeding
 from ._seeding import RegionPool as RegionPool
 from ._seeding import TransientItineraries as TransientItineraries
 from ._seeding import UniformItineraries as UniformItineraries
+from .complete._branch_and_bound import BranchAndBound as BranchAndBound
+from .complete._certificate import Verified as Verified
+from .complete._certificate import verify as verify
+from .complete._certify import certify as certify

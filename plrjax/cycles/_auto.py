@@ -10,7 +10,6 @@ from .._numerics import is_whole
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
 from ._base import FEW_SEARCHES, AbstractCycleSolver, CycleProblem, Outcome, nodes_for
-from ._branch_and_bound import BranchAndBound
 from ._catalog import Catalog, merge
 from ._enumerate import reduced_system
 from ._exhaustive import Exhaustive
@@ -19,6 +18,7 @@ from ._scyfi import SCYFI
 from ._starts import plan_of
 from ._verify import VERDICT
 from ._words import unpack
+from .complete._branch_and_bound import BranchAndBound
 
 ENUMERATED_BITS = 22
 """Words of at most so many bits (period times units) are enumerated by default."""

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Bool
 
-from .._piecewise_affine import PiecewiseAffineMap
+from ..._piecewise_affine import PiecewiseAffineMap
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 from flint import acb_mat, arb, arb_mat
 
-from .._results import STABILITY
+from ..._results import STABILITY
 
 _MAX_EIGENVALUES = 40
 """Eigenvalues enclosed one by one, at most, where the circle splits them otherwise."""

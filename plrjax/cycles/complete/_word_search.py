@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._piecewise_affine import PiecewiseAffineMap
+from ..._piecewise_affine import PiecewiseAffineMap
 from . import _word_kernel as kernel
 from ._merged_units import merge_units, parallel_units
 

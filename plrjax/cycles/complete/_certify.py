@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._arguments import check_kind
-from .._extras import require
-from .._numerics import quiet_floats
-from .._parallel import AbstractProgress, ProgressBar
-from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
-from .._results import RESULTS
-from .._stability import floquet_multipliers
-from ._cycle_set import CycleSet
+from ..._arguments import check_kind
+from ..._extras import require
+from ..._numerics import quiet_floats
+from ..._parallel import AbstractProgress, ProgressBar
+from ..._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
+from ..._results import RESULTS
+from ..._stability import floquet_multipliers
+from .._cycle_set import CycleSet
 
 if TYPE_CHECKING:
     from ._enclosure import Proof

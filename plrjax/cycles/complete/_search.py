@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from flint import ctx
 
-from .._checker import FORMAT, listed, sealed
-from .._exact import Cycle, System
-from .._results import COVERAGE
-from ._balance import balanced
-from ._base import EVERYWHERE, CycleProblem, Outcome, nodes_for
-from ._catalog import Catalog
+from ..._checker import FORMAT, listed, sealed
+from ..._exact import Cycle, System
+from ..._results import COVERAGE
+from .._balance import balanced
+from .._base import EVERYWHERE, CycleProblem, Outcome, nodes_for
+from .._catalog import Catalog
 from ._certificate import domain_text
 from ._closed import ClosedSearch
 from ._domain import Domain, find_domain, fingerprint_of

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .._piecewise_affine import PiecewiseAffineMap
+from ..._piecewise_affine import PiecewiseAffineMap
 from . import _word_kernel as kernel
 from ._word_search import WordSearch, margins_of
 

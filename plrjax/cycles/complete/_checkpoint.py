@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import _files
-from .._checker import sealed
-from ._complete import CompleteSearch
+from ... import _files
+from ..._checker import sealed
+from .._words import unpack
 from ._domain import Domain
-from ._words import unpack
+from ._search import CompleteSearch
 
 FORMAT = 1
 

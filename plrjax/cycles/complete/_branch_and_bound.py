@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .. import _files
-from .._arguments import checked_positive, checked_whole
-from .._extras import require
-from .._piecewise_affine import PiecewiseAffineMap
-from ._base import AbstractCycleSolver, Outcome
+from ... import _files
+from ..._arguments import checked_positive, checked_whole
+from ..._extras import require
+from ..._piecewise_affine import PiecewiseAffineMap
+from .._base import AbstractCycleSolver, Outcome
 
 METHODS = ("auto", "words", "closed")
 SAVE_SECONDS = 30.0
@@ -111,7 +111,7 @@ class BranchAndBound(AbstractCycleSolver):
 
     def init(self, problem):
         from ._checkpoint import restored
-        from ._complete import CompleteSearch
+        from ._search import CompleteSearch
 
         search = CompleteSearch(problem, self)
         if self.checkpoint is not None and os.path.exists(self.checkpoint):

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool
 
-from .._numerics import quiet_floats
-from .._piecewise_affine import PiecewiseAffineMap
+from ..._numerics import quiet_floats
+from ..._piecewise_affine import PiecewiseAffineMap
 from ._closed_relaxation import (
     EMPTY,
     FEASIBLE,

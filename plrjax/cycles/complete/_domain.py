@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from .._checker import fingerprint
-from .._exact import bounded, far_away
-from .._numerics import quiet_floats
-from .._piecewise_affine import PiecewiseAffineMap
-from ._balance import balanced
-from ._base import nodes_for
+from ..._checker import fingerprint
+from ..._exact import bounded, far_away
+from ..._numerics import quiet_floats
+from ..._piecewise_affine import PiecewiseAffineMap
+from .._balance import balanced
+from .._base import nodes_for
 from ._subtrees import Task, arrays_of_map, explore
 
 EXPONENTS = (3, 6, 10, 14, 20)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .._piecewise_affine import PiecewiseAffineMap
+from ..._piecewise_affine import PiecewiseAffineMap
 from ._merged_units import MergedUnits, merge_units, parallel_units
 from ._propagation import Parameters
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .. import _files
-from .._extras import require
-from .._piecewise_affine import AbstractPLRNN, lower
+from ... import _files
+from ..._extras import require
+from ..._piecewise_affine import AbstractPLRNN, lower
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ def verify(
     **Raises:** `ValueError` that says what is not proven; `ImportError` without python-flint.
     """
     require("flint", "rigorous", "verify")
-    from .. import _checker
+    from ... import _checker
 
     map = lower(model)
     data = _files.read_bytes(certificate)

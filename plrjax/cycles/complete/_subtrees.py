@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from flint import ctx
 
-from .._checker import BOTH, DEAD, Refused, Tree, far_leaf_of, leaf_of
-from .._exact import Cycle, System
-from .._piecewise_affine import PiecewiseAffineMap
+from ..._checker import BOTH, DEAD, Refused, Tree, far_leaf_of, leaf_of
+from ..._exact import Cycle, System
+from ..._piecewise_affine import PiecewiseAffineMap
+from .._balance import balanced
 from . import _word_kernel as kernel
-from ._balance import balanced
 from ._word_search import INWARD, WordSearch, margins_of
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from flint import arb, arb_mat, ctx, fmpq_mat, fmpz_poly
 from jaxtyping import Bool
 
-from .._exact import Degenerate, System
-from .._exact import stability as exact_stability
-from .._piecewise_affine import PiecewiseAffineMap
-from .._results import STABILITY
-from ._balance import with_a_unit
+from ..._exact import Degenerate, System
+from ..._exact import stability as exact_stability
+from ..._piecewise_affine import PiecewiseAffineMap
+from ..._results import STABILITY
+from .._balance import with_a_unit
 from ._spectrum_split import stability_in_balls
 
 FIRST_BITS = (128, 256, 512)

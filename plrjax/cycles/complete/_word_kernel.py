@@ -11,7 +11,7 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-from .._checker import BOTH, DEAD, OFF_EMPTY, ON_EMPTY
+from ..._checker import BOTH, DEAD, OFF_EMPTY, ON_EMPTY
 from ._simplex import FAILED, OPTIMUM, cross, vertex
 
 NODES, PROGRAMS, PIVOTS, FAILURES, LOGGED, NUM_WORDS, NUM_OPEN, NUM_COUNTS = range(8)

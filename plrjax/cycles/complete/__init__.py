@@ -1,0 +1,1 @@
+"""All cycles: the complete search, its certificates, and proofs of single cycles."""

@@ -264,6 +264,17 @@ def test_equal_rows_zero_columns_and_dead_units(rigorous):
         assert found.coverage == (CERTIFIED if rigorous else COMPLETE)
 
 
+@pytest.mark.parametrize("rigorous", [False, True])
+def test_many_boundaries_through_one_point(rigorous):
+    """At the origin of a clipped network as many boundaries meet as it has hidden units."""
+    for seed in range(3):
+        map = clipped(seed, 2, 7)
+        found = complete(map, 1, rigorous=rigorous)
+        assert words_of(found) == words_of(exhaustive(map, 1))
+        assert found.coverage == (CERTIFIED if rigorous else COMPLETE)
+        assert found.stats["nodes"][1] < 500 and found.stats["unproved"][1] == 0
+
+
 def test_multipliers_beyond_the_range_of_doubles(tmp_path):
     found = complete(tent(1e200), 2, rigorous=True, certificate=tmp_path / "c.json")
     assert plr.verify(tmp_path / "c.json", tent(1e200)).counts() == found.counts()

@@ -17,7 +17,7 @@ from ..._exact import Cycle, System
 from ..._piecewise_affine import PiecewiseAffineMap
 from .._balance import balanced
 from . import _word_kernel as kernel
-from ._word_search import INWARD, WordSearch, margins_of
+from ._word_search import INWARD, STRICT, WordSearch, margins_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,15 +46,19 @@ class Task:
     @functools.cached_property
     def search(self) -> WordSearch:
         """The compiled search; units are merged only where no proof over all of them follows."""
-        thin = self.rigorous or self.facet is not None
         map, unit = balanced(self.map)
         facet = self.facet and (self.facet[0], self.facet[1] / unit)
         return WordSearch(
             map, self.box / unit, self.length, periods=self.periods,
             necklaces=self.facet is None, facet=facet, merged=not self.rigorous,
-            language=self.language, width=self.width, margins=INWARD if thin else margins_of(map),
+            language=self.language, width=self.width, margins=self._margins(map),
             max_words=4096 if self.facet is None else 16,
         )  # fmt: skip
+
+    def _margins(self, map: PiecewiseAffineMap) -> tuple[float, float, float]:
+        if self.facet is not None:
+            return INWARD
+        return STRICT if self.rigorous else margins_of(map)
 
     @functools.cached_property
     def system(self) -> System:

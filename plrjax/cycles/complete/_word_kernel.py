@@ -198,13 +198,14 @@ def _write(log, at, kind, ids, basis, size, own):
 @njit(cache=True, nogil=True)
 def explore(
     A, W1, h1, W2, h2, P0, q0, lo, hi, boxed, K, wanted, necklaces, far, all_words, language, width,
-    relaxed, slack, prefix, max_nodes, log, words, lengths, open_bits, open_lengths, depths,
+    relaxed, slack, relaxed_on, prefix, max_nodes, log, words, lengths, open_bits, open_lengths,
+    depths,
 ):  # fmt: skip
     """Search the words that begin with the bits `prefix`; return the counts.
 
-    A row is relaxed by `relaxed` in v and by `slack` times its rounding errors (both outward where
-    positive). The start points are z_0 = P0 v + q0 with |v| <= 1 (maximum norm), z_t stays in
-    [lo_t, hi_t].
+    A row is relaxed by `relaxed` in v, that of a unit that is on by `relaxed_on`, and by `slack`
+    times its rounding errors (all outward where positive). The start points are z_0 = P0 v + q0
+    with |v| <= 1 (maximum norm), z_t stays in [lo_t, hi_t].
     Candidates of `wanted` lengths (with `all_words` every word of K letters) go to `words`, and
     prefixes left over at `max_nodes` to `open_bits`; the log of the proof, if there is room for
     one, has the format of the checker.
@@ -391,7 +392,8 @@ def explore(
                         f_eq[sp], f_row[sp], f_basis[sp] = eq, False, basis
                         sp += 1
             else:
-                value, e = c0 / norm, relaxed + slack * noise / norm
+                value, e_off = c0 / norm, relaxed + slack * noise / norm
+                e_on = relaxed_on + slack * noise / norm
                 for k in range(m):
                     c[k] /= norm
                     value += c[k] * v[k]
@@ -403,7 +405,8 @@ def explore(
                     if logging and not replay:
                         log[counts[LOGGED]] = BOTH
                         counts[LOGGED] += 1
-                    G[n], g[n], ids[n] = -sign * c, sign * k0 + e, own
+                    G[n], g[n] = -sign * c, sign * k0 + (e_on if side else e_off)
+                    ids[n] = own
                     n += 1
                 else:
                     basis2[:], v2[:] = basis, v
@@ -411,6 +414,7 @@ def explore(
                     for k in range(m):
                         up[k] = -sign * c[k]
                     counts[PROGRAMS] += 1
+                    e = e_off if side else e_on
                     place, pivots = cross(
                         G, g, n, inside, edge, basis2, inverse2, v2, up, -sign * value, -e
                     )
@@ -436,11 +440,12 @@ def explore(
                             f_t[sp], f_i[sp], f_n[sp], f_p[sp], f_eq[sp] = t, i, n, p, eq
                             f_row[sp] = side == 1 or place >= 0
                             f_basis[sp] = basis if side == 1 or place < 0 else basis2
-                            f_G[sp], f_g[sp] = -c, k0 + e
+                            f_G[sp], f_g[sp] = -c, k0 + e_on
                             sp += 1
                         bit = first
                         s = 1.0 if first else -1.0
-                        G[n], g[n], ids[n] = -s * c, -(-s * k0) + e, own
+                        G[n], g[n] = -s * c, s * k0 + (e_on if first else e_off)
+                        ids[n] = own
                         if first == side:
                             n += 1
                         elif place >= 0:

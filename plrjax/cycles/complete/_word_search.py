@@ -8,13 +8,16 @@ from ..._piecewise_affine import PiecewiseAffineMap
 from . import _word_kernel as kernel
 from ._merged_units import merge_units, parallel_units
 
-OUTWARD = (1e-10, 1.0)
+OUTWARD = (1e-10, 1.0, 1e-10)
 """Rows relaxed outward, by this share of the box and so many times their rounding errors."""
 
-INWARD = (-1e-12, 0.0)
+INWARD = (-1e-12, 0.0, -1e-12)
 """With a proof to follow, polytopes as thin as this are taken for empty: the proof decides."""
 
-TOUCHING = (0.0, -2.0)
+STRICT = (1e-13, 0.0, -1e-10)
+"""The same where ties are decided: a unit at its boundary is off."""
+
+TOUCHING = (0.0, -2.0, 0.0)
 """Polytopes thinner than rounding are taken for empty. A point of theirs is, up to rounding, on the
 border of another one: that suffices, as all that are not flat cover the box. For maps with many
 boundaries through one point, where relaxing outward would keep all 2^H of its sign patterns."""
@@ -37,7 +40,7 @@ def is_central(map: PiecewiseAffineMap) -> bool:
     return sum(lead == i for i, (lead, _) in enumerate(follows)) > map.state_size
 
 
-def margins_of(map: PiecewiseAffineMap) -> tuple[float, float]:
+def margins_of(map: PiecewiseAffineMap) -> tuple[float, float, float]:
     """Return the margins of a search without proof."""
     return TOUCHING if is_central(map) else OUTWARD
 

@@ -158,7 +158,7 @@ before = {name: repr(value) for name, value in jax.config.values.items()}
 import plrjax
 after = {name: repr(value) for name, value in jax.config.values.items()}
 changed = sorted(name for name in before if before[name] != after.get(name))
-loaded = sorted({"matplotlib", "numba", "pandas", "torch", "h5py", "tyro"} & set(sys.modules))
+loaded = sorted({"flint", "matplotlib", "numba", "pandas", "torch", "h5py", "tyro"} & set(sys.modules))
 print(json.dumps({"changed": changed, "loaded": loaded}))
 """
 

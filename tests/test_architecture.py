@@ -158,7 +158,8 @@ before = {name: repr(value) for name, value in jax.config.values.items()}
 import plrjax
 after = {name: repr(value) for name, value in jax.config.values.items()}
 changed = sorted(name for name in before if before[name] != after.get(name))
-loaded = sorted({"flint", "matplotlib", "numba", "pandas", "torch", "h5py", "tyro"} & set(sys.modules))
+extras = {"flint", "matplotlib", "numba", "pandas", "torch", "h5py", "tyro"}
+loaded = sorted(extras & set(sys.modules))
 print(json.dumps({"changed": changed, "loaded": loaded}))
 """
 

@@ -48,9 +48,9 @@ def test_what_a_complete_search_leaves_open_goes_on_to_walks():
 
 
 def test_short_words_are_enumerated_and_longer_ones_searched():
-    cycles = search(LOZI, [12, 17, 23], num_searches=200)
-    assert cycles.stats["solver"] == {12: "Exhaustive", 17: "Exhaustive", 23: BOTH}
-    assert cycles.counts()[12] == LOZI_PRIMES[12] and cycles.counts()[17] == LOZI_PRIMES[17]
+    cycles = search(LOZI, [17, 23], num_searches=100)
+    assert cycles.stats["solver"] == {17: "Exhaustive", 23: BOTH}
+    assert cycles.counts()[17] == LOZI_PRIMES[17]
     assert cycles.coverage_by_period[17] is COVERAGE.complete_in_floating_point
     assert cycles.coverage_by_period[23] < COVERAGE.complete_in_floating_point
 

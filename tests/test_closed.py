@@ -146,12 +146,12 @@ def check_random_maps(seeds, bits):
 
 
 def test_random_maps_agree_with_enumeration():
-    assert check_random_maps(range(42), 9) >= 10
+    assert check_random_maps(range(21), 9) >= 5
 
 
 @pytest.mark.slow
 def test_many_random_maps_agree_with_enumeration():
-    assert check_random_maps(range(42, 400), 18) >= 100
+    assert check_random_maps(range(21, 400), 18) >= 100
 
 
 def test_published_counts_of_the_lozi_map():

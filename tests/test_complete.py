@@ -74,7 +74,7 @@ def drawn(seed: int) -> PiecewiseAffineMap:
 
 def assert_same(seed, bits, **options):
     map = drawn(seed)
-    longest = min(8, bits // map.num_units)
+    longest = min(12, bits // map.num_units)
     want, found = exhaustive(map, longest), complete(map, longest, **options)
     assert words_of(found) == words_of(want), f"seed {seed}, {map.num_units} units, to {longest}"
     assert found.coverage == (CERTIFIED if options.get("rigorous") else COMPLETE)

@@ -29,6 +29,7 @@ def quick(folder, parts):
     return json.loads(numbers.read_text())
 
 
+@pytest.mark.slow
 def test_quick_run_measures_and_draws(tmp_path):
     pytest.importorskip("matplotlib")
     known = quick(tmp_path, "floats,rigorous")

@@ -36,8 +36,9 @@ class BranchAndBound(AbstractCycleSolver):
     - `box`: search |z| <= box, or lower and upper bounds (2 x M), in the units of the states; by
       default a box that is proven to hold all cycles, or else a large one, which the result names.
     - `method`: `"words"`, for all periods at once; `"closed"`: box after box of closed orbits,
-      period by period, for many units and short periods (not rigorous); `"auto"`: words for up to
-      three states, and for less than six with less than 20,000 words of two letters.
+      period by period, for many units and short periods (not rigorous); `"auto"`: words for less
+      than six states with less than 20,000 words of two letters, and for clipped networks of up
+      to three states.
     - `max_nodes`: stop after so many letters or boxes; `max_memory`: stop where proof and cycles
       need more (GiB). The result is then partial and says what is complete.
     - `workers`: processes for subtrees (a script must then be importable: `if __name__ ==

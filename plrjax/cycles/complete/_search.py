@@ -23,12 +23,14 @@ from ._closed import ClosedSearch
 from ._domain import Domain, find_domain, fingerprint_of
 from ._language import Language, languages
 from ._subtrees import Subtree, Task, arrays_of_map, explore, explorer
+from ._word_search import is_central
 
 PIECE = {False: 20_000, True: 1_000}
 """Letters met in one piece of the word search, in floats and with proofs."""
 
 FEW_STATES, MANY_STATES, MANY_LETTERS = 3, 6, 20_000
-"""Words for few states; with many, or many words of two letters, closed orbits of each period."""
+"""Closed orbits of each period for many states, or many words of two letters; but words for few
+states and many boundaries through one point, as in clipped networks."""
 
 SMALL = 5_000
 """A search of less letters is done at once, a larger one for short periods first."""
@@ -133,8 +135,10 @@ class CompleteSearch:
         """Choose the method, and learn the language where words are searched in floats."""
         if self.options.rigorous:
             self.method = "words"
-        elif self.method == "auto" and not FEW_STATES < self.map.state_size < MANY_STATES:
-            self.method = "words" if self.map.state_size <= FEW_STATES else "closed"
+        elif self.method == "auto" and self.map.state_size >= MANY_STATES:
+            self.method = "closed"
+        elif self.method == "auto" and self.map.state_size <= FEW_STATES and is_central(self.map):
+            self.method = "words"
         elif self.method == "auto":
             self.phase = "words of two letters"
             probe = tuple({min(k, 2) for k in self.periods})

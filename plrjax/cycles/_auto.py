@@ -32,7 +32,7 @@ FEW_PATHS = 32
 NODES_TO_TRY = 100_000
 """A complete search is tried with so many nodes (for up to six states; fewer for more)."""
 
-WORTH_TRYING = 20_000
+WORTH_TRYING = 25_000
 """With less than this it is not tried."""
 
 EXTRA = ("numba", "flint")

@@ -20,7 +20,7 @@ FEW_SEARCHES = 20
 """Fewer walks or independent paths tell little: such a search has not settled."""
 
 
-NODE_COST = 6 * 8**2
+NODE_COST = 6 * 8**3
 
 
 def nodes_for(map: PiecewiseAffineMap, nodes: int) -> int:
@@ -28,7 +28,7 @@ def nodes_for(map: PiecewiseAffineMap, nodes: int) -> int:
 
     A node of the word search takes a linear program per unit in as many variables as states.
     """
-    cost = max(map.num_units, 1) * (map.state_size + 2) ** 2
+    cost = max(map.num_units, 1) * (map.state_size + 2) ** 3
     return int(nodes * min(1.0, NODE_COST / cost))
 
 

@@ -179,3 +179,15 @@ def test_state_units_do_not_matter():
     cycles = search(map, [15, 16])
     assert cycles.counts() == {15: 0, 16: 2}
     assert np.abs(cycles.points[:, 0]).max() < 1e-5
+
+
+def test_what_is_settled_is_not_called_exhausted(monkeypatch):
+    """The limit on nodes ends the search of period 60; period 12 was over before."""
+    from plrjax.cycles import _auto
+
+    monkeypatch.setattr(_auto, "NODES_TO_TRY", 20_000)
+    monkeypatch.setattr(_auto, "WORTH_TRYING", 1)
+    cycles = search(plrnn_map(**SIXTEEN), [12, 60], solver=WHOLE, num_searches=20)
+    assert cycles.stats["solver"][12] == "BranchAndBound (words)"
+    assert cycles.stats["solver"][60].startswith("SCYFI")
+    assert cycles.result is RESULTS.successful

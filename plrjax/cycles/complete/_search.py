@@ -251,7 +251,6 @@ class CompleteSearch:
             self.share = self.periods.index(period) / len(self.periods)
             yield True
         if search.done:
-            self.count["unresolved"] += search.num_unresolved
             if not search.num_unresolved:
                 self.finished.add(period)
 
@@ -282,6 +281,8 @@ class CompleteSearch:
                 )
             else:
                 coverage = COVERAGE.certified
+        if self.closed is not None and self.closed.done and self.closed.num_unresolved:
+            notes.append("numbers beyond the range of floats left boxes that could not be decided")
         if period == max(self.periods):
             notes += self._common_notes()
         stats: dict[str, Any] = {name: self.count[name] for name in ("nodes", "programs")}
@@ -290,7 +291,7 @@ class CompleteSearch:
         if self.language.width:
             stats["entropy_bound"] = self.language.entropy
         return Outcome(catalog, coverage, None, stats, self.domain_text(), tuple(notes),
-                       self.exhausted)  # fmt: skip
+                       self.exhausted and period not in self.finished)  # fmt: skip
 
     def domain_text(self) -> str:
         """Return in words where the search is complete."""

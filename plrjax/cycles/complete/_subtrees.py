@@ -6,6 +6,7 @@ import functools
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import NamedTuple
 
@@ -219,5 +220,10 @@ def explorer(task: Task, workers: int) -> Iterator[Callable[[list[str], int], li
         yield lambda prefixes, nodes: list(
             pool.map(_explore_here, prefixes, [nodes] * len(prefixes))
         )
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "workers: a process could not start or died; a script needs "
+            "`if __name__ == '__main__':` around what it runs, or memory ran out"
+        ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -24,6 +24,7 @@ FLOORS = {
     "_elimination": 1,
     "_parallel": 0,
     "_extras": 0,
+    "_compiled": 0,
     "_dynamics": 1,
     "_lyapunov": 2,
     "_piecewise_affine": 2,

@@ -1,0 +1,69 @@
+"""Compiled loops: numba's compiler with a cache on disk, wherever that can be written."""
+
+import contextlib
+import os
+import stat
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+OPTIONS = {"nogil": True, "error_model": "numpy"}
+"""Loops run beside other threads; a division by zero gives inf or NaN, as in NumPy."""
+
+
+def compiled(signature: Any, **options: Any) -> Callable[[Callable], Any]:
+    """Return a decorator that compiles a function for one signature when its module is imported.
+
+    The machine code is kept beside the module or, where that cannot be written, in the user's cache
+    folder (`NUMBA_CACHE_DIR` wins over both); where neither can be, in a private temporary folder,
+    which is said once. Import modules of such functions inside functions only: it takes seconds
+    once after installation.
+    """
+
+    def compile(function: Callable) -> Any:
+        settings = {"cache": True, **OPTIONS, **options}
+        try:
+            return numba.njit(signature, **settings)(function)
+        except RuntimeError as error:
+            if "cannot cache function" not in str(error):
+                raise
+        with _cache_in(private_temporary_folder("plrjax")):
+            return numba.njit(signature, **settings)(function)
+
+    return compile
+
+
+@contextlib.contextmanager
+def _cache_in(folder: Path):
+    """Let numba cache what is compiled inside in a folder, and say so once."""
+    warnings.warn(
+        f"plrjax: no writable place for compiled code was found; it is kept in {folder} "
+        "(set NUMBA_CACHE_DIR to a folder that lasts)",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
+
+
+def private_temporary_folder(name: str) -> Path:
+    """Return a temporary folder that nobody else can write to: this user's, or a new one.
+
+    What is cached is executed, so a folder that another user made is never taken.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"{name}-{user}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    facts = folder.lstat()
+    mine = not hasattr(os, "getuid") or facts.st_uid == user
+    if stat.S_ISDIR(facts.st_mode) and mine and not facts.st_mode & 0o077:
+        return folder
+    return Path(tempfile.mkdtemp(prefix=f"{name}-"))

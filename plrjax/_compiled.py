@@ -1,6 +1,7 @@
 """Compiled loops: numba's compiler with a cache on disk, wherever that can be written."""
 
 import contextlib
+import inspect
 import os
 import stat
 import tempfile
@@ -25,6 +26,7 @@ def compiled(signature: Any, **options: Any) -> Callable[[Callable], Any]:
     """
 
     def compile(function: Callable) -> Any:
+        function = inspect.unwrap(function)  # without checks of types at run time, in the tests
         settings = {"cache": True, **OPTIONS, **options}
         try:
             return numba.njit(signature, **settings)(function)

@@ -1,13 +1,12 @@
 """What paths have come upon, path by path, and what that says about cycles not seen."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool
 
 from ._base import FEW_SEARCHES, CycleProblem
 from ._catalog import REJECTED, Catalog, Entry
 from ._cycle_set import Unseen
+from ._path_engines import Crossings
 from ._starts import AbstractForm
 from ._verify import VERDICT
 
@@ -48,21 +47,20 @@ class Findings:
         self._pairs.clear()
         self.finished = len(self.is_point)
 
-    def enter(self, hits: Any) -> None:
-        """Enter the solutions that a chunk of pivots crossed (`Hits`, one leading device axis)."""
-        device, block, step, lane = np.nonzero(hits.hit)
-        if not len(block):
+    def enter(self, crossings: Crossings) -> None:
+        """Enter the solutions that a chunk of pivots crossed."""
+        if not len(crossings.paths):
             return
-        rows = np.ascontiguousarray(hits.bits[device, block, step, lane].astype("<u4"))
-        paths = self.finished + hits.start[device, block, lane]
-        texts = rows.view(f"V{rows.shape[1] * 4}")[:, 0]
+        rows = np.ascontiguousarray(crossings.cells)
+        paths = self.finished + crossings.paths
+        texts = rows.view(f"V{rows.shape[1]}")[:, 0]
         texts, first, where = np.unique(texts, return_index=True, return_inverse=True)
         names = [text.tobytes() for text in texts]
         fresh = [i for i, name in enumerate(names) if name not in self._numbers]
         if fresh:
-            bits = np.unpackbits(rows[first[fresh]].view(np.uint8), axis=1, bitorder="little")
             units = self.period * self.catalog.map.num_units
-            words = self.form.words(bits[:, :units].astype(bool))
+            bits = np.unpackbits(rows[first[fresh]], axis=1, bitorder="little", count=units)
+            words = self.form.words(bits.astype(bool))
             numbers = self.catalog.identify(words, polish=_POLISH)
             self._numbers.update(zip((names[i] for i in fresh), numbers.tolist()))
         number = np.array([self._numbers[name] for name in names])[where]

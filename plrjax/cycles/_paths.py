@@ -1,41 +1,26 @@
 """Path following: every solution on a piecewise-linear curve, from many starts and known cycles."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from .._numerics import float64_scope, is_positive_whole
-from .._parallel import device_mesh, over_devices, shared_by, split_over
+from .._numerics import is_positive_whole
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
 from ._base import AbstractCycleSolver, CycleProblem, Outcome
 from ._catalog import Entry
 from ._cycle_set import CycleSet
 from ._findings import Findings
-from ._pivots import BROKEN, CAPPED, CLOSED, RAY, Sizes, Starts, advance, idle_state
+from ._path_engines import AbstractEngine, engine_of, table_size
+from ._pivots import BROKEN, CAPPED, CLOSED, RAY
 from ._seeding import generator_of
 from ._starts import AbstractForm, Table, form_of, plan_of, point_states
 from ._words import unpack
 
-_CHUNK_SECONDS = 0.2
 MAX_UNKNOWNS = 2048
-_REFRESH = 128
 _FIRST_ROUND = 64
-
-
-@functools.lru_cache(maxsize=64)
-def _program(form: type, sizes: Sizes, num_blocks: int, mesh) -> Any:
-    """Return the compiled advance of paths for one form of tableau on one mesh."""
-    tableau = form()
-
-    def go(data, starts, max_pivots, stride, state):
-        return advance(tableau, sizes, num_blocks, data, starts, max_pivots, stride, state)
-
-    return over_devices(go, mesh, 4, 1)
 
 
 @dataclasses.dataclass
@@ -43,12 +28,9 @@ class _State:
     """A search between two chunks; path p of the present round is start p - `findings.finished`."""
 
     form: AbstractForm
-    sizes: Sizes
+    engine: AbstractEngine
     findings: Findings
     round: int = 0
-    device: Any = None
-    data: Any = None
-    starts: Any = None
     used: dict[bytes, int] = dataclasses.field(default_factory=dict)
     pivots: int = 0
     ties: int = 0
@@ -76,8 +58,9 @@ class PathFollowing(AbstractCycleSolver):
     - `max_cycles`: cycles at which the search of a period stops, as `partial`.
     - `hops`: share of the starts that are known cycles, once there are any; 1 for nothing else.
     - `known`: cycles found elsewhere, for example by `SCYFI()`, to start from as well.
-    - `lanes`: paths side by side (None: what fits the device's memory best). The result does not
-      depend on it, nor on `devices`.
+    - `lanes`: paths side by side on the device (None: what fits its memory best; on a CPU one
+      after another in a compiled loop, which is faster). The result does not depend on it, nor on
+      `devices`.
     - `devices`: devices to spread the lanes over (None: the default device).
     """
 
@@ -122,23 +105,8 @@ class PathFollowing(AbstractCycleSolver):
         known = self.known if self.known is not None and self.known.num_units else []
         words = [cycle.regions(0) for cycle in known]
         findings = Findings(problem, form, [*problem.known, *words])
-        return _State(form, self._sizes(problem, form), findings)
-
-    def _sizes(self, problem: CycleProblem, form: AbstractForm) -> Sizes:
-        """Return lanes that fill the second-level cache on a CPU, a device's memory elsewhere."""
-        on_cpu = jax.default_backend() == "cpu"
-        width = form.num_unknowns + 2
-        numbers = form.num_unknowns * width + form.num_units
-        fitting = (2**19.5 if on_cpu else 2**32) / (8 * numbers)
-        least = min(3.0, max(np.log2(2**23 / numbers), 0.0))
-        lanes = self.lanes or 2 ** int(np.clip(np.log2(fitting), least, 8 if on_cpu else 14))
-        steps = 2 ** int(np.clip(np.log2(form.num_unknowns), 4, 6))
-        starts = 2 ** int(np.clip(np.log2(2**23 / numbers * form.num_unknowns), 7, 10))
-        at_once = 8 if form.num_unknowns < 24 else 4 if form.num_unknowns < 48 else 1
-        group = min(lanes, at_once) if on_cpu else lanes
-        shape = (form.num_unknowns, width, form.num_units)
-        refresh = max(_REFRESH, 4 * form.num_unknowns)
-        return Sizes(*shape, lanes, steps, refresh, group, starts)
+        engine = engine_of(form, self.max_pivots, self.lanes, self.devices)
+        return _State(form, engine, findings)
 
     def _limits(self, problem: CycleProblem) -> tuple[int, int]:
         """Return the least and the largest number of paths."""
@@ -149,38 +117,20 @@ class PathFollowing(AbstractCycleSolver):
         return min(least, most), most
 
     def step(self, problem: CycleProblem, state: _State) -> _State:
-        mesh = device_mesh(self.devices)
-        with float64_scope():
-            if state.device is None:
-                self._begin_round(problem, state)
-            state.device, hits, more = self._program(state, mesh)(
-                state.data,
-                state.starts,
-                np.asarray(min(self.max_pivots, 2 ** min(state.sizes.units, 30))),
-                np.asarray(mesh.devices.size),
-                state.device,
-            )
-            hits = jax.device_get(hits)
-        state.findings.enter(hits)
-        if not np.any(more):
+        if state.engine.over:
+            self._begin_round(problem, state)
+        state.findings.enter(state.engine.advance())
+        if state.engine.over:
             self._end_round(problem, state)
         state.full = len(state.findings.catalog.entries) >= self.max_cycles
         state.over |= state.full
         return state
 
-    def _program(self, state: _State, mesh) -> Any:
-        sizes = state.sizes
-        work = 1e-9 * state.form.cost * sizes.steps * sizes.lanes
-        bytes = sizes.steps * sizes.lanes * (1 + sizes.units // 8)
-        blocks = min(_CHUNK_SECONDS / work, 2**24 / bytes)
-        blocks = 2 ** int(np.clip(np.log2(max(blocks, 1)), 0, 6))
-        return _program(type(state.form.tableau), sizes, blocks, mesh)
-
     def _begin_round(self, problem: CycleProblem, state: _State) -> None:
         """Draw the starts of a round: all points at first, then half of them hops."""
         assert problem.key is not None and problem.sample is not None
         done, last = state.findings.finished, self._limits(problem)[1]
-        count = min(max(_FIRST_ROUND, done), state.sizes.starts, last - done)
+        count = min(max(_FIRST_ROUND, done), table_size(state.form), last - done)
         generator = generator_of(problem.key, problem.period, state.round)
         words = self._least_used(problem, state, int(self.hops * count))
         points = count - len(words)
@@ -194,11 +144,7 @@ class PathFollowing(AbstractCycleSolver):
             tables.append(state.form.hops(np.stack(words), problem.sample.scale, generator))
         table = Table(*(np.concatenate(parts) for parts in zip(*tables)))
         state.findings.begin_round(np.arange(count) < points)
-        mesh = device_mesh(self.devices)
-        if state.data is None:
-            state.data = shared_by(mesh, state.form.data())
-        state.starts = shared_by(mesh, _filled_up(table, state.sizes))
-        state.device = split_over(mesh, idle_state(state.sizes, mesh.devices.size))
+        state.engine.begin(table)
 
     def _least_used(self, problem: CycleProblem, state: _State, count: int) -> list[np.ndarray]:
         """Return itineraries of known solutions, each as often as the others, up to one."""
@@ -216,11 +162,10 @@ class PathFollowing(AbstractCycleSolver):
         return [np.tile(unpack(e.word, units), (problem.period // e.period, 1)) for e in chosen]
 
     def _end_round(self, problem: CycleProblem, state: _State) -> None:
-        tally = jax.device_get(state.device.tally)
-        state.pivots += int(np.sum(tally.pivots))
-        state.ties += int(np.sum(tally.ties))
-        state.legs += np.sum(tally.legs, axis=0)
-        state.device = None
+        tally = state.engine.tally()
+        state.pivots += tally.pivots
+        state.ties += tally.ties
+        state.legs += tally.legs
         state.findings.end_round()
         state.round += 1
         done, (least, most) = state.findings.finished, self._limits(problem)
@@ -255,18 +200,6 @@ def _least_paths(problem: CycleProblem) -> int:
     return int(2 ** np.clip(np.floor(np.log2(4e9 / work)), 8, 12))
 
 
-def _filled_up(table: Table, sizes: Sizes) -> Starts:
-    """Return the starts, filled up to the shapes that the program was compiled for."""
-    count = len(table.s)
-    direction: Any = np.zeros((sizes.starts, sizes.unknowns))
-    direction[:count, : table.direction.shape[1]] = np.nan_to_num(table.direction)
-    region: Any = np.zeros((sizes.starts, sizes.units), bool)
-    region[:count, : table.region.shape[1]] = table.region
-    s: Any = np.pad(table.s, (0, sizes.starts - count))
-    used: Any = np.asarray(count)
-    return Starts(region, direction, s, used)
-
-
 def _stats(state: _State) -> dict[str, Any]:
     findings = state.findings
     return {
@@ -282,7 +215,7 @@ def _stats(state: _State) -> dict[str, Any]:
         "ties": state.ties,
         "virtual": findings.catalog.num_virtual,
         "singular": findings.catalog.num_singular,
-        "lanes": state.sizes.lanes,
+        "lanes": state.engine.lanes,
         "full": state.full,
         "first_path": findings.first_paths(),
     }

@@ -119,7 +119,10 @@ def point_states(
 
 
 class AbstractForm(abc.ABC):
-    """A tableau with what it needs to know about one map and one period."""
+    """A tableau with what it needs to know about one map and one period.
+
+    **Fields:** `cost`: of a pivot, in floating-point operations.
+    """
 
     tableau: AbstractTableau
     num_unknowns: int
@@ -128,7 +131,11 @@ class AbstractForm(abc.ABC):
 
     @abc.abstractmethod
     def data(self) -> Any:
-        """Return the arrays of the problem on the device."""
+        """Return the arrays of the problem."""
+
+    @abc.abstractmethod
+    def filled_up(self) -> "tuple[Any, int, int]":
+        """Return the arrays filled up to a size that several periods share, unknowns, and units."""
 
     @abc.abstractmethod
     def points(self, states: np.ndarray, generator: np.random.Generator) -> Table:
@@ -150,12 +157,15 @@ class UnitForm(AbstractForm):
         self.system = system
         self.map = map.rebase(system.reference) if system.reference.any() else map
         self.tableau = UnitTableau()
-        units = len(system.c)
-        self.num_unknowns = self.num_units = units if system.period == 1 else bucket(units, 8)
+        self.num_unknowns = self.num_units = len(system.c)
         self.cost = unit_cost(self.num_unknowns)
 
     def data(self):
         return unit_data(self.system, self.num_units)
+
+    def filled_up(self):
+        units = self.num_units if self.system.period == 1 else bucket(self.num_units, 8)
+        return unit_data(self.system, units), units, units
 
     def points(self, states, generator):
         with quiet_floats():
@@ -187,16 +197,20 @@ class StateForm(AbstractForm):
     def __init__(self, map: PiecewiseAffineMap, period: int, scale: float = 1.0):
         self.map, self.period = map, period
         self.tableau = StateTableau()
-        self.steps = 1 if period == 1 else bucket(period, 2)
-        self.num_unknowns = self.steps * map.state_size
-        self.num_units = self.steps * map.num_units
-        self.cost = state_cost(map, self.steps)
+        self.num_unknowns = period * map.state_size
+        self.num_units = period * map.num_units
+        self.cost = state_cost(map, period)
         rows = np.abs(map.W2).sum(axis=1) * min(scale, 1e100) + np.abs(map.h2)
         noise = np.random.default_rng(17).standard_normal((period, map.num_units))
         self.nudge = NUDGE * np.where(rows > 0, rows, 1.0) * noise
 
     def data(self):
-        return state_data(self.map, self.nudge, self.steps)
+        return state_data(self.map, self.nudge, self.period)
+
+    def filled_up(self):
+        steps = 1 if self.period == 1 else bucket(self.period, 2)
+        data = state_data(self.map, self.nudge, steps)
+        return data, steps * self.map.state_size, steps * self.map.num_units
 
     def points(self, states, generator):
         del generator

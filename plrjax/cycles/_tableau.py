@@ -1,5 +1,8 @@
 """Linear data of one itinerary that a pivot updates: two forms of the same tableau, lanes first.
 
+Solving a tableau works in NumPy and in JAX alike; `levels` and `pivot` are the lanes' in JAX, and
+`_path_loop` does the same for one tableau at a time.
+
 On the curve of solutions of z_{t+1} = F(z_t) + s r_t the pre-activations inside one cell (one
 itinerary D) are y(s) = y_c + s y_r. A tableau holds these two columns, and what turns them into
 those of the neighbouring cell across the switching boundary of one unit: a rank-one update
@@ -13,8 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from .._elimination import solve_or_nan
 from .._piecewise_affine import PiecewiseAffineMap
 from ._enumerate import ReducedSystem
+
+Either = Array | np.ndarray
+"""On the device or on the host."""
 
 
 class Pivot(NamedTuple):
@@ -30,9 +37,9 @@ class AbstractTableau(abc.ABC):
 
     @abc.abstractmethod
     def fresh(
-        self, data: Any, region: Bool[Array, "lane unit"], direction: Float[Array, "lane unknown"]
-    ) -> Float[Array, "lane unknown width"]:
-        """Return the tableau of each lane's cell by a direct solve."""
+        self, data: Any, region: Bool[Either, "lane unit"], direction: Float[Either, "lane unknown"]
+    ) -> Float[Either, "lane unknown width"]:
+        """Return the tableau of each lane's cell by a direct solve (NaN or inf where singular)."""
 
     @abc.abstractmethod
     def levels(
@@ -47,6 +54,12 @@ class AbstractTableau(abc.ABC):
         """Return what the flip of one unit per lane needs."""
 
 
+def _solve(system: Either, right: Either) -> Either:
+    if isinstance(system, np.ndarray):
+        return solve_or_nan(system, np.asarray(right))
+    return jnp.linalg.solve(system, right)
+
+
 def updated(tableau: Array, pivot: Pivot, factor: Float[Array, " lane"]) -> Array:
     """Return T + factor * column row^T: one fused pass over the memory."""
     return tableau + (factor[:, None] * pivot.column)[:, :, None] * pivot.row[:, None, :]
@@ -55,20 +68,20 @@ def updated(tableau: Array, pivot: Pivot, factor: Float[Array, " lane"]) -> Arra
 class UnitData(NamedTuple):
     """The reduced system y = B relu(y) + c."""
 
-    B: Float[Array, "unit unit"]
-    c: Float[Array, " unit"]
+    B: Float[Either, "unit unit"]
+    c: Float[Either, " unit"]
 
 
 class UnitTableau(AbstractTableau):
     """T = (I - B D)^-1 [B | c | r], N x (N + 2) for N = k H units: 2 N^2 flops a pivot."""
 
     def fresh(self, data: UnitData, region, direction):
-        units = region.shape[1]
-        system = jnp.eye(units) - data.B * region[:, None, :]
-        right = jnp.broadcast_to(data.B, system.shape)
-        c = jnp.broadcast_to(data.c, direction.shape)
-        right = jnp.concatenate([right, c[:, :, None], direction[:, :, None]], axis=2)
-        return jnp.linalg.solve(system, right)
+        xp = region.__array_namespace__()
+        system = xp.eye(region.shape[1]) - data.B * region[:, None, :]
+        right = xp.broadcast_to(data.B, system.shape)
+        c = xp.broadcast_to(data.c, direction.shape)
+        right = xp.concatenate([right, c[:, :, None], direction[:, :, None]], axis=2)
+        return _solve(system, right)
 
     def levels(self, data: UnitData, tableau):
         del data
@@ -90,14 +103,14 @@ class StateData(NamedTuple):
     the shape); `live`: 1, and 0 for the latter.
     """
 
-    A: Float[Array, "state state"]
-    W1: Float[Array, "state unit"]
-    W2: Float[Array, "unit state"]
-    h1: Float[Array, " state"]
-    h2: Float[Array, " unit"]
-    nudge: Float[Array, "time unit"]
-    following: Int[Array, " time"]
-    live: Float[Array, " time"]
+    A: Float[Either, "state state"]
+    W1: Float[Either, "state unit"]
+    W2: Float[Either, "unit state"]
+    h1: Float[Either, " state"]
+    h2: Float[Either, " unit"]
+    nudge: Float[Either, "time unit"]
+    following: Int[Either, " time"]
+    live: Float[Either, " time"]
 
 
 class StateTableau(AbstractTableau):
@@ -107,22 +120,24 @@ class StateTableau(AbstractTableau):
     """
 
     def fresh(self, data: StateData, region, direction):
+        xp = region.__array_namespace__()
         lanes = region.shape[0]
         period, units = data.nudge.shape
         size = data.h1.shape[0]
-        D = region.reshape(lanes, period, units).astype(data.A.dtype)
-        J = data.A + jnp.einsum("iu,ltu,uj->ltij", data.W1, D, data.W2)
+        D = region.reshape(lanes, period, units) * xp.ones(())
+        J = (data.W1 * D[:, :, None, :]) @ data.W2 + data.A
         J = J * data.live[:, None, None]
-        system = jnp.zeros((lanes, period, size, period, size))
-        here = jnp.arange(period)
-        system = system.at[:, here, :, data.following, :].add(jnp.eye(size))
-        system = system.at[:, here, :, here, :].add(-jnp.moveaxis(J, 1, 0))
+        into = (xp.arange(period) == data.following[:, None]) * xp.ones(())
+        here, eye = xp.eye(period), xp.eye(size)
+        system = into[:, None, :, None] * eye[:, None, :] - (
+            here[:, None, :, None] * J[:, :, :, None, :]
+        )
         system = system.reshape(lanes, period * size, period * size)
         offset = (data.h1 + (D * data.h2) @ data.W1.T) * data.live[:, None]
         moved = direction + ((D * data.nudge) @ data.W1.T).reshape(direction.shape)
-        eye = jnp.broadcast_to(jnp.eye(period * size), system.shape)
-        columns = [eye, offset.reshape(lanes, -1, 1), moved[:, :, None]]
-        return jnp.linalg.solve(system, jnp.concatenate(columns, axis=2))
+        identity = xp.broadcast_to(xp.eye(period * size), system.shape)
+        columns = [identity, offset.reshape(lanes, -1, 1), moved[:, :, None]]
+        return _solve(system, xp.concatenate(columns, axis=2))
 
     def levels(self, data: StateData, tableau):
         period, units = data.nudge.shape
@@ -153,21 +168,19 @@ class StateTableau(AbstractTableau):
 
 
 def unit_data(system: ReducedSystem, units: int) -> UnitData:
-    """Return the reduced system with more units that are always off (in the float64 scope)."""
+    """Return the reduced system, filled up to `units` with units that are always off."""
     more = units - len(system.c)
     B = np.pad(system.B, ((0, more), (0, more)))
-    c = np.pad(system.c, (0, more), constant_values=-1.0)
-    return UnitData(jnp.asarray(B), jnp.asarray(c))
+    return UnitData(B, np.pad(system.c, (0, more), constant_values=-1.0))
 
 
 def state_data(
     map: PiecewiseAffineMap, nudge: Float[np.ndarray, "time unit"], steps: int
 ) -> StateData:
-    """Return the map, filled up to `steps` time steps (in the float64 scope)."""
+    """Return the map, filled up to `steps` time steps."""
     period = len(nudge)
     nudge = np.pad(nudge, ((0, steps - period), (0, 0)))
     number = np.arange(steps)
     following = np.where(number < period, (number + 1) % period, number)
     live = (number < period).astype(float)
-    arrays = (map.A, map.W1, map.W2, map.h1, map.h2, nudge, following, live)
-    return StateData(*(jnp.asarray(array) for array in arrays))
+    return StateData(map.A, map.W1, map.W2, map.h1, map.h2, nudge, following, live)

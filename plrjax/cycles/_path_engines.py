@@ -1,0 +1,259 @@
+"""Who follows the curves of a round: lanes side by side on devices, or a compiled loop on a CPU."""
+
+import abc
+import functools
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from .._numerics import float64_scope, quiet_floats
+from .._parallel import device_mesh, over_devices, shared_by, split_over
+from ._pivots import Sizes, Starts, advance, idle_state
+from ._starts import AbstractForm, Table
+from ._tableau import StateData
+
+_CHUNK_SECONDS = 0.2
+
+REFRESH = 128
+"""A tableau is solved anew after so many pivots, or four times its unknowns: a small extra cost."""
+
+_NOTES = 4096
+"""Cells that the loop notes before they are handed over."""
+
+
+class Crossings(NamedTuple):
+    """Cells in which s passed zero: the number of the path in its round, and its bits packed."""
+
+    paths: Int[np.ndarray, " crossing"]
+    cells: UInt8[np.ndarray, "crossing byte"]
+
+
+class Tally(NamedTuple):
+    """Counts of a round: pivots, pivots of length zero (ties), legs by status (`_pivots`)."""
+
+    pivots: int
+    ties: int
+    legs: Int[np.ndarray, " status"]
+
+
+class AbstractEngine(abc.ABC):
+    """Follows the curves of one round of starts after another, in bounded pieces of work.
+
+    **Fields:** `over`: whether the round is done; `lanes`: curves side by side.
+    """
+
+    over: bool
+    lanes: int
+
+    @abc.abstractmethod
+    def begin(self, table: Table) -> None:
+        """Take the starts of a round."""
+
+    @abc.abstractmethod
+    def advance(self) -> Crossings:
+        """Go on for some tenths of a second; return what was crossed."""
+
+    @abc.abstractmethod
+    def tally(self) -> Tally:
+        """Return the counts of the round."""
+
+
+def refresh_of(form: AbstractForm) -> int:
+    """Return after how many pivots a tableau is solved anew."""
+    return max(REFRESH, 4 * form.num_unknowns)
+
+
+def table_size(form: AbstractForm) -> int:
+    """Return how many starts a round may have: tables of bounded size, whoever follows them."""
+    numbers = form.num_unknowns * (form.num_unknowns + 2) + form.num_units
+    return 2 ** int(np.clip(np.log2(2**23 / numbers * form.num_unknowns), 7, 10))
+
+
+def engine_of(
+    form: AbstractForm, max_pivots: int, lanes: int | None, devices: Sequence[Any] | None
+) -> AbstractEngine:
+    """Return the loop on a CPU, and lanes elsewhere or where lanes or devices are asked for."""
+    most = min(max_pivots, 2 ** min(form.num_units, 30))
+    if lanes is None and devices is None and jax.default_backend() == "cpu":
+        return LoopEngine(form, most)
+    return LaneEngine(form, most, lanes, devices)
+
+
+class LoopEngine(AbstractEngine):
+    """One curve at a time in the compiled loop of `_path_loop`; tableaus are solved by LAPACK."""
+
+    lanes = 1
+
+    def __init__(self, form: AbstractForm, max_pivots: int):
+        from . import _path_loop as loop
+
+        self.loop, self.form, self.over = loop, form, True
+        unknowns, units = form.num_unknowns, form.num_units
+        width, filled = unknowns + 2, unknowns + -unknowns % loop.ALIGNED
+        self.data = form.data()
+        self.map = _loop_arrays(self.data)
+        self.batch = int(np.clip(2**20 // (unknowns * width), 1, 64))
+        piece = int(np.clip(0.1 * _CHUNK_SECONDS * 2e9 / form.cost, 16, 2**20))
+        self.limits = np.array([max_pivots, refresh_of(form), piece])
+        self.now, self.at = np.zeros(8, np.int64), np.zeros(2)
+        self.counts = np.zeros(loop.LEGS + 5, np.int64)
+        self.tableau, self.side = np.zeros((width, filled)), np.zeros(units)
+        self.rooms = np.zeros((2, units)), np.zeros(filled), np.zeros(width), np.zeros(units)
+        self.hits = np.zeros((_NOTES, -(-units // 8)), np.uint8)
+        self.owners = np.zeros(_NOTES, np.int64)
+
+    def begin(self, table):
+        self.table, self.first, self.next, self.over = table, 0, 0, False
+        self.counts[:] = 0
+        self._load()
+
+    def _load(self) -> None:
+        """Solve the tableaus of the next starts, and take them."""
+        self.first, self.next = self.next, min(self.next + self.batch, len(self.table.s))
+        part = slice(self.first, self.next)
+        self.home = np.where(self.table.region[part], -1.0, 1.0)
+        self.fresh = self._solved(self.table.region[part], self.table.direction[part])
+        self.now[self.loop.PATH] = -1
+        self.now[self.loop.STATUS] = self.loop.CLOSED
+
+    def _solved(self, region: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Return tableaus as the loop wants them, "start width unknown"."""
+        fresh = np.zeros((len(region), *self.tableau.shape))
+        with quiet_floats():
+            solved = self.form.tableau.fresh(self.data, region, np.nan_to_num(direction))
+        fresh[:, :, : self.form.num_unknowns] = np.swapaxes(solved, 1, 2)
+        return fresh
+
+    def _renew(self) -> None:
+        """Solve the tableau of the cell the curve is in."""
+        start = self.first + self.now[self.loop.PATH]
+        self.tableau[:] = self._solved(self.side[None] < 0, self.table.direction[start, None])[0]
+        self.now[self.loop.AGE] = 0
+
+    def advance(self):
+        end = time.perf_counter() + _CHUNK_SECONDS
+        loop, before = self.loop, 0
+        while True:
+            begin = self.table.s[self.first : self.next]
+            state = (self.now, self.at, self.counts, self.tableau, self.side, *self.rooms)
+            why = loop.follow(
+                *self.map, self.fresh, self.home, begin, self.limits, *state, self.hits, self.owners
+            )
+            made = self.counts[loop.HITS]
+            self.owners[before:made] += self.first
+            before = made
+            if why == loop.STALE:
+                self._renew()
+                continue
+            self.over = why == loop.OVER and self.next == len(self.table.s)
+            if why == loop.OVER and not self.over:
+                self._load()
+            if self.over or made == len(self.hits) or time.perf_counter() > end:
+                self.counts[loop.HITS] = 0
+                return Crossings(self.owners[:made].copy(), self.hits[:made].copy())
+
+    def tally(self):
+        loop = self.loop
+        legs = self.counts[loop.LEGS :].copy()
+        return Tally(int(self.counts[loop.MADE]), int(self.counts[loop.TIES]), legs)
+
+
+def _loop_arrays(data: Any) -> tuple[np.ndarray, ...]:
+    """Return what the loop knows of a map: W1^T, W2, W2^T, h2 and the nudge, or nothing of them."""
+    if not isinstance(data, StateData):
+        return np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0), np.zeros((0, 0))
+    arrays = (data.W1.T, data.W2, data.W2.T, data.h2, data.nudge)
+    return tuple(np.array(array, float, order="C") for array in arrays)
+
+
+class LaneEngine(AbstractEngine):
+    """Many curves side by side, one pivot each at a time, on one or several devices."""
+
+    def __init__(
+        self,
+        form: AbstractForm,
+        max_pivots: int,
+        lanes: int | None,
+        devices: Sequence[Any] | None,
+    ):
+        self.form, self.max_pivots, self.over = form, max_pivots, True
+        self.mesh = device_mesh(devices)
+        data, unknowns, units = form.filled_up()
+        self.sizes = _sizes(form, unknowns, units, lanes)
+        self.lanes = self.sizes.lanes
+        with float64_scope():
+            self.data = shared_by(self.mesh, data)
+
+    def begin(self, table):
+        self.over = False
+        with float64_scope():
+            self.starts = shared_by(self.mesh, filled_up(table, self.sizes))
+            self.state = split_over(self.mesh, idle_state(self.sizes, self.mesh.devices.size))
+
+    def advance(self):
+        sizes = self.sizes
+        work = 1e-9 * self.form.cost * sizes.steps * sizes.lanes
+        bytes = sizes.steps * sizes.lanes * (1 + sizes.units // 8)
+        blocks = min(_CHUNK_SECONDS / work, 2**24 / bytes)
+        blocks = 2 ** int(np.clip(np.log2(max(blocks, 1)), 0, 6))
+        with float64_scope():
+            self.state, hits, more = program(type(self.form.tableau), sizes, blocks, self.mesh)(
+                self.data,
+                self.starts,
+                np.asarray(self.max_pivots),
+                np.asarray(self.mesh.devices.size),
+                self.state,
+            )
+            hits = jax.device_get(hits)
+        self.over = not np.any(more)
+        device, block, step, lane = np.nonzero(hits.hit)
+        rows = np.ascontiguousarray(hits.bits[device, block, step, lane].astype("<u4"))
+        cells = rows.view(np.uint8).reshape(len(block), -1)[:, : -(-self.form.num_units // 8)]
+        return Crossings(hits.start[device, block, lane].astype(np.int64), cells)
+
+    def tally(self):
+        tally = jax.device_get(self.state.tally)
+        counts = int(np.sum(tally.pivots)), int(np.sum(tally.ties))
+        return Tally(*counts, np.sum(tally.legs, axis=0))
+
+
+@functools.lru_cache(maxsize=64)
+def program(form: type, sizes: Sizes, num_blocks: int, mesh) -> Any:
+    """Return the compiled advance of lanes for one form of tableau on one mesh."""
+    tableau = form()
+
+    def go(data, starts, max_pivots, stride, state):
+        return advance(tableau, sizes, num_blocks, data, starts, max_pivots, stride, state)
+
+    return over_devices(go, mesh, 4, 1)
+
+
+def _sizes(form: AbstractForm, unknowns: int, units: int, lanes: int | None) -> Sizes:
+    """Return lanes that fill the second-level cache on a CPU, a device's memory elsewhere."""
+    on_cpu = jax.default_backend() == "cpu"
+    width = unknowns + 2
+    numbers = unknowns * width + units
+    fitting = (2**19.5 if on_cpu else 2**32) / (8 * numbers)
+    least = min(3.0, max(np.log2(2**23 / numbers), 0.0))
+    count = lanes or 2 ** int(np.clip(np.log2(fitting), least, 8 if on_cpu else 14))
+    steps = 2 ** int(np.clip(np.log2(unknowns), 4, 6))
+    at_once = 8 if unknowns < 24 else 4 if unknowns < 48 else 1
+    group = min(count, at_once) if on_cpu else count
+    shape = (unknowns, width, units)
+    return Sizes(*shape, count, steps, refresh_of(form), group, table_size(form))
+
+
+def filled_up(table: Table, sizes: Sizes) -> Starts:
+    """Return the starts, filled up to the shapes that the program was compiled for."""
+    count = len(table.s)
+    direction: Any = np.zeros((sizes.starts, sizes.unknowns))
+    direction[:count, : table.direction.shape[1]] = np.nan_to_num(table.direction)
+    region: Any = np.zeros((sizes.starts, sizes.units), bool)
+    region[:count, : table.region.shape[1]] = table.region
+    s: Any = np.pad(table.s, (0, sizes.starts - count))
+    used: Any = np.asarray(count)
+    return Starts(region, direction, s, used)

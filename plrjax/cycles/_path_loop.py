@@ -1,0 +1,263 @@
+"""Piecewise-linear paths on a CPU: one curve at a time, in a compiled loop.
+
+The path, its ends and what it crosses are those of `_pivots`; see there. Tableaus are transposed,
+"width unknown", with the unknowns filled up to a multiple of `ALIGNED` by zeros: then all inner
+loops run along rows, in whole vectors. Import this module inside functions only: it is compiled.
+"""
+
+import numba
+import numpy as np
+
+from .._compiled import compiled
+from ._pivots import BROKEN, CAPPED, CLOSED, DEAD_PIVOT, RAY, RUNNING, TRUSTED_PIVOT
+
+ALIGNED = 4
+"""Numbers in a vector register; rows of other lengths spend half of their time on the remainder."""
+
+OVER, STALE, PAUSED = range(3)
+"""Why `follow` came back: all starts are done; the tableau is to be solved anew; time is up."""
+
+PATH, LEG, LAST, PIVOTS, STALLED, AGE, AWAY, STATUS = range(8)
+"""Places in `now`: the start, the leg, and what `Lanes` in `_pivots` calls by these names."""
+
+S, SIGN = range(2)
+"""Places in `at`."""
+
+MADE, TIES, HITS, LEGS = range(4)
+"""Places in `tally`: pivots, those of length zero, cells noted; from `LEGS` on legs by status."""
+
+_NUMBERS = numba.types.Array(numba.float64, 1, "C")
+_TABLE = numba.types.Array(numba.float64, 2, "C")
+_CUBE = numba.types.Array(numba.float64, 3, "C")
+_COUNTS = numba.types.Array(numba.int64, 1, "C")
+_BITS = numba.types.Array(numba.uint8, 2, "C")
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "fastmath": {"contract"}}
+
+
+@compiled(numba.void(_TABLE, _TABLE, _NUMBERS, _TABLE, _TABLE), **_INNER)
+def _look(T, W2T, h2, nudge, y):
+    """y <- the levels y_c and y_r of all units; without `nudge` the unknowns are the units."""
+    width, units = T.shape[0], y.shape[1]
+    steps, per_step = nudge.shape
+    if not steps:
+        for i in range(units):
+            y[0, i], y[1, i] = T[width - 2, i], T[width - 1, i]
+        return
+    size = W2T.shape[0]
+    for t in range(steps):
+        first = t * per_step
+        for u in range(per_step):
+            y[0, first + u], y[1, first + u] = h2[u], nudge[t, u]
+        for j in range(size):
+            c, r = T[width - 2, t * size + j], T[width - 1, t * size + j]
+            for u in range(per_step):
+                y[0, first + u] += c * W2T[j, u]
+                y[1, first + u] += r * W2T[j, u]
+
+
+@compiled(numba.int64(_TABLE, _NUMBERS, _NUMBERS, numba.int64, _NUMBERS), **_INNER)
+def _next_unit(y, side, at, last, wait):
+    """Return the first unit to reach zero; `wait` holds how far in s that is (infinity: never)."""
+    s, sign = at[S], at[SIGN]
+    for i in range(len(side)):  # no branches, so that the compiler can use vectors
+        rate = sign * y[1, i]
+        length = -(y[0, i] + s * y[1, i]) / rate
+        length = length if length > 0.0 else 0.0
+        wait[i] = length if side[i] * rate > 0.0 else np.inf
+    if last >= 0:
+        wait[last] = np.inf
+    unit = 0
+    least = wait[0]
+    for i in range(1, len(side)):
+        if wait[i] < least:
+            unit, least = i, wait[i]
+    return unit
+
+
+@compiled(
+    numba.float64(_TABLE, _TABLE, _TABLE, _NUMBERS, _TABLE, numba.int64, _NUMBERS, _NUMBERS),
+    **_INNER,
+)
+def _read(T, W1, W2, h2, nudge, unit, column, row):
+    """Read column and row of the unit to flip; return its response to itself."""
+    width, unknowns = T.shape
+    steps, per_step = nudge.shape
+    if not steps:
+        for i in range(unknowns):
+            column[i] = T[unit, i]
+        for w in range(width):
+            row[w] = T[w, unit]
+        return row[unit]
+    size = W1.shape[1]
+    first, u = unit // per_step * size, unit % per_step
+    for i in range(unknowns):
+        column[i] = 0.0
+    for j in range(size):
+        f = W1[u, j]
+        for i in range(unknowns):
+            column[i] += f * T[first + j, i]
+    for w in range(width):
+        total = 0.0
+        for j in range(size):
+            total += W2[u, j] * T[w, first + j]
+        row[w] = total
+    row[width - 2] += h2[u]
+    row[width - 1] += nudge[unit // per_step, u]
+    own = 0.0
+    for j in range(size):
+        own += W2[u, j] * column[first + j]
+    return own
+
+
+@compiled(numba.void(_TABLE, numba.float64, _NUMBERS, _NUMBERS), **_INNER)
+def _update(T, factor, column, row):
+    """T <- T + factor * row column^T."""
+    for w in range(T.shape[0]):
+        f = factor * row[w]
+        for i in range(T.shape[1]):
+            T[w, i] += f * column[i]
+
+
+@compiled(numba.boolean(_CUBE, _TABLE, _NUMBERS, _COUNTS, _NUMBERS, _TABLE, _NUMBERS), **_INNER)
+def _next_leg(fresh, home, begin, now, at, T, side):
+    """Set out on the next leg; return whether there is one."""
+    if now[PATH] >= 0 and now[LEG] == 0 and now[STATUS] != CLOSED:
+        now[LEG] = 1
+    else:
+        now[PATH] += 1
+        now[LEG] = 0
+    path = now[PATH]
+    if path >= len(begin):
+        return False
+    for w in range(T.shape[0]):
+        for i in range(T.shape[1]):
+            T[w, i] = fresh[path, w, i]
+    for i in range(len(side)):
+        side[i] = home[path, i]
+    at[S] = begin[path]
+    at[SIGN] = -1.0 if now[LEG] == 0 else 1.0
+    now[LAST] = -1
+    now[PIVOTS] = now[STALLED] = now[AGE] = now[AWAY] = 0
+    now[STATUS] = RUNNING
+    return True
+
+
+@compiled(numba.boolean(_TABLE), **_INNER)
+def _sound(T):
+    """Return whether the columns of the two right-hand sides are finite."""
+    total = 0.0
+    for i in range(T.shape[1]):
+        total += 0.0 * T[T.shape[0] - 2, i] + 0.0 * T[T.shape[0] - 1, i]
+    return total == 0.0
+
+
+@compiled(numba.void(_NUMBERS, _BITS, numba.int64), **_INNER)
+def _note(side, hits, place):
+    """Pack the units that are on into a row of bytes, little bit order."""
+    for byte in range(hits.shape[1]):
+        hits[place, byte] = 0
+    for i in range(len(side)):
+        if side[i] < 0.0:
+            hits[place, i // 8] |= 1 << (i % 8)
+
+
+@compiled(
+    numba.int64(_COUNTS, numba.int64, numba.int64, numba.float64, numba.float64, numba.float64),
+    **_INNER,
+)
+def _ending(now, units, max_pivots, length, rho, own):
+    """Return the status after a look at the next boundary: that of `_pivots`."""
+    if now[PIVOTS] > 0 and now[AWAY] == 0:
+        return CLOSED
+    if length == np.inf:
+        return RAY
+    if not own - own == 0.0 or now[STALLED] > units or not abs(rho) > DEAD_PIVOT:
+        return BROKEN
+    return CAPPED if now[PIVOTS] >= max_pivots else RUNNING
+
+
+_FOLLOW = numba.int64(
+    *(_TABLE, _TABLE, _TABLE, _NUMBERS, _TABLE),
+    *(_CUBE, _TABLE, _NUMBERS, _COUNTS),
+    *(_COUNTS, _NUMBERS, _COUNTS, _TABLE, _NUMBERS, _TABLE),
+    *(_NUMBERS, _NUMBERS, _NUMBERS),
+    *(_BITS, _COUNTS),
+)
+
+
+@compiled(_FOLLOW, fastmath={"contract"})
+def follow(
+    W1,
+    W2,
+    W2T,
+    h2,
+    nudge,
+    fresh,
+    home,
+    begin,
+    limits,
+    now,
+    at,
+    tally,
+    T,
+    side,
+    y,
+    column,
+    row,
+    wait,
+    hits,
+    owners,
+):
+    """Go on with the curves of a batch of starts, and note the cells in which s passes zero.
+
+    `W1` and `W2` are "unit state", `W2T` its transpose, all empty without `nudge`; `fresh` holds
+    the tableaus of the starts, `home` their cells (1: off, -1: on), `begin` their s; `limits` are
+    pivots a leg may take, pivots until a tableau is solved anew, and pivots until `PAUSED`. The
+    rest is what goes on: `now`, `at`, `tally`, the tableau `T`, the cell `side`, and room for
+    two levels per unit `y` and for three rows. Cells crossed are packed into `hits` from
+    `tally[HITS]` on, with their start in `owners`; where these are full it comes back, too.
+    """
+    max_pivots, refresh, time = limits[0], limits[1], limits[2]
+    while True:
+        if now[STATUS] != RUNNING:
+            if now[PATH] >= 0:
+                tally[LEGS + now[STATUS]] += 1
+            if not _next_leg(fresh, home, begin, now, at, T, side):
+                return OVER
+            if not _sound(T):
+                now[STATUS] = BROKEN
+                continue
+        if now[AGE] >= refresh:
+            return STALE
+        if time <= 0 or tally[HITS] >= len(hits):
+            return PAUSED
+        time -= 1
+        _look(T, W2T, h2, nudge, y)
+        unit = _next_unit(y, side, at, now[LAST], wait)
+        length = wait[unit]
+        s = at[S] + at[SIGN] * length
+        if (at[S] < 0.0 and s >= 0.0) or (at[S] > 0.0 and s <= 0.0):
+            _note(side, hits, tally[HITS])
+            owners[tally[HITS]] = now[PATH]
+            tally[HITS] += 1
+        own = _read(T, W1, W2, h2, nudge, unit, column, row)
+        on = side[unit] < 0.0
+        rho = 1.0 + own if on else 1.0 - own
+        now[STATUS] = _ending(now, len(side), max_pivots, length, rho, own)
+        if now[STATUS] != RUNNING:
+            continue
+        _update(T, (-1.0 if on else 1.0) / rho, column, row)
+        side[unit] = -side[unit]
+        now[AWAY] += 1 if side[unit] != home[now[PATH], unit] else -1
+        if length == 0.0:
+            tally[TIES] += 1 if now[PIVOTS] > 0 else 0
+            now[STALLED] += 1
+        else:
+            now[STALLED] = 0
+        now[AGE] += 1 if abs(rho) >= TRUSTED_PIVOT else refresh
+        now[LAST] = unit
+        now[PIVOTS] += 1
+        tally[MADE] += 1
+        at[S] = s
+        if rho < 0.0:
+            at[SIGN] = -at[SIGN]

@@ -21,6 +21,9 @@ _CHUNK_SECONDS = 0.2
 REFRESH = 128
 """A tableau is solved anew after so many pivots, or four times its unknowns: a small extra cost."""
 
+_SMALL = 40
+"""Tableaus of so many unknowns are solved anew inside the loop, larger ones by LAPACK outside."""
+
 _NOTES = 4096
 """Cells that the loop notes before they are handed over."""
 
@@ -95,28 +98,33 @@ class LoopEngine(AbstractEngine):
         unknowns, units = form.num_unknowns, form.num_units
         width, filled = unknowns + 2, unknowns + -unknowns % loop.ALIGNED
         self.data = form.data()
-        self.map = _loop_arrays(self.data)
+        self.map, steps = _loop_arrays(self.data)
+        self.cell = (steps, units // steps)
         self.batch = int(np.clip(2**20 // (unknowns * width), 1, 64))
         piece = int(np.clip(0.1 * _CHUNK_SECONDS * 2e9 / form.cost, 16, 2**20))
         self.limits = np.array([max_pivots, refresh_of(form), piece])
         self.now, self.at = np.zeros(8, np.int64), np.zeros(2)
         self.counts = np.zeros(loop.LEGS + 5, np.int64)
-        self.tableau, self.side = np.zeros((width, filled)), np.zeros(units)
-        self.rooms = np.zeros((2, units)), np.zeros(filled), np.zeros(width), np.zeros(units)
+        self.tableau, self.side = np.zeros((width, filled)), np.zeros(self.cell)
+        small = unknowns if unknowns <= _SMALL else 0
+        systems = np.zeros((small, small)), np.zeros((small, small + 2))
+        rows = np.zeros(filled), np.zeros(width), np.zeros(self.cell)
+        self.rooms = np.zeros((2, *self.cell)), *rows, *systems
         self.hits = np.zeros((_NOTES, -(-units // 8)), np.uint8)
         self.owners = np.zeros(_NOTES, np.int64)
 
     def begin(self, table):
-        self.table, self.first, self.next, self.over = table, 0, 0, False
+        directions = np.ascontiguousarray(np.nan_to_num(table.direction))
+        self.table, self.next, self.over = table._replace(direction=directions), 0, False
         self.counts[:] = 0
         self._load()
 
     def _load(self) -> None:
         """Solve the tableaus of the next starts, and take them."""
         self.first, self.next = self.next, min(self.next + self.batch, len(self.table.s))
-        part = slice(self.first, self.next)
-        self.home = np.where(self.table.region[part], -1.0, 1.0)
-        self.fresh = self._solved(self.table.region[part], self.table.direction[part])
+        region, direction, begin = (array[self.first : self.next] for array in self.table)
+        home = np.where(region, -1.0, 1.0).reshape(-1, *self.cell)
+        self.starts = self._solved(region, direction), home, begin, direction
         self.now[self.loop.PATH] = -1
         self.now[self.loop.STATUS] = self.loop.CLOSED
 
@@ -124,25 +132,22 @@ class LoopEngine(AbstractEngine):
         """Return tableaus as the loop wants them, "start width unknown"."""
         fresh = np.zeros((len(region), *self.tableau.shape))
         with quiet_floats():
-            solved = self.form.tableau.fresh(self.data, region, np.nan_to_num(direction))
+            solved = self.form.tableau.fresh(self.data, region, direction)
         fresh[:, :, : self.form.num_unknowns] = np.swapaxes(solved, 1, 2)
         return fresh
 
     def _renew(self) -> None:
         """Solve the tableau of the cell the curve is in."""
-        start = self.first + self.now[self.loop.PATH]
-        self.tableau[:] = self._solved(self.side[None] < 0, self.table.direction[start, None])[0]
+        direction = self.starts[3][self.now[self.loop.PATH], None]
+        self.tableau[:] = self._solved(self.side.reshape(1, -1) < 0, direction)[0]
         self.now[self.loop.AGE] = 0
 
     def advance(self):
         end = time.perf_counter() + _CHUNK_SECONDS
         loop, before = self.loop, 0
         while True:
-            begin = self.table.s[self.first : self.next]
             state = (self.now, self.at, self.counts, self.tableau, self.side, *self.rooms)
-            why = loop.follow(
-                *self.map, self.fresh, self.home, begin, self.limits, *state, self.hits, self.owners
-            )
+            why = loop.follow(*self.map, *self.starts, self.limits, *state, self.hits, self.owners)
             made = self.counts[loop.HITS]
             self.owners[before:made] += self.first
             before = made
@@ -162,12 +167,18 @@ class LoopEngine(AbstractEngine):
         return Tally(int(self.counts[loop.MADE]), int(self.counts[loop.TIES]), legs)
 
 
-def _loop_arrays(data: Any) -> tuple[np.ndarray, ...]:
-    """Return what the loop knows of a map: W1^T, W2, W2^T, h2 and the nudge, or nothing of them."""
-    if not isinstance(data, StateData):
-        return np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0), np.zeros((0, 0))
-    arrays = (data.W1.T, data.W2, data.W2.T, data.h2, data.nudge)
-    return tuple(np.array(array, float, order="C") for array in arrays)
+def _loop_arrays(data: Any) -> tuple[tuple[np.ndarray, ...], int]:
+    """Return A, h1, W1^T, W2, W2^T, h2 and the nudge as the loop wants them, and the time steps.
+
+    Of a reduced system these are B and c and nothing else, and there is one step.
+    """
+    if isinstance(data, StateData):
+        arrays = (data.A, data.h1, data.W1.T, data.W2, data.W2.T, data.h2, data.nudge)
+        steps = len(data.nudge)
+    else:
+        table = np.zeros((0, 0))
+        arrays, steps = (data.B, data.c, table, table, table, np.zeros(0), table), 1
+    return tuple(np.array(array, float, order="C") for array in arrays), steps
 
 
 class LaneEngine(AbstractEngine):

@@ -34,43 +34,42 @@ _BITS = numba.types.Array(numba.uint8, 2, "C")
 _INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "fastmath": {"contract"}}
 
 
-@compiled(numba.void(_TABLE, _TABLE, _NUMBERS, _TABLE, _TABLE), **_INNER)
+@compiled(numba.void(_TABLE, _TABLE, _NUMBERS, _TABLE, _CUBE), **_INNER)
 def _look(T, W2T, h2, nudge, y):
     """y <- the levels y_c and y_r of all units; without `nudge` the unknowns are the units."""
-    width, units = T.shape[0], y.shape[1]
-    steps, per_step = nudge.shape
-    if not steps:
-        for i in range(units):
-            y[0, i], y[1, i] = T[width - 2, i], T[width - 1, i]
+    width = T.shape[0]
+    if not nudge.shape[0]:
+        for i in range(y.shape[2]):
+            y[0, 0, i], y[1, 0, i] = T[width - 2, i], T[width - 1, i]
         return
-    size = W2T.shape[0]
-    for t in range(steps):
-        first = t * per_step
-        for u in range(per_step):
-            y[0, first + u], y[1, first + u] = h2[u], nudge[t, u]
+    size, units = W2T.shape
+    for t in range(nudge.shape[0]):
+        for u in range(units):
+            y[0, t, u], y[1, t, u] = h2[u], nudge[t, u]
         for j in range(size):
             c, r = T[width - 2, t * size + j], T[width - 1, t * size + j]
-            for u in range(per_step):
-                y[0, first + u] += c * W2T[j, u]
-                y[1, first + u] += r * W2T[j, u]
+            for u in range(units):
+                y[0, t, u] += c * W2T[j, u]
+                y[1, t, u] += r * W2T[j, u]
 
 
-@compiled(numba.int64(_TABLE, _NUMBERS, _NUMBERS, numba.int64, _NUMBERS), **_INNER)
+@compiled(numba.int64(_CUBE, _TABLE, _NUMBERS, numba.int64, _TABLE), **_INNER)
 def _next_unit(y, side, at, last, wait):
     """Return the first unit to reach zero; `wait` holds how far in s that is (infinity: never)."""
     s, sign = at[S], at[SIGN]
-    for i in range(len(side)):  # no branches, so that the compiler can use vectors
-        rate = sign * y[1, i]
-        length = -(y[0, i] + s * y[1, i]) / rate
-        length = length if length > 0.0 else 0.0
-        wait[i] = length if side[i] * rate > 0.0 else np.inf
-    if last >= 0:
-        wait[last] = np.inf
-    unit = 0
-    least = wait[0]
-    for i in range(1, len(side)):
-        if wait[i] < least:
-            unit, least = i, wait[i]
+    steps, units = side.shape
+    unit, least = 0, np.inf
+    for t in range(steps):
+        for u in range(units):  # no branches, so that the compiler can use vectors
+            rate = sign * y[1, t, u]
+            length = -(y[0, t, u] + s * y[1, t, u]) / rate
+            length = length if length > 0.0 else 0.0
+            wait[t, u] = length if side[t, u] * rate > 0.0 else np.inf
+        if last // units == t:
+            wait[t, last % units] = np.inf
+        for u in range(units):
+            if wait[t, u] < least:
+                unit, least = t * units + u, wait[t, u]
     return unit
 
 
@@ -81,15 +80,15 @@ def _next_unit(y, side, at, last, wait):
 def _read(T, W1, W2, h2, nudge, unit, column, row):
     """Read column and row of the unit to flip; return its response to itself."""
     width, unknowns = T.shape
-    steps, per_step = nudge.shape
-    if not steps:
+    if not nudge.shape[0]:
         for i in range(unknowns):
             column[i] = T[unit, i]
         for w in range(width):
             row[w] = T[w, unit]
         return row[unit]
-    size = W1.shape[1]
-    first, u = unit // per_step * size, unit % per_step
+    units, size = W1.shape
+    time, u = unit // units, unit % units
+    first = time * size
     for i in range(unknowns):
         column[i] = 0.0
     for j in range(size):
@@ -102,7 +101,7 @@ def _read(T, W1, W2, h2, nudge, unit, column, row):
             total += W2[u, j] * T[w, first + j]
         row[w] = total
     row[width - 2] += h2[u]
-    row[width - 1] += nudge[unit // per_step, u]
+    row[width - 1] += nudge[time, u]
     own = 0.0
     for j in range(size):
         own += W2[u, j] * column[first + j]
@@ -118,7 +117,7 @@ def _update(T, factor, column, row):
             T[w, i] += f * column[i]
 
 
-@compiled(numba.boolean(_CUBE, _TABLE, _NUMBERS, _COUNTS, _NUMBERS, _TABLE, _NUMBERS), **_INNER)
+@compiled(numba.boolean(_CUBE, _CUBE, _NUMBERS, _COUNTS, _NUMBERS, _TABLE, _TABLE), **_INNER)
 def _next_leg(fresh, home, begin, now, at, T, side):
     """Set out on the next leg; return whether there is one."""
     if now[PATH] >= 0 and now[LEG] == 0 and now[STATUS] != CLOSED:
@@ -132,8 +131,9 @@ def _next_leg(fresh, home, begin, now, at, T, side):
     for w in range(T.shape[0]):
         for i in range(T.shape[1]):
             T[w, i] = fresh[path, w, i]
-    for i in range(len(side)):
-        side[i] = home[path, i]
+    for t in range(side.shape[0]):
+        for u in range(side.shape[1]):
+            side[t, u] = home[path, t, u]
     at[S] = begin[path]
     at[SIGN] = -1.0 if now[LEG] == 0 else 1.0
     now[LAST] = -1
@@ -151,14 +151,16 @@ def _sound(T):
     return total == 0.0
 
 
-@compiled(numba.void(_NUMBERS, _BITS, numba.int64), **_INNER)
+@compiled(numba.void(_TABLE, _BITS, numba.int64), **_INNER)
 def _note(side, hits, place):
     """Pack the units that are on into a row of bytes, little bit order."""
     for byte in range(hits.shape[1]):
         hits[place, byte] = 0
-    for i in range(len(side)):
-        if side[i] < 0.0:
-            hits[place, i // 8] |= 1 << (i % 8)
+    for t in range(side.shape[0]):
+        for u in range(side.shape[1]):
+            if side[t, u] < 0.0:
+                i = t * side.shape[1] + u
+                hits[place, i // 8] |= 1 << (i % 8)
 
 
 @compiled(
@@ -176,48 +178,107 @@ def _ending(now, units, max_pivots, length, rho, own):
     return CAPPED if now[PIVOTS] >= max_pivots else RUNNING
 
 
+@compiled(
+    numba.void(
+        _TABLE, _NUMBERS, _TABLE, _TABLE, _NUMBERS, _TABLE, _NUMBERS, _TABLE, _TABLE, _TABLE
+    ),
+    **_INNER,
+)
+def _assemble(A, h1, W1, W2, h2, nudge, direction, side, system, right):
+    """system <- the system of the cell, right <- what is solved for: those of `_tableau`.
+
+    Without `nudge` A and h1 are B and c of the reduced system.
+    """
+    unknowns, size = len(system), len(h1)
+    for i in range(unknowns):
+        for j in range(unknowns):
+            system[i, j] = right[i, j] = 0.0
+        right[i, unknowns] = right[i, unknowns + 1] = 0.0
+    if not nudge.shape[0]:
+        for i in range(unknowns):
+            for j in range(unknowns):
+                system[i, j] = -A[i, j] if side[0, j] < 0.0 else 0.0
+                right[i, j] = A[i, j]
+            system[i, i] += 1.0
+            right[i, unknowns], right[i, unknowns + 1] = h1[i], direction[i]
+        return
+    for t in range(len(nudge)):
+        now, after = t * size, (t + 1) % len(nudge) * size
+        for i in range(size):
+            system[now + i, after + i] += 1.0
+            right[now + i, now + i] = 1.0
+            right[now + i, unknowns], right[now + i, unknowns + 1] = h1[i], direction[now + i]
+            for j in range(size):
+                system[now + i, now + j] -= A[i, j]
+        for u in range(len(h2)):
+            if side[t, u] < 0.0:
+                for i in range(size):
+                    right[now + i, unknowns] += W1[u, i] * h2[u]
+                    right[now + i, unknowns + 1] += W1[u, i] * nudge[t, u]
+                    for j in range(size):
+                        system[now + i, now + j] -= W1[u, i] * W2[u, j]
+
+
+@compiled(numba.void(_TABLE, _TABLE, _TABLE), **_INNER)
+def _eliminate(system, right, T):
+    """T <- (system^-1 right)^T by Gauss-Jordan elimination with row pivoting; NaN if singular."""
+    unknowns, width = right.shape
+    for p in range(unknowns):
+        best = p
+        for i in range(p + 1, unknowns):
+            if abs(system[i, p]) > abs(system[best, p]):
+                best = i
+        for j in range(unknowns):
+            system[p, j], system[best, j] = system[best, j], system[p, j]
+        for j in range(width):
+            right[p, j], right[best, j] = right[best, j], right[p, j]
+        inverse = 1.0 / system[p, p]
+        for j in range(unknowns):
+            system[p, j] *= inverse
+        for j in range(width):
+            right[p, j] *= inverse
+        for i in range(unknowns):
+            f = system[i, p]
+            if i != p and f != 0.0:
+                for j in range(unknowns):
+                    system[i, j] -= f * system[p, j]
+                for j in range(width):
+                    right[i, j] -= f * right[p, j]
+    for w in range(width):
+        for i in range(unknowns):
+            T[w, i] = right[i, w]
+
+
 _FOLLOW = numba.int64(
-    *(_TABLE, _TABLE, _TABLE, _NUMBERS, _TABLE),
-    *(_CUBE, _TABLE, _NUMBERS, _COUNTS),
-    *(_COUNTS, _NUMBERS, _COUNTS, _TABLE, _NUMBERS, _TABLE),
-    *(_NUMBERS, _NUMBERS, _NUMBERS),
+    *(_TABLE, _NUMBERS, _TABLE, _TABLE, _TABLE, _NUMBERS, _TABLE),
+    *(_CUBE, _CUBE, _NUMBERS, _TABLE, _COUNTS),
+    *(_COUNTS, _NUMBERS, _COUNTS, _TABLE, _TABLE),
+    *(_CUBE, _NUMBERS, _NUMBERS, _TABLE, _TABLE, _TABLE),
     *(_BITS, _COUNTS),
 )
 
 
+# fmt: off
 @compiled(_FOLLOW, fastmath={"contract"})
 def follow(
-    W1,
-    W2,
-    W2T,
-    h2,
-    nudge,
-    fresh,
-    home,
-    begin,
-    limits,
-    now,
-    at,
-    tally,
-    T,
-    side,
-    y,
-    column,
-    row,
-    wait,
-    hits,
-    owners,
-):
+    A, h1, W1, W2, W2T, h2, nudge,
+    fresh, home, begin, direction, limits,
+    now, at, tally, T, side,
+    y, column, row, wait, system, right,
+    hits, owners,
+):  # fmt: on
     """Go on with the curves of a batch of starts, and note the cells in which s passes zero.
 
-    `W1` and `W2` are "unit state", `W2T` its transpose, all empty without `nudge`; `fresh` holds
-    the tableaus of the starts, `home` their cells (1: off, -1: on), `begin` their s; `limits` are
-    pivots a leg may take, pivots until a tableau is solved anew, and pivots until `PAUSED`. The
-    rest is what goes on: `now`, `at`, `tally`, the tableau `T`, the cell `side`, and room for
-    two levels per unit `y` and for three rows. Cells crossed are packed into `hits` from
+    `W1` and `W2` are "unit state", `W2T` its transpose, empty without `nudge` (A and h1 are then B
+    and c of the reduced system); `fresh` holds the tableaus of the starts, `home` their cells
+    (1: off, -1: on), `begin` their s, `direction` their r; `limits` are pivots a leg may take,
+    pivots until a tableau is solved anew, and pivots until `PAUSED`. What goes on is `now`, `at`,
+    `tally`, the tableau `T` and the cell `side`; then comes room for levels, rows and systems
+    (without that for systems it comes back `STALE`). Cells crossed are packed into `hits` from
     `tally[HITS]` on, with their start in `owners`; where these are full it comes back, too.
     """
     max_pivots, refresh, time = limits[0], limits[1], limits[2]
+    units = side.shape[1]
     while True:
         if now[STATUS] != RUNNING:
             if now[PATH] >= 0:
@@ -228,27 +289,32 @@ def follow(
                 now[STATUS] = BROKEN
                 continue
         if now[AGE] >= refresh:
-            return STALE
+            if not len(system):
+                return STALE
+            _assemble(A, h1, W1, W2, h2, nudge, direction[now[PATH]], side, system, right)
+            _eliminate(system, right, T)
+            now[AGE] = 0
         if time <= 0 or tally[HITS] >= len(hits):
             return PAUSED
         time -= 1
         _look(T, W2T, h2, nudge, y)
         unit = _next_unit(y, side, at, now[LAST], wait)
-        length = wait[unit]
+        t, u = unit // units, unit % units
+        length = wait[t, u]
         s = at[S] + at[SIGN] * length
         if (at[S] < 0.0 and s >= 0.0) or (at[S] > 0.0 and s <= 0.0):
             _note(side, hits, tally[HITS])
             owners[tally[HITS]] = now[PATH]
             tally[HITS] += 1
         own = _read(T, W1, W2, h2, nudge, unit, column, row)
-        on = side[unit] < 0.0
+        on = side[t, u] < 0.0
         rho = 1.0 + own if on else 1.0 - own
-        now[STATUS] = _ending(now, len(side), max_pivots, length, rho, own)
+        now[STATUS] = _ending(now, side.size, max_pivots, length, rho, own)
         if now[STATUS] != RUNNING:
             continue
         _update(T, (-1.0 if on else 1.0) / rho, column, row)
-        side[unit] = -side[unit]
-        now[AWAY] += 1 if side[unit] != home[now[PATH], unit] else -1
+        side[t, u] = -side[t, u]
+        now[AWAY] += 1 if side[t, u] != home[now[PATH], t, u] else -1
         if length == 0.0:
             tally[TIES] += 1 if now[PIVOTS] > 0 else 0
             now[STALLED] += 1

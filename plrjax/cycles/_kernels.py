@@ -31,8 +31,8 @@ UNROLLED_SIZE = 16
 KRYLOV_SIZE = 100
 """Smallest state size whose cycles of period four or more are solved by GMRES."""
 
-TINY_SIZE = 4
-"""Largest number of states and units whose products are written out where there is no loop."""
+LEAST_ROWS = 16
+"""Periods up to this share one program: compiling another one costs more than what it saves."""
 
 
 class MapParameters(NamedTuple):
@@ -76,7 +76,7 @@ class Step(NamedTuple):
 def make_layout(
     map: PiecewiseAffineMap, period: int, growth: float = 0.0, lanes: int | None = None
 ) -> Layout:
-    """Choose the layout for a period: rows in buckets 1, 4, 16, 32, ..., segments by the growth.
+    """Choose the layout for a period: rows in buckets 16, 32, 64, ..., segments by the growth.
 
     A segment may grow errors by about exp(20) (`growth`: log growth per step, nats). Lanes fill
     the second-level cache on a CPU, and the device elsewhere.
@@ -86,9 +86,9 @@ def make_layout(
         longest = min(max(20.0 / growth, 8.0), period)
         while period > segments * longest:
             segments *= 2
-    rows = 1
+    rows = LEAST_ROWS
     while rows * segments < period:
-        rows *= 4 if rows < 16 else 2
+        rows *= 2
     diagonal, plain = structure_of(map)
     krylov = map.state_size >= KRYLOV_SIZE and period >= 4 and segments == 1
     count = lanes or _fitting_lanes(map, rows, segments, krylov)
@@ -109,7 +109,7 @@ def _fitting_lanes(map: PiecewiseAffineMap, rows: int, segments: int, krylov: bo
     if krylov:
         return 2 ** min(4 if on_cpu else 10, most)
     size = 8 * max(map.state_size, map.num_units) * (map.state_size + 1) * segments
-    fitting = (2**17 if on_cpu else 2**28) / size * (4 if rows == 1 else 1)
+    fitting = (2**17 if on_cpu else 2**28) / size
     fill = int(np.clip(np.log2(max(fitting, 1.0)), 3, 13 if on_cpu else 17))
     return 2 ** min(fill, most)
 
@@ -130,15 +130,6 @@ def parameters_of(map: PiecewiseAffineMap, layout: Layout) -> MapParameters:
 def _times(W: Float[Array, "out inner"], Y: Float[Array, " inner *rest"]) -> Array:
     """Return W Y with every trailing axis of Y in one matrix product."""
     return (W @ Y.reshape(Y.shape[0], -1)).reshape(W.shape[0], *Y.shape[1:])
-
-
-def _fused_times(W: Float[Array, "out inner"], Y: Float[Array, " inner *rest"]) -> Array:
-    """Return W Y as sums that fuse with their neighbors: faster than a product outside of loops."""
-    shape = (-1, *(1,) * (Y.ndim - 1))
-    total = W[:, 0].reshape(shape) * Y[0][None]
-    for i in range(1, W.shape[1]):
-        total = total + W[:, i].reshape(shape) * Y[i][None]
-    return total
 
 
 def _linear(p: MapParameters, layout: Layout, X: Array) -> Array:
@@ -165,12 +156,9 @@ def _compose(
     units = jnp.concatenate([p.W2, p.h2[:, None]], axis=1)[:, :, None]
     first = jnp.where(D[0][:, None, :], units, 0.0)
     A = jnp.diag(p.A) if layout.diagonal else p.A
-    tiny = layout.rows == 1 and max(size, layout.num_units) <= TINY_SIZE
-    first = (_fused_times if tiny else _times)(p.W1, first)
+    first = _times(p.W1, first)
     X = jnp.concatenate([A, p.h1[:, None]], axis=1)[:, :, None] + first
     X = jnp.broadcast_to(X, (size, size + 1, columns))
-    if layout.rows == 1:
-        return X
     base, active = _segment_lengths(layout, period)
     X = lax.fori_loop(1, base, lambda t, X: push(X, D[t]), X)
     if layout.segments > 1:
@@ -260,7 +248,7 @@ def _orbit(
 
     carry = (anchors, old, jnp.zeros(layout.columns, jnp.uint64))
     base, longer = _segment_lengths(layout, period)
-    z, D, h = advance(0, carry) if layout.rows == 1 else lax.fori_loop(0, base, advance, carry)
+    z, D, h = lax.fori_loop(0, base, advance, carry)
     if layout.segments > 1:
         t = jnp.minimum(base, layout.rows - 1)
         region = look(z)[1] & longer

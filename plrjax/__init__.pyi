@@ -31,11 +31,11 @@ from ._lyapunov import gradient_norms as gradient_norms
 from ._lyapunov import kaplan_yorke_dimension as kaplan_yorke_dimension
 from ._lyapunov import lyapunov_exponents as lyapunov_exponents
 from ._lyapunov import lyapunov_spectrum as lyapunov_spectrum
-from ._parallel import AbstractProgress as AbstractProgress
-from ._parallel import NoProgress as NoProgress
-from ._parallel import ProgressBar as ProgressBar
 from ._piecewise_affine import AbstractPLRNN as AbstractPLRNN
 from ._piecewise_affine import PiecewiseAffineMap as PiecewiseAffineMap
+from ._progress import AbstractProgress as AbstractProgress
+from ._progress import NoProgress as NoProgress
+from ._progress import ProgressBar as ProgressBar
 from ._results import ATTRACTOR as ATTRACTOR
 from ._results import BIFURCATION as BIFURCATION
 from ._results import COLLISION as COLLISION

@@ -37,7 +37,7 @@ def enable_compilation_cache() -> Path | None:
     for name, value in options.items():
         if name.upper() not in os.environ:
             jax.config.update(name, value)
-    return Path(options["jax_compilation_cache_dir"]) if options else None
+    return Path(str(options["jax_compilation_cache_dir"])) if options else None
 
 
 def enable_compilation_cache_by_environment() -> None:
@@ -115,8 +115,9 @@ def make_room(folder: Path, most: int) -> None:
     for _, size, path in sorted(files):
         if size and total <= goal:
             break
-        path.unlink(missing_ok=True)
-        total -= size
+        with contextlib.suppress(OSError):  # in use, on some systems
+            path.unlink(missing_ok=True)
+            total -= size
 
 
 def private_temporary_folder(name: str) -> Path:

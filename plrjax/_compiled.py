@@ -9,6 +9,7 @@ from typing import Any
 import numba
 
 from ._caches import private_temporary_folder
+from ._progress import compiling
 
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 """Loops run beside other threads; a division by zero gives inf or NaN, as in NumPy."""
@@ -26,11 +27,12 @@ def compiled(signature: Any, **options: Any) -> Callable[[Callable], Any]:
     def compile(function: Callable) -> Any:
         settings = {"cache": True, **OPTIONS, **options}
         try:
-            return numba.njit(signature, **settings)(function)
+            with compiling():
+                return numba.njit(signature, **settings)(function)
         except RuntimeError as error:
             if "cannot cache function" not in str(error):
                 raise
-        with _cache_in(private_temporary_folder("plrjax")):
+        with _cache_in(private_temporary_folder("plrjax")), compiling():
             return numba.njit(signature, **settings)(function)
 
     return compile

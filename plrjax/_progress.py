@@ -103,18 +103,19 @@ class ProgressBar(AbstractProgress):
     def _text(self, label: str, elapsed: float, width: int | None) -> str:
         """Return the bar that fills a width, or a line without one where there is none."""
         share, note = self._told
-        notes = ", ".join(filter(None, [note, "compiling" if _compiling["stages"] else ""]))
-        middle = " " if width is None else "|{bar}| "
+        notes = list(filter(None, [note, "compiling" if _compiling["stages"] else ""]))
+        if width is None:
+            return ", ".join([f"{label}: {100 * share:.0f} %", f"{elapsed:.0f} s", *notes])
         text = tqdm.format_meter(
             100.0 * share,
             100.0,
             elapsed,
             ncols=width,
             prefix=label,
-            postfix=notes,
-            bar_format="{desc} {percentage:3.0f}%" + middle + "{elapsed}<{remaining}{postfix}",
+            postfix=", ".join(notes),
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
         )
-        return text if width is None else text.ljust(width)
+        return text.ljust(width)
 
 
 def _width(stream, terminal: bool) -> int | None:

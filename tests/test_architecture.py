@@ -159,19 +159,39 @@ def test_nothing_is_silenced(module):
 
 IMPORT_PROBE = """
 import json, sys
+from plrjax._cli import main
+codes = [main(argv.split()) for argv in (
+    "--help", "--version", "cycles --help", "odd", "cycles --odd", "cycles --periods 0",
+    "lyapunov --dt=-1", "train data.npy", "evaluate run --late=-1",
+)]
+light = "jax" not in sys.modules
 import jax
 before = {name: repr(value) for name, value in jax.config.values.items()}
 import plrjax
+known = set(sys.modules)
+plrjax.find_cycles, plrjax.fit, plrjax.lyapunov_spectrum
 after = {name: repr(value) for name, value in jax.config.values.items()}
 changed = sorted(name for name in before if before[name] != after.get(name))
-extras = {"flint", "matplotlib", "numba", "pandas", "torch", "h5py", "tyro"}
-loaded = sorted(extras & set(sys.modules))
-print(json.dumps({"changed": changed, "loaded": loaded}))
+heavy = {"flint", "matplotlib", "numba", "pandas", "torch", "h5py", "scipy.signal", "scipy.stats",
+    "scipy.ndimage", "scipy.spatial", "scipy.io", "scipy.optimize"}
+loaded = sorted(heavy & set(sys.modules))
+eager = sorted(name for name in known if name.startswith("plrjax.") and "_cli" not in name)
+print(json.dumps({"codes": codes, "light": light, "changed": changed, "loaded": loaded,
+    "heavy": "plrjax.cycles" in eager}), file=sys.stderr)
 """
 
 
-def test_importing_plrjax_changes_nothing_and_loads_no_extra():
+def test_what_is_imported_when():
+    """Help, version and errors come without JAX; names load on first use, change no setting."""
     ran = subprocess.run(
         [sys.executable, "-c", IMPORT_PROBE], capture_output=True, text=True, check=True
     )
-    assert json.loads(ran.stdout) == {"changed": [], "loaded": []}
+    found = json.loads(ran.stderr.splitlines()[-1])
+    assert found == {
+        "codes": [0, 0, 0, 2, 2, 2, 2, 2, 2],
+        "light": True,
+        "changed": [],
+        "loaded": [],
+        "heavy": False,
+    }
+    assert ran.stdout.startswith("usage: plrjax ") and "\nplrjax 0." in ran.stdout

@@ -79,6 +79,8 @@ def _parse(argv: list[str]):
     try:
         with contextlib.redirect_stderr(errors):
             return tyro.cli(_command(first), prog=f"plrjax {first}", args=argv[1:])
+    except BrokenPipeError:  # of the help that it prints itself
+        return EXIT.finished
     except SystemExit as stop:
         if not stop.code:
             return EXIT.finished

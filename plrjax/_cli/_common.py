@@ -197,11 +197,16 @@ def complain(message) -> None:
 
 
 def say(text: str, stream=None) -> None:
-    """Print a line; a reader that has gone away (`| head`) must not keep files from being saved."""
+    """Print a line; a reader that has gone away (`| head`) must not keep files from being saved.
+
+    Nor must messages that nobody can get; a result that cannot be written is an error.
+    """
     stream = sys.stdout if stream is None else stream
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
+        if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
+            raise
         _to_nowhere(stream)
 
 

@@ -1,12 +1,11 @@
-"""Checks of arguments that several houses take."""
+"""Checks of arguments that several houses take, without JAX where there is no key."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
-from jaxtyping import PRNGKeyArray
+
+if TYPE_CHECKING:
+    import jaxtyping
 
 from ._numerics import is_whole
 
@@ -34,13 +33,16 @@ def check_kind(name: str, value: Any, kind: type, expected: str) -> None:
         raise ValueError(f"{name}: expected {expected}, got {got}")
 
 
-def checked_key(key: Any) -> PRNGKeyArray:
+def checked_key(key: Any) -> "jaxtyping.PRNGKeyArray":
     """Return a typed key; raw uint32 keys of older JAX code are wrapped."""
+    import jax
+    import jax.numpy as jnp
+
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         if key.ndim == 0:
             return key
     elif isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32 and key.ndim == 1:
-        return jr.wrap_key_data(jnp.asarray(key))
+        return jax.random.wrap_key_data(jnp.asarray(key))
     raise ValueError(
         f"key: expected one JAX random key such as jax.random.key(0), got {type(key).__name__}"
     )

@@ -2,15 +2,15 @@
 
 import contextlib
 import inspect
-import os
-import stat
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
+
+from ._caches import private_temporary_folder
+from ._progress import compiling
 
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 """Loops run beside other threads; a division by zero gives inf or NaN, as in NumPy."""
@@ -29,11 +29,12 @@ def compiled(signature: Any, **options: Any) -> Callable[[Callable], Any]:
         function = inspect.unwrap(function)  # without checks of types at run time, in the tests
         settings = {"cache": True, **OPTIONS, **options}
         try:
-            return numba.njit(signature, **settings)(function)
+            with compiling():
+                return numba.njit(signature, **settings)(function)
         except RuntimeError as error:
             if "cannot cache function" not in str(error):
                 raise
-        with _cache_in(private_temporary_folder("plrjax")):
+        with _cache_in(private_temporary_folder("plrjax")), compiling():
             return numba.njit(signature, **settings)(function)
 
     return compile
@@ -53,19 +54,3 @@ def _cache_in(folder: Path):
         yield
     finally:
         numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
-
-
-def private_temporary_folder(name: str) -> Path:
-    """Return a temporary folder that nobody else can write to: this user's, or a new one.
-
-    What is cached is executed, so a folder that another user made is never taken.
-    """
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"{name}-{user}"
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    facts = folder.lstat()
-    mine = not hasattr(os, "getuid") or facts.st_uid == user
-    if stat.S_ISDIR(facts.st_mode) and mine and not facts.st_mode & 0o077:
-        return folder
-    return Path(tempfile.mkdtemp(prefix=f"{name}-"))

@@ -2,7 +2,6 @@
 
 import contextlib
 
-import jax
 import numpy as np
 
 EPS = float(np.finfo(np.float64).eps)
@@ -15,6 +14,8 @@ def float64_scope():
     Lanes without a solution hold NaN on purpose and broadcasting is meant as NumPy's, so the
     caller's checks for NaN and for promotion are off inside, too.
     """
+    import jax
+
     with contextlib.ExitStack() as stack:
         stack.enter_context(jax.enable_x64(True))
         stack.enter_context(jax.numpy_rank_promotion("allow"))

@@ -1,10 +1,7 @@
-"""Progress on the host, and one program over several local devices."""
+"""One program over several local devices, one thread per solve; and the bars, for short."""
 
-import abc
 import contextlib
 import functools
-import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +9,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from threadpoolctl import ThreadpoolController
-from tqdm import tqdm
+
+from ._progress import AbstractProgress as AbstractProgress
+from ._progress import NoProgress as NoProgress
+from ._progress import ProgressBar as ProgressBar
 
 
 def device_mesh(devices: Sequence[Any] | None) -> Mesh:
@@ -67,66 +67,3 @@ def split_over(mesh: Mesh, tree: Any) -> Any:
 def shared_by(mesh: Mesh, tree: Any) -> Any:
     """Put arrays on every device of the mesh."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
-
-
-class AbstractProgress(abc.ABC):
-    """Told how far a computation is: `open`, then `update` many times, then `close`."""
-
-    @abc.abstractmethod
-    def open(self, label: str) -> None:
-        """A computation begins."""
-
-    @abc.abstractmethod
-    def update(self, share: float, note: str = "") -> None:
-        """The given share in [0, 1] is done."""
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """The computation ended."""
-
-
-class NoProgress(AbstractProgress):
-    """Says nothing."""
-
-    def open(self, label):
-        """Say nothing."""
-
-    def update(self, share, note=""):
-        """Say nothing."""
-
-    def close(self):
-        """Say nothing."""
-
-
-class ProgressBar(AbstractProgress):
-    """A bar on standard error with counts and time left, shown once `delay` seconds have passed."""
-
-    def __init__(self, delay: float = 2.0):
-        self.delay = delay
-        self._bar = None
-        self._begun = self._shown = 0.0
-
-    def open(self, label):
-        self._begun = time.monotonic()
-        self._bar = tqdm(
-            total=100.0,
-            desc=label,
-            delay=self.delay,
-            file=sys.stderr,
-            leave=False,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
-        )
-
-    def update(self, share, note=""):
-        if self._bar is not None:
-            self._bar.set_postfix_str(note, refresh=False)
-            self._bar.update(max(0.0, 100.0 * min(share, 1.0) - self._bar.n))
-            now = time.monotonic()
-            if now - self._begun > self.delay and now - self._shown > 0.5:
-                self._shown = now
-                self._bar.refresh()
-
-    def close(self):
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

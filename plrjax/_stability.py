@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.linalg
+import scipy
 from jaxtyping import Complex, Float, Int
 
 from ._numerics import EPS, quiet_floats

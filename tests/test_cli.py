@@ -260,3 +260,16 @@ def test_ctrl_c_prints_and_saves_what_was_found(tmp_path, ctrl_c):
     assert RESULTS.interrupted.message in complaint and "Traceback" not in complaint
     assert "cycle" in printed
     assert CycleSet.load(out).result == RESULTS.interrupted
+
+
+def test_streams_that_are_closed_or_not_read_are_no_errors():
+    code = "import sys; from plrjax._cli import main; raise SystemExit(main())"
+    lines = [
+        'exec 3>&1; "$0" -c "$1" cycles --help 2>&3 | true; echo ${PIPESTATUS[0]}',
+        '"$0" -c "$1" --version >&-; echo $?',
+        '"$0" -c "$1" cycles --periods 0 2>&-; echo $?',
+    ]
+    ran = subprocess.run(
+        ["bash", "-c", "; ".join(lines), sys.executable, code], capture_output=True, text=True
+    )
+    assert ran.stdout.split() == ["0", "0", "2"] and ran.stderr == ""

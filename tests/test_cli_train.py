@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import plrjax as plr
-from plrjax._cli import Train, main
 from plrjax._cli import _training_parts as parts
+from plrjax._cli import main
+from plrjax._cli._train import FAMILIES, Train
 from plrjax._io import RunFolder
 
 SMALL = "--hidden-size 6 --sequence-length 20 --batch-size 4 --log-every 20".split()
@@ -225,7 +226,7 @@ def test_divergence_is_a_failure(files, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("observation", ["identity", "affine"])
-@pytest.mark.parametrize("family", parts.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_families(family, observation):
     gated = {"gru": 4, "lstm": 8}
     size: dict[str, Any] = {"hidden_size": 4} if family in gated else {"state_size": 5}

@@ -2,69 +2,110 @@
 bifurcations RUN`, `plrjax scan PLANE.TOML [FILE]`, and `plrjax verify CERTIFICATE [FILE]`."""
 
 import contextlib
+import importlib
 import io
 import sys
+import textwrap
+import warnings
 
 import tyro
 
-from ._bifurcations import Bifurcations as Bifurcations
+from .. import __version__
+from .._caches import enable_compilation_cache_by_environment
 from ._common import EXIT as EXIT
-from ._common import complain
-from ._cycles import Cycles as Cycles
-from ._evaluate import Evaluate as Evaluate
-from ._info import Info as Info
-from ._lyapunov import Lyapunov as Lyapunov
-from ._scan import Scan as Scan
-from ._train import Train as Train
-from ._verify import Verify as Verify
+from ._common import complain, flush_streams, open_closed_streams, say
 
 _COMMANDS = {
-    "cycles": Cycles,
-    "lyapunov": Lyapunov,
-    "train": Train,
-    "evaluate": Evaluate,
-    "bifurcations": Bifurcations,
-    "scan": Scan,
-    "verify": Verify,
-    "info": Info,
+    "cycles": "Cycles",
+    "lyapunov": "Lyapunov",
+    "train": "Train",
+    "evaluate": "Evaluate",
+    "bifurcations": "Bifurcations",
+    "scan": "Scan",
+    "verify": "Verify",
+    "info": "Info",
 }
+"""The class of each command, in the module of its name; none of them imports JAX."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code; errors become one line on stderr."""
+    """Run one command and return its exit code; errors become one line on stderr.
+
+    Without `argv` this is the whole process: compiled programs are kept on disk, and streams that
+    are closed, or that nobody reads to the end, are no errors.
+    """
+    if argv is not None:
+        return int(_run(argv, whole_process=False))
+    open_closed_streams()
     try:
-        command = _parse(sys.argv[1:] if argv is None else argv)
-        return int(command if isinstance(command, EXIT) else command.run())
+        return int(_run(sys.argv[1:], whole_process=True))
+    finally:
+        flush_streams()
+
+
+def _run(argv: list[str], whole_process: bool) -> EXIT:
+    try:
+        command = _parse(argv)
+        if isinstance(command, EXIT):
+            return command
+        if whole_process:
+            enable_compilation_cache_by_environment()
+            warnings.filterwarnings("ignore", "Error (read|writ)ing persistent compilation cache")
+        return command.run()
     except KeyboardInterrupt:
         complain("interrupted")
-        return int(EXIT.interrupted)
+        return EXIT.interrupted
     except (ValueError, ImportError) as error:
         complain(error)
-        return int(EXIT.bad_input)
+        return EXIT.bad_input
     except OSError as error:
         complain(error)
-        return int(EXIT.failure)
+        return EXIT.failure
     except MemoryError as error:
         complain(f"not enough memory: {error}")
-        return int(EXIT.failure)
+        return EXIT.failure
 
 
 def _parse(argv: list[str]):
-    """Return the command, or the exit code of `--help` and of arguments that do not parse."""
+    """Return the command, or the exit code of what ends here: help, version, errors."""
+    first = argv[0] if argv else ""
+    if first in ("-h", "--help", "--version"):
+        say(f"plrjax {__version__}" if first == "--version" else _help())
+        return EXIT.finished
+    if first not in _COMMANDS:
+        complain(f"expected one of {', '.join(_COMMANDS)}, got {first or 'nothing'}: plrjax --help")
+        return EXIT.bad_input
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.extras.subcommand_cli_from_dict(
-                _COMMANDS,
-                args=argv,
-                prog="plrjax",
-                description="Dynamics of ReLU-based (piecewise-linear) recurrent networks.",
-            )
+            return tyro.cli(_command(first), prog=f"plrjax {first}", args=argv[1:])
+    except BrokenPipeError:  # of the help that it prints itself
+        return EXIT.finished
     except SystemExit as stop:
         if not stop.code:
             return EXIT.finished
     complain(_unboxed(errors.getvalue()) or "the arguments could not be understood")
     return EXIT.bad_input
+
+
+def _command(name: str) -> type:
+    return getattr(importlib.import_module(f"._{name}", __name__), _COMMANDS[name])
+
+
+def _help() -> str:
+    """Return what `plrjax --help` prints: one sentence for each command."""
+    lines = [
+        "usage: plrjax [-h] [--version] COMMAND ...",
+        "",
+        "Dynamics of ReLU-based (piecewise-linear) recurrent networks.",
+        "",
+    ]
+    for name in _COMMANDS:
+        summary = (_command(name).__doc__ or "").partition("\n")[0]
+        lines += textwrap.wrap(
+            summary, 80, initial_indent=f"  {name:<14}", subsequent_indent=" " * 16
+        )
+    return "\n".join([*lines, "", "plrjax COMMAND --help says what a command takes."])
 
 
 def _unboxed(text: str) -> str:

@@ -6,7 +6,6 @@ import os
 import sys
 from typing import Annotated, Any
 
-import numpy as np
 import tyro
 
 from ._common import EXIT, check_targets, finish, key_of, plain, readable, say
@@ -49,10 +48,10 @@ class Bifurcations:
     """Print the result as JSON on stdout; everything else goes to stderr."""
 
     def run(self) -> EXIT:
-        from .. import detect_bifurcations
-
         periods, key = parse_periods(self.periods), key_of(self.seed)
         check_targets(self.out, self.plot)
+        from .. import detect_bifurcations
+
         models, run = self._load()
         rows = {} if run is None else _rows_of(run)
         found = detect_bifurcations(models, periods, key=key, max_seconds=self.max_seconds, **rows)
@@ -153,6 +152,8 @@ def _checked(models: list, names: list[str]) -> list:
 
 def _rows_of(run: Any) -> dict[str, Any]:
     """Return the steps of a run's snapshots, and what its table knows there."""
+    import numpy as np
+
     from .._io._run_folder import TABLE
 
     steps = run.steps

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import numpy as np
 import tyro
 
 OUT_SUFFIXES = (".npz", ".safetensors")
@@ -148,6 +147,7 @@ def key_of(seed: int):
     if not 0 <= seed < 2**32:
         raise ValueError(f"--seed: expected an integer from 0 to 2**32 - 1, got {seed}")
     import jax
+    import numpy as np
 
     return jax.random.key(np.uint32(seed))
 
@@ -179,6 +179,8 @@ def check_target(option: str, target: str | None, suffixes: tuple[str, ...]) -> 
 
 def plain(value) -> Any:
     """Return `value` as strict JSON knows it: lists, text keys, null for NaN and infinities."""
+    import numpy as np
+
     if isinstance(value, dict):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, np.ndarray | np.generic):
@@ -195,9 +197,34 @@ def complain(message) -> None:
 
 
 def say(text: str, stream=None) -> None:
-    """Print a line; a reader that has gone away (`| head`) must not keep files from being saved."""
+    """Print a line; a reader that has gone away (`| head`) must not keep files from being saved.
+
+    Nor must messages that nobody can get; a result that cannot be written is an error.
+    """
     stream = sys.stdout if stream is None else stream
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except OSError as error:
+        if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
+            raise
+        _to_nowhere(stream)
+
+
+def open_closed_streams() -> None:
+    """Give the process the standard streams that it was started without (`2>&-`), to nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+
+
+def flush_streams() -> None:
+    """Write out what is left, now: when the interpreter ends, failing would be told at length."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _to_nowhere(stream)
+
+
+def _to_nowhere(stream) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

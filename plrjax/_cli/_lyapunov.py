@@ -2,12 +2,14 @@
 
 import dataclasses
 import pathlib
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import tyro
 
 from ._common import AbstractAnalysis, readable
+
+if TYPE_CHECKING:
+    import numpy
 
 _MAX_INPUT_BYTES = 2**32
 
@@ -42,9 +44,10 @@ class Lyapunov(AbstractAnalysis):
     """Duration of a step, for exponents per time unit there."""
 
     def prepare(self) -> None:
-        from .._lyapunov._result import unit_size
+        from .._arguments import checked_positive
 
-        unit_size(self.unit, self.dt)
+        if self.dt is not None:
+            checked_positive("--dt", self.dt)
         self._initial_state()
 
     def compute(self, model, key):
@@ -69,6 +72,8 @@ class Lyapunov(AbstractAnalysis):
         )
 
     def as_json(self, found) -> dict:
+        import numpy as np
+
         values, errors = found.in_units(self.unit, self.dt)
         names = ("state_size", "num_orbits", "num_steps", "block_steps", "qr_every", "det_residual")
         derived = ("kaplan_yorke", "entropy_sum", "prediction_time", "orbit_mean")
@@ -96,7 +101,9 @@ class Lyapunov(AbstractAnalysis):
         figure.set_size_inches(11, 4.5)
         plot.lyapunov(found, unit=self.unit, dt=self.dt, figure=figure)
 
-    def _initial_state(self) -> np.ndarray | None:
+    def _initial_state(self) -> "numpy.ndarray | None":
+        import numpy as np
+
         if self.state is None:
             return None
         try:
@@ -106,16 +113,20 @@ class Lyapunov(AbstractAnalysis):
                 f"--state: expected numbers such as 0.1,0,-2, got {self.state!r}"
             ) from error
 
-    def _random_states(self, size: int, inputs: np.ndarray | None) -> np.ndarray:
+    def _random_states(self, size: int, inputs: "numpy.ndarray | None") -> "numpy.ndarray":
         """Return standard normal states, one for each orbit."""
+        import numpy as np
+
         count = self.num_orbits
         if inputs is not None and inputs.ndim == 3:
             count = len(inputs)
         return np.random.default_rng(self.seed).standard_normal((max(count or 32, 1), size))
 
 
-def _read_inputs(path: str) -> np.ndarray:
+def _read_inputs(path: str) -> "numpy.ndarray":
     """Return the array of a .npy file, never a pickle."""
+    import numpy as np
+
     if pathlib.Path(path).suffix != ".npy":
         raise ValueError(f"--inputs: expected a .npy file, got {path}")
     with readable(path, "--inputs"):

@@ -11,14 +11,15 @@ import sys
 import tempfile
 import time
 import tomllib
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import tyro
 
-from .._arguments import checked_whole
 from ._common import EMBEDDED, EXIT, AbstractAnalysis, complain, readable, say
 from ._cycles import parse_periods
+
+if TYPE_CHECKING:
+    import numpy
 
 _KNOWN = ("axis", "measures", "network", "state", "targets", "tile")
 _STEPS = {"exponent": 2_000, "loss": 500, "gradient": 500, "orbit": 100}
@@ -150,6 +151,8 @@ class Scan(AbstractAnalysis):
         for name in ("axis", "measures"):
             if not (isinstance(plan.get(name), list) and plan[name]):
                 raise ValueError(f"{path}: {name}: missing (see plrjax scan --help)")
+        from .._arguments import checked_whole
+
         _axes(plan)
         for text in plan["measures"]:
             _parts(text)
@@ -272,6 +275,8 @@ def _parts(text: Any) -> tuple[str, str]:
 
 def _measures(plan: dict[str, Any], model: Any, folder: pathlib.Path) -> list:
     """Return the measures of PLANE.TOML."""
+    import numpy as np
+
     from .. import AttractorOrbit, CycleCounts, GradientNorm, LargestExponent, OrbitLoss
 
     state = np.asarray(plan.get("state", np.zeros(model.state_size)), float)
@@ -289,8 +294,12 @@ def _measures(plan: dict[str, Any], model: Any, folder: pathlib.Path) -> list:
     return made
 
 
-def _targets(plan, model, folder: pathlib.Path, state: np.ndarray, steps: int) -> np.ndarray:
+def _targets(
+    plan, model, folder: pathlib.Path, state: "numpy.ndarray", steps: int
+) -> "numpy.ndarray":
     """Return the series to compare with: from a file, or the orbit of the network as it is."""
+    import numpy as np
+
     if "targets" in plan:
         path = folder / str(plan["targets"])
         with readable(str(path), "targets"):

@@ -1,27 +1,32 @@
 """The command `plrjax train DATA --out RUN`."""
 
 import dataclasses
-import functools
-import json
 import os
 import pathlib
-import sys
 from typing import Annotated, Any, Literal, get_args
 
-import jax
-import jax.random as jr
-import numpy as np
 import tyro
 
-from .. import NoProgress
-from .._arguments import checked_positive, checked_whole
-from .._files import plrjax_version
-from .._io import CHECKPOINT, RunFolder, RunWriter, open_run
-from .._results import RESULTS
-from ..training import L2, TrainingRun, fit
-from . import _training_parts as parts
-from ._common import EXIT, complain, key_of, plain, say
+from ._common import EXIT
 
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "plrnn": (),
+    "mean-centered": (),
+    "dendritic": ("num_bases",),
+    "clipped-dendritic": ("num_bases",),
+    "shallow": ("hidden_size",),
+    "clipped-shallow": ("hidden_size",),
+    "almost-linear": ("num_relu",),
+    "relu-rnn": (),
+    "tanh-rnn": (),
+    "gru": ("hidden_size",),
+    "lstm": ("hidden_size",),
+}
+"""The size that each family has beside the number of states."""
+SIZES = {"hidden_size": 50, "num_bases": 20, "num_relu": 2}
+"""Sizes by default."""
+GATED = {"gru": 1, "lstm": 2}
+"""Families whose number of states is so many hidden sizes."""
 _ELSEWHERE = ("data", "test", "out", "json", "max_seconds")
 """Options that are no settings of the run: it is the same without or with them."""
 _ALPHA, _EVALUATE_EVERY = 0.1, 1000
@@ -111,7 +116,9 @@ class Train:
         if os.path.isdir(self.data):
             return self._of_folder().run()
         self.check()
-        return _train(self)
+        from ._training import train
+
+        return train(self)
 
     def _of_folder(self) -> "Train":
         """Return the command that made a run."""
@@ -121,6 +128,8 @@ class Train:
                 raise ValueError(
                     f"{_flag(name)}: leave it out, {self.data} is a run and has its settings"
                 )
+        from .. import RunFolder
+
         folder = RunFolder(self.data)
         settings, test = folder.setting("settings"), folder.setting("test")
         known = {name for name in defaults if name not in _ELSEWHERE}
@@ -136,6 +145,8 @@ class Train:
 
     def check(self) -> None:
         """Refuse what can be refused before anything is read."""
+        from .._arguments import checked_positive, checked_whole
+
         if self.out is None:
             raise ValueError("--out: expected the folder of the run, such as --out run")
         if pathlib.Path(self.out).is_file():
@@ -156,11 +167,13 @@ class Train:
 
     def _check_together(self) -> None:
         """Refuse options that mean nothing beside the others."""
-        kept = parts.FAMILIES[self.model]
-        for name in parts.SIZES:
+        from .._arguments import checked_positive
+
+        kept = FAMILIES[self.model]
+        for name in SIZES:
             if getattr(self, name) is not None and name not in kept:
                 raise ValueError(f"{_flag(name)}: {self.model} has none")
-        if self.model in parts.GATED and self.state_size is not None:
+        if self.model in GATED and self.state_size is not None:
             raise ValueError(f"--state-size: {self.model} has --hidden-size instead")
         for name, forcing in (("interval", "stf"), ("alpha", "gtf")):
             if getattr(self, name) is not None and self.forcing != forcing:
@@ -175,8 +188,8 @@ class Train:
 
     def size(self) -> dict[str, int]:
         """Return the size that the family has beside the number of states."""
-        given = {name: getattr(self, name) for name in parts.FAMILIES[self.model]}
-        return {name: parts.SIZES[name] if n is None else n for name, n in given.items()}
+        given = {name: getattr(self, name) for name in FAMILIES[self.model]}
+        return {name: SIZES[name] if n is None else n for name, n in given.items()}
 
     def resolved(self) -> dict[str, Any]:
         """Return the settings of the run, what was left to defaults as well."""
@@ -192,102 +205,3 @@ class Train:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _train(options: Train) -> EXIT:
-    """Train, and keep the folder."""
-    keys = jr.split(key_of(options.seed), 4)
-    data, test, config = _series(options)
-    folder = open_run(str(options.out), config)
-    data, test = folder.in_units(data), None if test is None else folder.in_units(test)
-    training = _training(options, data, keys, folder)
-    writer = RunWriter(
-        folder,
-        num_steps=options.num_steps,
-        log_every=options.log_every,
-        snapshot_every=options.snapshot_every,
-        measures=parts.measures_of(options, data, test, keys[3]),
-    )
-    done = folder.num_steps
-    writer.rewind(done)
-    if done:  # with that many updates in all, `fit` restores the record and takes none
-        say(f"plrjax: going on from update {done} of {options.out}", sys.stderr)
-        writer(training(num_steps=done, progress=NoProgress()).record)
-    run = training(callbacks=[writer], max_seconds=options.max_seconds)
-    writer.finish(run)
-    return _say_outcome(options, folder, run)
-
-
-def _series(options: Train) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    """Return training and test data, and everything that repeats the run."""
-    (data, facts), (test, more) = parts.read_series("DATA", options.data), (None, None)
-    if options.test is not None:
-        test, more = parts.read_series("--test", options.test)
-        if test.shape[1] != data.shape[1]:
-            raise ValueError(
-                f"--test: expected {data.shape[1]} variables as in DATA, got {test.shape[1]}"
-            )
-    if len(data) <= options.sequence_length:
-        raise ValueError(
-            f"--sequence-length: expected at most {len(data) - 1}, because DATA has {len(data)} "
-            f"rows, got {options.sequence_length}"
-        )
-    states = {"state_size": parts.state_size(options, data.shape[1])}
-    settings = options.resolved() | ({} if options.model in parts.GATED else states)
-    config = {
-        "versions": {"plrjax": plrjax_version(), "jax": jax.__version__, "numpy": np.__version__},
-        "data": facts,
-        "test": more,
-        "standardization": parts.standardization(data) if options.standardize else None,
-        "networks": {"kind": options.model, **states, **options.size()},
-        "settings": settings,
-    }
-    return data, test, config
-
-
-def _training(options: Train, data: np.ndarray, keys, folder: RunFolder):
-    """Return `fit` with all but callbacks and time limit."""
-    model, observation = parts.networks(options, data, keys)
-    return functools.partial(
-        fit,
-        model,
-        data,
-        key=keys[2],
-        forcing=parts.forcing_of(options),
-        observation_model=observation,
-        optimizer=parts.optimizer_of(options),
-        regularizers=[L2(options.l2)] if options.l2 else [],
-        num_steps=options.num_steps,
-        sequence_length=options.sequence_length,
-        batch_size=options.batch_size,
-        checkpoint=folder.path / CHECKPOINT,
-        throw=False,
-    )
-
-
-def _say_outcome(options: Train, folder: RunFolder, run: TrainingRun) -> EXIT:
-    """Print what came out, and return the exit code."""
-    metrics = folder.metrics
-    last = {name: column[-1] for name, column in metrics.items()} if len(metrics["step"]) else {}
-    say(str(run), sys.stderr if options.json else None)
-    if options.json:
-        facts = {"run": options.out, "seed": options.seed, "result": run.result.name}
-        facts |= {"num_steps": run.num_steps, "notes": list(run.notes), "last_row": last}
-        say(json.dumps(plain(facts), allow_nan=False))
-    else:
-        shown = (f"{k} {v:.4g}" for k, v in last.items() if v == v)
-        say(f"last row of {options.out}/metrics.csv: " + ", ".join(shown))
-    codes = {
-        RESULTS.successful: EXIT.finished,
-        RESULTS.budget_exhausted: EXIT.budget_exhausted,
-        RESULTS.interrupted: EXIT.interrupted,
-    }
-    code = codes.get(run.result, EXIT.failure)
-    if run.result is RESULTS.not_finite:
-        complain(f"training diverged; the last finite network is {options.out}/model.npz")
-    elif code != EXIT.finished:
-        complain(
-            f"{run.result.message} {run.num_steps} of {options.num_steps} updates are done; go on "
-            f"with: plrjax train {options.out}"
-        )
-    return code

@@ -1,6 +1,6 @@
 """From options of `plrjax train` to networks, forcing, optimizer, and what is measured.
 
-`options` is always the `Train` of `_train`.
+`options` is always a `Train`.
 """
 
 import hashlib
@@ -27,25 +27,8 @@ from ..training import (
     default_optimizer,
 )
 from ._common import readable
+from ._train import GATED
 
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "plrnn": (),
-    "mean-centered": (),
-    "dendritic": ("num_bases",),
-    "clipped-dendritic": ("num_bases",),
-    "shallow": ("hidden_size",),
-    "clipped-shallow": ("hidden_size",),
-    "almost-linear": ("num_relu",),
-    "relu-rnn": (),
-    "tanh-rnn": (),
-    "gru": ("hidden_size",),
-    "lstm": ("hidden_size",),
-}
-"""The size that each family has beside the number of states."""
-SIZES = {"hidden_size": 50, "num_bases": 20, "num_relu": 2}
-"""Sizes by default."""
-GATED = {"gru": 1, "lstm": 2}
-"""Families whose number of states is so many hidden sizes."""
 _NUM_ORBITS, _NUM_STEPS, MAX_EXPONENTS = 16, 2_000, 10
 """Orbits and steps behind the exponents in the table, and the most of them."""
 

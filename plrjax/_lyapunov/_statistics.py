@@ -1,8 +1,8 @@
 """Error bars from blocks and orbits."""
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.special import stdtrit
 
 from .._numerics import quiet_floats
 
@@ -38,7 +38,7 @@ def standard_error(blocks: Float[np.ndarray, "block orbit vector"]) -> Float[np.
         logs = np.log(variances)
         doubt = [2.0 / ((count // length) * orbits - 1) for length in lengths]
         number = np.array([(count // length) * orbits for length in lengths])
-        variances = variances * (stdtrit(number - 1.0, _ONE_SIGMA) ** 2)[:, None]
+        variances = variances * (scipy.special.stdtrit(number - 1.0, _ONE_SIGMA) ** 2)[:, None]
         error, settled = np.sqrt(variances[-1]), np.ones(vectors, bool)
         for i in range(len(lengths) - 2, -1, -1):
             for j in range(i + 1, len(lengths)):

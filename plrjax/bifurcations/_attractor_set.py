@@ -1,11 +1,11 @@
 """The result of a survey of initial states: attractors, one row each, that reads like a table."""
 
 import dataclasses
+from statistics import NormalDist
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
-from scipy.special import ndtri
 
 from .._results import ATTRACTOR, RESULTS
 from .._saved import AbstractSaved, check_rows
@@ -164,7 +164,7 @@ def wilson(count: Int[np.ndarray, " row"], total: int) -> Float[np.ndarray, "row
     """Return Wilson's 95 % interval of a share `count` / `total` (Wilson 1927); 0 to 1 of none."""
     if not total:
         return np.tile([0.0, 1.0], (len(count), 1))
-    z = float(ndtri(0.975))
+    z = NormalDist().inv_cdf(0.975)
     share, weight = count / total, 1.0 / (1.0 + z**2 / total)
     middle = weight * (share + z**2 / (2 * total))
     half = weight * z * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))

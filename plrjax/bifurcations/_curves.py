@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy import ndimage
 
 from .._arguments import check_kind, checked_whole
 from .._parallel import AbstractProgress, ProgressBar, one_thread_per_solve
@@ -131,9 +131,9 @@ def grid_seeds(plane: ParameterPlane, periods: Sequence[int], resolution: int) -
     for counts in count_cycles(batch, periods).values():
         for word in counts.words:
             mask = admissible_maps(batch, word)[0].reshape(resolution, resolution)
-            labeled: Any = ndimage.label(mask, np.ones((3, 3)))
+            labeled: Any = scipy.ndimage.label(mask, np.ones((3, 3)))
             parts, number = labeled
-            depths: Any = ndimage.distance_transform_cdt(np.pad(mask, 1))
+            depths: Any = scipy.ndimage.distance_transform_cdt(np.pad(mask, 1))
             depth = depths[1:-1, 1:-1]
             for part in range(1, number + 1):
                 inside = np.where(parts == part, depth, -1)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool
-from scipy.optimize import brentq
 
 from .._numerics import EPS, quiet_floats
 from .._results import BIFURCATION, _MessageEnum
@@ -327,7 +327,9 @@ def _refined(
         if values[0] == 0.0 or values[1] == 0.0:
             return low if values[0] == 0.0 else high
         if np.isfinite(values).all() and values[0] * values[1] < 0:
-            found: Any = brentq(function, low, high, xtol=4 * EPS * path.span, rtol=_RTOL)
+            found: Any = scipy.optimize.brentq(
+                function, low, high, xtol=4 * EPS * path.span, rtol=_RTOL
+            )
             return float(found) if abs(function(found)) <= max(map(abs, values)) else None
     return None
 

@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from .._arguments import check_kind
 from .._results import _MessageEnum
@@ -115,7 +115,8 @@ def _by_distance(first: CycleSet, second: CycleSet, left: list[int], right: list
         rows = [r for r in left if (first.period[r], first.index[r]) == (period, index)]
         others = [r for r in right if (second.period[r], second.index[r]) == (period, index)]
         costs = [[distance(first.orbit(a), second.orbit(b)) for b in others] for a in rows]
-        for a, b in zip(*linear_sum_assignment(np.array(costs).reshape(len(rows), len(others)))):
+        table = np.array(costs).reshape(len(rows), len(others))
+        for a, b in zip(*scipy.optimize.linear_sum_assignment(table)):
             pairs[rows[a]] = (others[b], LINK.distance)
     return pairs
 

@@ -109,6 +109,9 @@ class Auto(AbstractCycleSolver):
         count = self.effort * WORK[problem.period == 1] / work
         return int(min(count, 4096)) if count >= FEW_PATHS else 0
 
+    def found(self, state):
+        return state.solver.found(state.state)
+
     def init(self, problem):
         if self._enumerates(problem.map, problem.period):
             solver: AbstractCycleSolver = Exhaustive(max_bits=self.max_bits)

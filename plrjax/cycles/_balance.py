@@ -1,8 +1,8 @@
 """Units of state in which the arithmetic is well scaled, and the way back."""
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.linalg import matrix_balance
 
 from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
@@ -20,7 +20,7 @@ def balanced(map: PiecewiseAffineMap) -> tuple[PiecewiseAffineMap, Float[np.ndar
         coupling = np.abs(map.A) + np.abs(map.W1) @ np.abs(map.W2)
         if not np.isfinite(coupling).all():
             return map, ones
-        _, (unit, _) = matrix_balance(coupling, permute=False, separate=True)
+        _, (unit, _) = scipy.linalg.matrix_balance(coupling, permute=False, separate=True)
         parts = (
             map.A * unit[None, :] / unit[:, None],
             map.W1 / unit[:, None],

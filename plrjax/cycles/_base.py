@@ -116,6 +116,10 @@ class AbstractCycleSolver(abc.ABC):
         del problem, state
         return ""
 
+    def found(self, state: Any) -> Catalog | None:
+        """Return the cycles found until now, for the bar; None where that is not known cheaply."""
+        return getattr(getattr(state, "findings", state), "catalog", None)
+
     def finish(self, found: CycleSet, map: PiecewiseAffineMap) -> CycleSet:
         """Return the result as it goes to the user."""
         del map

@@ -179,16 +179,18 @@ def run(
             task = dataclasses.replace(problem, period=max(periods), periods=periods)
             if solver.needs_sample(task.map, task.period):
                 task = dataclasses.replace(task, sample=_sample(task, samples))
+            known = _words(problem.periods, *(o.catalog for o in outcomes.values()))
+            report.update(done / len(jobs), _note(periods, known))
             state = solver.init(task)
-            total = sum(o.catalog.count(k) for k, o in outcomes.items())
-            usual = f"period {task.period}, {total} cycles found"
             while not solver.terminate(task, state):
                 if deadline is not None and time.perf_counter() > deadline:
                     keep()
                     return outcomes, RESULTS.budget_exhausted
                 state = solver.step(task, state)
                 share = (done + solver.progress(task, state)) / len(jobs)
-                report.update(share, solver.note(task, state) or usual)
+                found = solver.found(state)
+                known |= _words(problem.periods, *([] if found is None else [found]))
+                report.update(share, solver.note(task, state) or _note(periods, known))
             keep()
     except KeyboardInterrupt:
         if state is not None:
@@ -198,6 +200,18 @@ def run(
         report.close()
     exhausted = any(outcome.exhausted for outcome in outcomes.values())
     return outcomes, RESULTS.budget_exhausted if exhausted else RESULTS.successful
+
+
+def _words(periods: tuple[int, ...], *catalogs: Catalog) -> set[bytes]:
+    """Return the words of all cycles found whose periods are wanted, each once."""
+    entries = (entry for catalog in catalogs for entry in catalog.entries)
+    return {entry.word.tobytes() for entry in entries if entry.period in periods}
+
+
+def _note(periods: tuple[int, ...], known: set[bytes]) -> str:
+    """Return what the bar says: periods searched now, and distinct cycles of all until now."""
+    span = f"period {periods[0]}" + (f" to {periods[-1]}" if len(periods) > 1 else "")
+    return f"{span}, {len(known)} cycle{'' if len(known) == 1 else 's'} found"
 
 
 def _is_settled(outcome: Outcome | None) -> bool:

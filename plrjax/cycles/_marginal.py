@@ -1,8 +1,8 @@
 """Words whose system I - P is singular: families of cycles (lines, planes) or none at all."""
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.optimize import linprog
 
 from .._numerics import EPS
 from .._piecewise_affine import PiecewiseAffineMap
@@ -72,7 +72,7 @@ def _most_interior(
     y = sign * map.pre_activations(center.reshape(period, size)).reshape(-1)
     slopes = sign[:, None] * rows
     # Variables: coordinates along the basis in units of `scale`, then the slack in the same unit.
-    answer = linprog(
+    answer = scipy.optimize.linprog(
         np.append(np.zeros(basis.shape[1]), -1.0),
         A_ub=np.hstack([-slopes, np.ones((sign.size, 1))]),
         b_ub=y / scale,

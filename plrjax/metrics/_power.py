@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter1d
 
 from .._numerics import as_real, quiet_floats
 from ._series import Series, checked_pair, refuse_constant
@@ -73,6 +73,8 @@ def _spectra(moves: Series, smoothing: float) -> Float[np.ndarray, "frequency di
     """Return normalized, smoothed power spectra, one per column; NaN for a column of zeros."""
     power = np.square(np.abs(np.fft.rfft(moves, axis=0)))
     if smoothing > 0:
-        power = gaussian_filter1d(power, smoothing, axis=0, mode="reflect", truncate=4.0)
+        power = scipy.ndimage.gaussian_filter1d(
+            power, smoothing, axis=0, mode="reflect", truncate=4.0
+        )
     with quiet_floats():
         return power / power.sum(axis=0)

@@ -3,8 +3,8 @@
 import dataclasses
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy.spatial import KDTree
 
 _TINY = 1e-10
 """Standardized states closer than this count as the same state."""
@@ -66,7 +66,7 @@ def neighbors(points: Points, num_pairs: int, theiler: int) -> tuple[Index, Inde
     count = len(points)
     at = np.unique(np.linspace(0, count - 1, min(count, num_pairs)).astype(np.int64))
     nearest, distance = np.full(len(at), -1), np.zeros(len(at))
-    tree, left, wanted = KDTree(points), np.arange(len(at)), 4
+    tree, left, wanted = scipy.spatial.KDTree(points), np.arange(len(at)), 4
     while len(left):
         wanted = min(2 * wanted, count)
         far, found = map(np.asarray, tree.query(points[at[left]], wanted))

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.signal import savgol_coeffs, savgol_filter
 
 from ._divergence import neighbors
 
@@ -68,8 +68,8 @@ def denoise(series: Rows) -> tuple[Rows, float, float]:
     for window in _WINDOWS:
         if window > len(series) // 4:
             break
-        tried = np.asarray(savgol_filter(series, window, _DEGREE, axis=0))
-        weight = float(savgol_coeffs(window, _DEGREE)[window // 2])
+        tried = np.asarray(scipy.signal.savgol_filter(series, window, _DEGREE, axis=0))
+        weight = float(scipy.signal.savgol_coeffs(window, _DEGREE)[window // 2])
         risk = float(((series - tried) ** 2).mean(axis=0).sum()) + (2.0 * weight - 1.0) * variance
         if risk < best:
             best, found = risk, (tried, math.sqrt(variance), math.sqrt(weight * variance))

@@ -260,7 +260,8 @@ class CompleteSearch:
         """Return in words what the search is at."""
         parts = [self.phase] if self.phase else []
         parts += [f"{self.count['nodes']} nodes", f"{self.num_open} open"]
-        return ", ".join([*parts, f"{self.num_cycles} cycles"])
+        found = sum(catalog.count(period) for period, catalog in self.catalogs.items())
+        return ", ".join([*parts, f"{found} cycles"])
 
     def outcome(self, period: int) -> Outcome:
         """Return what is known of one period."""

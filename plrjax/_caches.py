@@ -1,0 +1,132 @@
+"""Where compiled programs are kept between processes. Nothing here imports JAX before it must."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import platform
+import stat
+import tempfile
+from pathlib import Path
+
+import platformdirs
+
+MAX_BYTES = 2**29
+"""Most that is kept, of all processors and versions together; a session adds a few megabytes."""
+_KEPT = 0.75
+"""Share of it that is left when it is too much, so that the next sessions find room."""
+
+
+def enable_compilation_cache() -> Path | None:
+    """Keep compiled XLA programs on disk, in the user's cache folder, for the processes to come.
+
+    Sets `jax_compilation_cache_dir`, where neither `jax.config` nor the environment variable
+    `JAX_COMPILATION_CACHE_DIR` has it set, and `jax_persistent_cache_min_compile_time_secs` to 0,
+    where the environment has not. Each type of processor and version of jaxlib has a folder of its
+    own; together they take 512 MiB at most, and what was not used for longest goes first. Where the
+    user's cache folder cannot be written, a private temporary folder is taken. The command line
+    calls this, the library never does by itself.
+
+    **Returns:** the folder, or None where the environment variable `PLRJAX_CACHE` is 0: then
+    nothing is changed.
+    """
+    import jax
+
+    given = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    options = {} if _switched_off() else _options(given)
+    for name, value in options.items():
+        if name.upper() not in os.environ:
+            jax.config.update(name, value)
+    return Path(str(options["jax_compilation_cache_dir"])) if options else None
+
+
+def enable_compilation_cache_by_environment() -> None:
+    """Do the same for this process, where JAX is not imported yet, and for those it starts."""
+    if not _switched_off():
+        for name, value in _options(os.environ.get("JAX_COMPILATION_CACHE_DIR")).items():
+            os.environ.setdefault(name.upper(), str(value))
+
+
+def _switched_off() -> bool:
+    return os.environ.get("PLRJAX_CACHE") == "0"
+
+
+def _options(given: str | None) -> dict[str, str | float]:
+    """Return the settings of JAX; a folder is made, and room in it, unless one is given."""
+    return {
+        "jax_compilation_cache_dir": given or str(_folder_of_programs()),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+
+
+def _folder_of_programs() -> Path:
+    """Return the folder for this processor and jaxlib, after old programs of all were removed."""
+    root = _writable(platformdirs.user_cache_path("plrjax", appauthor=False) / "xla")
+    root = root or private_temporary_folder("plrjax") / "xla"
+    make_room(root, MAX_BYTES)
+    return root / f"jaxlib-{importlib.metadata.version('jaxlib')}-{processor()}"
+
+
+def _writable(folder: Path) -> Path | None:
+    """Return a folder that is there or was made, this user's own and writable; otherwise None."""
+    if not folder.is_absolute():  # nobody's home is known: "~" was left as it is
+        return None
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    fine = os.access(folder, os.W_OK | os.X_OK) and _is_mine(folder, 0o022)
+    return folder if fine else None
+
+
+def _is_mine(folder: Path, forbidden: int) -> bool:
+    """Return whether this is a folder of the user's own without the forbidden permissions."""
+    facts = folder.lstat()
+    mine = not hasattr(os, "getuid") or facts.st_uid == os.getuid()
+    allowed = not hasattr(os, "getuid") or not facts.st_mode & forbidden
+    return stat.S_ISDIR(facts.st_mode) and mine and allowed
+
+
+def processor() -> str:
+    """Return a short name for the type of processor and its features: machine code needs them."""
+    facts = [platform.system(), platform.machine(), platform.processor()]
+    about = Path("/proc/cpuinfo")
+    if about.exists():
+        first = about.read_text(errors="replace").split("\n\n")[0]
+        told = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU ", "isa", "uarch")
+        facts += [line for line in first.splitlines() if line.startswith(told)]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def make_room(folder: Path, most: int) -> None:
+    """Delete the files that were not used for longest where a folder holds more bytes than `most`.
+
+    Empty files go as well: they are what a process leaves that was killed while it wrote one.
+    """
+    files = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another process makes room, too
+            facts = path.lstat()
+            if stat.S_ISREG(facts.st_mode):
+                last = max(facts.st_atime, facts.st_mtime) if facts.st_size else 0.0
+                files.append((last, facts.st_size, path))
+    total = sum(size for _, size, _ in files)
+    goal = total if total <= most else _KEPT * most
+    for _, size, path in sorted(files):
+        if size and total <= goal:
+            break
+        with contextlib.suppress(OSError):  # in use, on some systems
+            path.unlink(missing_ok=True)
+            total -= size
+
+
+def private_temporary_folder(name: str) -> Path:
+    """Return a temporary folder that nobody else can write to: this user's, or a new one.
+
+    What is cached is executed, so a folder that another user made is never taken.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"{name}-{user}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    return folder if _is_mine(folder, 0o077) else Path(tempfile.mkdtemp(prefix=f"{name}-"))

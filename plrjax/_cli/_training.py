@@ -1,0 +1,117 @@
+"""What `plrjax train` does once its options are checked."""
+
+import functools
+import json
+import sys
+from typing import Any
+
+import jax
+import jax.random as jr
+import numpy as np
+
+from .. import L2, NoProgress, RunFolder, TrainingRun, fit
+from .._files import plrjax_version
+from .._io import CHECKPOINT, RunWriter, open_run
+from .._results import RESULTS
+from . import _training_parts as parts
+from ._common import EXIT, complain, key_of, plain, say
+from ._train import GATED, Train
+
+
+def train(options: Train) -> EXIT:
+    """Train, and keep the folder."""
+    keys = jr.split(key_of(options.seed), 4)
+    data, test, config = _series(options)
+    folder = open_run(str(options.out), config)
+    data, test = folder.in_units(data), None if test is None else folder.in_units(test)
+    training = _training(options, data, keys, folder)
+    writer = RunWriter(
+        folder,
+        num_steps=options.num_steps,
+        log_every=options.log_every,
+        snapshot_every=options.snapshot_every,
+        measures=parts.measures_of(options, data, test, keys[3]),
+    )
+    done = folder.num_steps
+    writer.rewind(done)
+    if done:  # with that many updates in all, `fit` restores the record and takes none
+        say(f"plrjax: going on from update {done} of {options.out}", sys.stderr)
+        writer(training(num_steps=done, progress=NoProgress()).record)
+    run = training(callbacks=[writer], max_seconds=options.max_seconds)
+    writer.finish(run)
+    return _say_outcome(options, folder, run)
+
+
+def _series(options: Train) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Return training and test data, and everything that repeats the run."""
+    (data, facts), (test, more) = parts.read_series("DATA", options.data), (None, None)
+    if options.test is not None:
+        test, more = parts.read_series("--test", options.test)
+        if test.shape[1] != data.shape[1]:
+            raise ValueError(
+                f"--test: expected {data.shape[1]} variables as in DATA, got {test.shape[1]}"
+            )
+    if len(data) <= options.sequence_length:
+        raise ValueError(
+            f"--sequence-length: expected at most {len(data) - 1}, because DATA has {len(data)} "
+            f"rows, got {options.sequence_length}"
+        )
+    states = {"state_size": parts.state_size(options, data.shape[1])}
+    settings = options.resolved() | ({} if options.model in GATED else states)
+    config = {
+        "versions": {"plrjax": plrjax_version(), "jax": jax.__version__, "numpy": np.__version__},
+        "data": facts,
+        "test": more,
+        "standardization": parts.standardization(data) if options.standardize else None,
+        "networks": {"kind": options.model, **states, **options.size()},
+        "settings": settings,
+    }
+    return data, test, config
+
+
+def _training(options: Train, data: np.ndarray, keys, folder: RunFolder):
+    """Return `fit` with all but callbacks and time limit."""
+    model, observation = parts.networks(options, data, keys)
+    return functools.partial(
+        fit,
+        model,
+        data,
+        key=keys[2],
+        forcing=parts.forcing_of(options),
+        observation_model=observation,
+        optimizer=parts.optimizer_of(options),
+        regularizers=[L2(options.l2)] if options.l2 else [],
+        num_steps=options.num_steps,
+        sequence_length=options.sequence_length,
+        batch_size=options.batch_size,
+        checkpoint=folder.path / CHECKPOINT,
+        throw=False,
+    )
+
+
+def _say_outcome(options: Train, folder: RunFolder, run: TrainingRun) -> EXIT:
+    """Print what came out, and return the exit code."""
+    metrics = folder.metrics
+    last = {name: column[-1] for name, column in metrics.items()} if len(metrics["step"]) else {}
+    say(str(run), sys.stderr if options.json else None)
+    if options.json:
+        facts = {"run": options.out, "seed": options.seed, "result": run.result.name}
+        facts |= {"num_steps": run.num_steps, "notes": list(run.notes), "last_row": last}
+        say(json.dumps(plain(facts), allow_nan=False))
+    else:
+        shown = (f"{k} {v:.4g}" for k, v in last.items() if v == v)
+        say(f"last row of {options.out}/metrics.csv: " + ", ".join(shown))
+    codes = {
+        RESULTS.successful: EXIT.finished,
+        RESULTS.budget_exhausted: EXIT.budget_exhausted,
+        RESULTS.interrupted: EXIT.interrupted,
+    }
+    code = codes.get(run.result, EXIT.failure)
+    if run.result is RESULTS.not_finite:
+        complain(f"training diverged; the last finite network is {options.out}/model.npz")
+    elif code != EXIT.finished:
+        complain(
+            f"{run.result.message} {run.num_steps} of {options.num_steps} updates are done; go on "
+            f"with: plrjax train {options.out}"
+        )
+    return code

@@ -1,0 +1,103 @@
+"""Where compiled programs are kept: the choice of the folder, its bound, what is switched on."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+
+import plrjax as plr
+from plrjax import _caches
+
+DIR = "jax_compilation_cache_dir"
+
+
+@pytest.fixture
+def config(monkeypatch):
+    """Record what is set in `jax.config` instead of setting it."""
+    told = {}
+    for name in (DIR, "jax_persistent_cache_min_compile_time_secs"):
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("PLRJAX_CACHE", raising=False)
+    monkeypatch.setattr(jax.config, "update", told.__setitem__)
+    return told
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """A home and a temporary folder of the test's own."""
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir(), temporary.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(_caches.tempfile, "gettempdir", lambda: str(temporary))
+    return home
+
+
+def test_library_sets_what_it_says(config, home):
+    folder = plr.enable_compilation_cache()
+    assert folder is not None and folder.is_relative_to(home) and _caches.processor() in folder.name
+    assert config == {DIR: str(folder), "jax_persistent_cache_min_compile_time_secs": 0.0}
+
+
+def test_off_and_overridden(config, home, monkeypatch, tmp_path):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "own"))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "3")
+    with monkeypatch.context() as patch:
+        patch.setattr(_caches, "_folder_of_programs", lambda: pytest.fail("a folder was made"))
+        _caches.enable_compilation_cache_by_environment()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "own")
+    assert os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] == "3"
+    monkeypatch.setenv("PLRJAX_CACHE", "0")
+    assert plr.enable_compilation_cache() is None and not config
+    assert not list(home.iterdir())
+
+
+def test_command_line_sets_the_environment(config, home, monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    _caches.enable_compilation_cache_by_environment()
+    assert pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).is_relative_to(home)
+    assert float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"]) == 0.0
+    assert not config
+
+
+@pytest.mark.parametrize("trouble", ["a file is in the way", "open to others", "no home known"])
+def test_a_private_temporary_folder_stands_in(config, home, monkeypatch, tmp_path, trouble):
+    if trouble == "a file is in the way":
+        (home / ".cache").write_text("")
+    elif trouble == "open to others":
+        place = _caches.platformdirs.user_cache_path("plrjax", appauthor=False) / "xla"
+        place.mkdir(parents=True)
+        place.chmod(0o777)
+    else:
+        unknown = pathlib.Path("~/.cache/plrjax")
+        monkeypatch.setattr(_caches.platformdirs, "user_cache_path", lambda *_, **__: unknown)
+    folder = plr.enable_compilation_cache()
+    assert folder is not None and folder.is_relative_to(tmp_path / "temporary")
+    private = next((tmp_path / "temporary").iterdir())
+    assert not private.stat().st_mode & 0o077
+    private.chmod(0o777)  # now anybody could have put a program there
+    other = plr.enable_compilation_cache()
+    assert other is not None and not other.is_relative_to(private)
+
+
+def test_the_oldest_go_where_room_is_needed(tmp_path):
+    inner = tmp_path / "jaxlib-0"
+    inner.mkdir()
+    for age in range(10):
+        path = inner / f"{age}-cache"
+        path.write_bytes(b"x" * 100)
+        os.utime(path, (1e9 - age, 1e9 - age))
+    (inner / "empty-cache").touch()
+    _caches.make_room(tmp_path, 1000)
+    assert sorted(path.name[0] for path in inner.iterdir()) == list("0123456789")
+    _caches.make_room(tmp_path, 800)
+    assert sorted(path.name[0] for path in inner.iterdir()) == list("012345")
+
+
+def test_a_search_changes_no_setting():
+    before = {name: repr(value) for name, value in jax.config.values.items()}
+    model = plr.from_arrays("plrnn", A=[0.5], W=[[0.0]], h=[0.4])
+    assert len(plr.find_cycles(model, 1, solver=plr.Exhaustive())) == 1
+    assert before == {name: repr(value) for name, value in jax.config.values.items()}

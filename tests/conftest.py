@@ -1,18 +1,56 @@
 """Settings of the whole suite: strict promotion, four CPU devices, fixed keys, shared data."""
 
+import atexit
 import gc
 import os
 import pathlib
+import shutil
 import signal
+import tempfile
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 _FLAG = "--xla_force_host_platform_device_count=4"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()
+if _FLAG not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()
 
+_PROGRAMS = pathlib.Path(__file__).resolve().parent.parent / ".pytest_cache" / "programs"
+_MOST_BYTES = 2**29
+
+
+def _keep_programs() -> None:
+    """Let all processes of the suite share compiled XLA programs in one folder on disk.
+
+    Workers and the commands that tests start inherit it; a folder set by the caller wins.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = str(_PROGRAMS)
+    try:
+        if _PROGRAMS.is_dir() and sum(f.stat().st_size for f in _PROGRAMS.iterdir()) > _MOST_BYTES:
+            shutil.rmtree(_PROGRAMS)
+        _PROGRAMS.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=_PROGRAMS).close()
+    except OSError:
+        folder = tempfile.mkdtemp(prefix="plrjax-programs-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
+
+
+_keep_programs()
+
+import hypothesis
 import jax
 import jax.random as jr
 import pytest
 
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("suite")
+
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

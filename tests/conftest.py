@@ -55,8 +55,15 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+_LONG = ("test_pyright", "test_notebook_runs", "test_python_blocks_run", "test_table_shown")
+
+
 def pytest_collection_modifyitems(config, items):
-    """Skip tests marked slow unless they are asked for with -m, and gpu tests without one."""
+    """Begin with the longest tests, so that no worker ends with one.
+
+    Skip tests marked slow unless they are asked for with -m, and gpu tests without one.
+    """
+    items.sort(key=lambda item: not item.name.startswith(_LONG))
     chosen = config.getoption("-m")
     on_cpu = jax.default_backend() == "cpu"
     for item in items:

@@ -2,6 +2,8 @@
 
 import atexit
 import gc
+import importlib.util
+import mmap
 import os
 import pathlib
 import shutil
@@ -9,9 +11,44 @@ import signal
 import tempfile
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-_FLAG = "--xla_force_host_platform_device_count=4"
-if _FLAG not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()
+_DEVICES = "--xla_force_host_platform_device_count=4"
+_QUICK = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
+"""Small programs are compiled in a fifth of the time, and run once or twice."""
+
+
+def _set_flags() -> None:
+    """Set XLA's flags here and in all processes begun by tests; those of the caller win.
+
+    `PLRJAX_OPTIMIZED=1 pytest` compiles as users do. XLA ends the process at a flag it does not
+    know.
+    """
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    given = {flag.split("=")[0] for flag in flags}
+    quick = () if os.environ.get("PLRJAX_OPTIMIZED") else _QUICK
+    wanted = [flag for flag in (_DEVICES, *quick) if flag.split("=")[0] not in given]
+    os.environ["XLA_FLAGS"] = " ".join([*flags, *filter(_is_known, wanted)])
+
+
+def _is_known(flag: str) -> bool:
+    """Return whether the XLA that is installed has a flag."""
+    found = importlib.util.find_spec("jaxlib")
+    assert found is not None and found.submodule_search_locations is not None
+    folder = pathlib.Path(found.submodule_search_locations[0])
+    name = flag.split("=")[0].removeprefix("--").encode()
+    return any(_contains(path, name) for path in folder.rglob("*") if path.suffix in _LIBRARIES)
+
+
+_LIBRARIES = (".so", ".dylib", ".pyd", ".dll")
+
+
+def _contains(path: pathlib.Path, name: bytes) -> bool:
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(name) >= 0
+
+
+_set_flags()
 
 _PROGRAMS = pathlib.Path(__file__).resolve().parent.parent / ".pytest_cache" / "programs"
 _MOST_BYTES = 2**29

@@ -9,9 +9,6 @@ from systems import LOZI, LOZI_PRIMES, QUIET, chaotic, clipped, random_plrnn, ra
 import plrjax as plr
 from plrjax import PiecewiseAffineMap
 from plrjax.cycles._catalog import Catalog
-
-pytest.importorskip("numba")
-
 from plrjax.cycles.complete._closed import ClosedSearch
 from plrjax.cycles.complete._closed_relaxation import (
     EMPTY,

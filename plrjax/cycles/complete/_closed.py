@@ -3,7 +3,7 @@
 A node is a box of states and of pre-activations along the closed orbit z_0, ..., z_{k-1}. It is
 narrowed by interval propagation and by linear programs over the triangle relaxation that bound
 every undecided pre-activation, and split at the sign of one of them. Both halves are closed, ReLU
-is continuous: an orbit on a switching boundary is in both. Needs numba.
+is continuous: an orbit on a switching boundary is in both.
 """
 
 import hashlib

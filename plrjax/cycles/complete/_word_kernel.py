@@ -15,7 +15,7 @@ from typing import no_type_check
 
 from ..._checker import BOTH, DEAD, OFF_EMPTY, ON_EMPTY
 from ..._compiled import compiled, inner
-from ._simplex import COST, FAILED, OPTIMUM, UP, cross, keep, vertex
+from ._simplex import COST, OPTIMUM, UP, cross, keep, vertex
 from ._word_orbit import CANDIDATE, SINGULAR, advance, closing, is_known
 
 NODES, PROGRAMS, LOGGED, NUM_WORDS, NUM_OPEN, NUM_COUNTS = range(6)

@@ -33,9 +33,14 @@ def keep(vertices, basis, source, target):
 
 
 @no_type_check
-@inner("b1(f8[:,::1], i8)")
-def invert(tableau, size):
-    """Bring (G, 1) into the form (1, G^-1); return False for a singular G."""
+@inner("b1(f8[:,::1], f8[:,:,::1], i8[:,::1], i8, f8[:,::1])")
+def vertex(rows, vertices, basis, place, tableau):
+    """Write the inverse of the basis and its vertex; return False for a singular basis."""
+    size = basis.shape[1]
+    for i in range(size):
+        for j in range(size):
+            tableau[i, j] = rows[basis[place, i], j]
+            tableau[i, size + j] = 1.0 if i == j else 0.0
     for c in range(size):
         pivot = c
         for r in range(c + 1, size):
@@ -56,20 +61,6 @@ def invert(tableau, size):
             if r != c and factor != 0.0:
                 for j in range(2 * size):
                     tableau[r, j] -= factor * tableau[c, j]
-    return True
-
-
-@no_type_check
-@inner("b1(f8[:,::1], f8[:,:,::1], i8[:,::1], i8, f8[:,::1])")
-def vertex(rows, vertices, basis, place, tableau):
-    """Write the inverse of the basis and its vertex; return False for a singular basis."""
-    size = basis.shape[1]
-    for i in range(size):
-        for j in range(size):
-            tableau[i, j] = rows[basis[place, i], j]
-            tableau[i, size + j] = 1.0 if i == j else 0.0
-    if not invert(tableau, size):
-        return False
     for i in range(size):
         total = 0.0
         for j in range(size):

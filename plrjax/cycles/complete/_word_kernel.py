@@ -24,6 +24,9 @@ NODES, PROGRAMS, LOGGED, NUM_WORDS, NUM_OPEN, NUM_COUNTS = range(6)
 ROUNDING = 4e-15
 """Rounding errors are bounded by this multiple of what was added up, per step."""
 
+AROUND, BEYOND, UNCLEAR, ABOVE, BELOW = range(5)
+"""The polytope is on the positive side, on the negative one, or flat; else the vertex is."""
+
 HEAD = 6
 """Numbers of a fork before its basis."""
 
@@ -117,52 +120,23 @@ def _store(bits, count, table, lengths, row):
 
 @no_type_check
 @inner(
-    "Tuple((i8, b1))(f8[:,::1], f8[:,::1], f8[:,:,::1], i8, i8, b1, i8, f8, f8, f8[:,::1], "
-    "i8[::1], b1[::1], f8[:,:,::1], i8[:,::1], f8[:,::1], f8[:,::1], i4[::1], i8[::1])"
+    "Tuple((i8, f8, f8, f8))(f8[:,::1], f8[:,::1], f8[:,:,::1], i8, i8, f8, f8, "
+    "f8[:,:,::1], i8[:,::1], f8[:,::1])"
 )
-def _enter_box(
-    planes, sides, places, t, boxed, replay, n, relaxed, slack, rows,
-    ids, inside, vertices, basis, work, tableau, log, counts,
-):  # fmt: skip
-    """Add the sides of the box of time t to the polytope; return its rows, and if it is empty."""
-    size = work.shape[1]
-    first = t * len(planes)
-    for number in range(2 * boxed):
-        c0, total, norm, noise = _function(planes, number, sides[t, number], places, t, work)
-        if c0 - total >= 0.0 or (norm <= 10 * noise and c0 >= -total - noise):
-            continue
-        own = first + number
-        if c0 + total < -noise:
-            if replay:
-                continue
-            _prove(log, counts, DEAD, ids, basis, 0, 0, own)
-            return n, True
-        value, e = _normalize(work, c0, norm, vertices), relaxed + slack * noise / norm
-        keep(vertices, basis, 0, 1)
-        counts[PROGRAMS] += 1
-        below = not value >= -e
-        sign = 1.0 if below else -1.0
-        _aim(work, sign)
-        place = cross(
-            rows, n, inside, vertices, basis, work, tableau, sign * value, -e if below else e
-        )
-        if place == OPTIMUM and not below:
-            keep(vertices, basis, 1, 0)
-            continue
-        if place == OPTIMUM and not replay:
-            _prove(log, counts, DEAD, ids, basis, 1, size, own)
-            return n, True
-        if below and place < 0:
-            continue
-        _write_row(rows, n, work, -1.0, c0 / norm + e)
-        ids[n] = own
-        if below:
-            basis[1, place] = n
-            if not vertex(rows, vertices, basis, 1, tableau):
-                continue
-            keep(vertices, basis, 1, 0)
-        n += 1
-    return n, False
+def _ask_side(planes, sides, places, t, number, relaxed, slack, vertices, basis, work):
+    """Say where a side of the box lies; return, for the program, value and level, and the row."""
+    c0, total, norm, noise = _function(planes, number, sides[t, number], places, t, work)
+    if c0 - total >= 0.0 or (norm <= 10 * noise and c0 >= -total - noise):
+        return AROUND, 0.0, 0.0, 0.0
+    if c0 + total < -noise:
+        return BEYOND, 0.0, 0.0, 0.0
+    value, e = _normalize(work, c0, norm, vertices), relaxed + slack * noise / norm
+    keep(vertices, basis, 0, 1)
+    if value >= -e:
+        _aim(work, -1.0)
+        return ABOVE, -value, e, c0 / norm + e
+    _aim(work, 1.0)
+    return BELOW, value, -e, c0 / norm + e
 
 
 @no_type_check
@@ -186,91 +160,36 @@ def _fork(
 
 
 @no_type_check
-@inner("b1(i8[:,::1], f8[:,::1], i8, i8, f8[:,::1], i8[::1], f8[:,:,::1], i8[:,::1], f8[:,::1])")
-def _return_to(forks, fork_rows, sp, own, rows, ids, vertices, basis, tableau):
-    """Go back to a fork; return False where its vertex is lost."""
+@inner("i8(i8[:,::1], f8[:,::1], i8, i8, f8[:,::1], i8[::1], i8[:,::1])")
+def _return_to(forks, fork_rows, sp, own, rows, ids, basis):
+    """Go back to the rows and the basis of a fork; return the number of rows."""
     size, n = basis.shape[1], forks[sp, 2]
     for k in range(size):
         basis[0, k] = forks[sp, HEAD + k]
-    if forks[sp, 5]:
-        for k in range(size + 1):
-            rows[n, k] = fork_rows[sp, k]
-        ids[n] = own
-    return vertex(rows, vertices, basis, 0, tableau)
+    if not forks[sp, 5]:
+        return n
+    for k in range(size + 1):
+        rows[n, k] = fork_rows[sp, k]
+    ids[n] = own
+    return n + 1
 
 
 @no_type_check
 @inner(
-    "Tuple((i8, b1, i8, i8))(f8[:,::1], f8[:,:,::1], i8, i8, i8, b1, i8, i8, b1, i8, f8, f8, f8, "
-    "f8[:,::1], i8[::1], b1[::1], f8[:,:,::1], i8[:,::1], f8[:,::1], f8[:,::1], i4[::1], i8[::1], "
+    "Tuple((i8, f8, f8, f8, f8))(f8[:,::1], f8[:,:,::1], i8, i8, f8, f8, f8, f8[:,:,::1], "
     "i8[:,::1], f8[:,::1])"
 )
-def _next_bit(
-    planes, places, t, i, p, eq, n, given, barred, sp, relaxed, relaxed_on, slack,
-    rows, ids, inside, vertices, basis, work, tableau, log, counts, forks, fork_rows,
-):  # fmt: skip
-    """Decide unit i at time t; return its bit, if the branch is dead, and rows and forks.
-
-    `given` is the bit to replay (-1: none); `barred`: the unit must be on.
-    """
+def _ask_unit(planes, places, t, number, relaxed, relaxed_on, slack, vertices, basis, work):
+    """Say on which side of a boundary polytope or vertex lie; return value, constant, margins."""
     size = work.shape[1]
-    number = 2 * size + i
-    replay = given >= 0
     c0, total, norm, noise = _function(planes, number, planes[number, size], places, t, work)
     if abs(c0) > total + noise or norm <= 10 * noise:
-        if replay:
-            return given, False, n, sp
         if c0 > total + noise:
-            _prove(log, counts, OFF_EMPTY, ids, basis, 0, 0, -1)
-            return 1, False, n, sp
-        if c0 < -total - noise:
-            _prove(log, counts, ON_EMPTY, ids, basis, 0, 0, -1)
-            return 0, barred, n, sp
-        _note(log, counts, BOTH)
-        if barred:
-            return 1, False, n, sp
-        _fork(forks, fork_rows, sp, t, i, n, p, eq, basis, 0, work, 0.0, False)
-        return 0, False, n, sp + 1
-    own = t * len(planes) + number
+            return AROUND, 0.0, 0.0, 0.0, 0.0
+        return (BEYOND if c0 < -total - noise else UNCLEAR), 0.0, 0.0, 0.0, 0.0
     value = _normalize(work, c0, norm, vertices)
-    k0, e_off, e_on = c0 / norm, relaxed + slack * noise / norm, relaxed_on + slack * noise / norm
-    side = 1 if value >= 0 else 0
-    sign = 1.0 if side else -1.0
-    if given == side or (barred and side and not replay):
-        if not replay:
-            _note(log, counts, BOTH)
-        _write_row(rows, n, work, -sign, sign * k0 + (e_on if side else e_off))
-        ids[n] = own
-        return side, False, n + 1, sp
-    keep(vertices, basis, 0, 1)
-    _aim(work, -sign)
-    counts[PROGRAMS] += 1
-    place = cross(
-        rows, n, inside, vertices, basis, work, tableau, -sign * value, -(e_off if side else e_on)
-    )
-    if place == OPTIMUM and not replay:
-        keep(vertices, basis, 1, 0)
-        _prove(log, counts, OFF_EMPTY if side else ON_EMPTY, ids, basis, 0, size, -1)
-        return side, barred and side == 0, n, sp
-    first = given if replay else (1 if barred else 0)
-    if not replay:
-        _note(log, counts, BOTH)
-    if place >= 0:
-        basis[1, place] = n
-    if not replay and not barred:
-        with_row = side == 1 or place >= 0
-        at = 0 if side == 1 or place < 0 else 1
-        _fork(forks, fork_rows, sp, t, i, n, p, eq, basis, at, work, k0 + e_on, with_row)
-        sp += 1
-    s = 1.0 if first else -1.0
-    _write_row(rows, n, work, -s, s * k0 + (e_on if first else e_off))
-    ids[n] = own
-    if first == side:
-        return first, False, n + 1, sp
-    if place >= 0 and vertex(rows, vertices, basis, 1, tableau):
-        keep(vertices, basis, 1, 0)
-        return first, False, n + 1, sp
-    return first, False, n, sp
+    e_off, e_on = relaxed + slack * noise / norm, relaxed_on + slack * noise / norm
+    return (ABOVE if value >= 0 else BELOW), value, c0 / norm, e_off, e_on
 
 
 @no_type_check
@@ -343,18 +262,90 @@ def explore(
                 _store(bits, pos, open_bits, open_lengths, counts[NUM_OPEN])
                 counts[NUM_OPEN] += 1
                 back, hole = True, False
-        if not back and i == 0 and t > 0:
-            n, back = _enter_box(
-                planes, sides, places, t, boxed, replay, n, relaxed, slack, rows,
-                ids, inside, vertices, basis, work, tableau, log, counts,
-            )  # fmt: skip
+        number = 0 if i == 0 and t > 0 else 2 * boxed
+        while not back and number < 2 * boxed:
+            own = t * stride + number
+            where, value, level, right = _ask_side(
+                planes, sides, places, t, number, relaxed, slack, vertices, basis, work
+            )
+            number += 1
+            if where == BEYOND and not replay:
+                _prove(log, counts, DEAD, ids, basis, 0, 0, own)
+                back = True
+            if where < ABOVE:
+                continue
+            counts[PROGRAMS] += 1
+            place = cross(rows, n, inside, vertices, basis, work, tableau, value, level)
+            if where == ABOVE and place == OPTIMUM:
+                keep(vertices, basis, 1, 0)
+                continue
+            if where == BELOW and place < 0:
+                if place == OPTIMUM and not replay:
+                    _prove(log, counts, DEAD, ids, basis, 1, M, own)
+                    back = True
+                continue
+            _write_row(rows, n, work, -1.0, right)
+            ids[n] = own
+            if where == BELOW:
+                basis[1, place] = n
+                if not vertex(rows, vertices, basis, 1, tableau):
+                    continue
+                keep(vertices, basis, 1, 0)
+            n += 1
         if not back:
             given = prefix[pos] if replay else -1
             barred = necklaces and eq and t > 0 and bits[(t - p) * H + i] == 1
-            bit, back, n, sp = _next_bit(
-                planes, places, t, i, p, eq, n, given, barred, sp, relaxed, relaxed_on, slack,
-                rows, ids, inside, vertices, basis, work, tableau, log, counts, forks, fork_rows,
-            )  # fmt: skip
+            free = not replay and not barred
+            where, value, constant, e_off, e_on = _ask_unit(
+                planes, places, t, 2 * M + i, relaxed, relaxed_on, slack, vertices, basis, work
+            )
+            side = 1 if where == AROUND or where == ABOVE else 0
+            first = given if replay else (1 if barred else 0)
+            empty, place = False, 0
+            if where == AROUND or where == BEYOND:
+                bit = given if replay else side
+                empty = not replay
+            elif where == UNCLEAR:
+                bit = first
+            elif given == side or (barred and side and not replay):
+                bit, free = side, False
+            else:
+                keep(vertices, basis, 0, 1)
+                sign, e = (-1.0, e_off) if side else (1.0, e_on)
+                _aim(work, sign)
+                counts[PROGRAMS] += 1
+                place = cross(
+                    rows, n, inside, vertices, basis, work, tableau, sign * value, -e
+                )
+                bit = first
+                if place == OPTIMUM and not replay:
+                    keep(vertices, basis, 1, 0)
+                    bit, empty, place = side, True, M
+                elif place >= 0:
+                    basis[1, place] = n
+            if empty:
+                back = barred and side == 0
+                _prove(log, counts, OFF_EMPTY if side else ON_EMPTY, ids, basis, 0, place, -1)
+            else:
+                programmed = where >= ABOVE
+                if not replay:
+                    _note(log, counts, BOTH)
+                if free:
+                    tight = side == 1 or place < 0 or not programmed
+                    _fork(
+                        forks, fork_rows, sp, t, i, n, p, eq, basis, 0 if tight else 1, work,
+                        constant + e_on, programmed and (side == 1 or place >= 0),
+                    )  # fmt: skip
+                    sp += 1
+                if programmed:
+                    sign, e = (1.0, e_on) if bit else (-1.0, e_off)
+                    _write_row(rows, n, work, -sign, sign * constant + e)
+                    ids[n] = t * stride + 2 * M + i
+                    if bit == side:
+                        n += 1
+                    elif place >= 0 and vertex(rows, vertices, basis, 1, tableau):
+                        keep(vertices, basis, 1, 0)
+                        n += 1
         if back:
             if sp == 0:
                 return
@@ -362,6 +353,6 @@ def explore(
             t, i, n, p = forks[sp, 0], forks[sp, 1], forks[sp, 2], forks[sp, 3]
             eq, bit = forks[sp, 4] != 0, 1
             own = t * stride + 2 * M + i
-            if not _return_to(forks, fork_rows, sp, own, rows, ids, vertices, basis, tableau):
+            n = _return_to(forks, fork_rows, sp, own, rows, ids, basis)
+            if not vertex(rows, vertices, basis, 0, tableau):
                 hole = True
-            n += forks[sp, 5]

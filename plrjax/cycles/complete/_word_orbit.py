@@ -63,7 +63,7 @@ def advance(A1, W1, planes, bits, t, J, maps, places):
 @no_type_check
 @inner("f8(f8[:,::1], i8)")
 def _solve(system, size):
-    """Solve (A, b) in place, x in the last column; return the least pivot over the largest entry."""
+    """Solve (A, b) in place, x in the last column; return least pivot over largest entry."""
     least, largest = np.inf, 0.0
     for i in range(size):
         for j in range(size):

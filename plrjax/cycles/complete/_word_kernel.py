@@ -140,9 +140,7 @@ def _ask_side(planes, sides, places, t, number, relaxed, slack, vertices, basis,
 
 
 @no_type_check
-@inner(
-    "void(i8[:,::1], f8[:,::1], i8, i8, i8, i8, i8, b1, i8[:,::1], i8, f8[:,::1], f8, b1)"
-)
+@inner("void(i8[:,::1], f8[:,::1], i8, i8, i8, i8, i8, b1, i8[:,::1], i8, f8[:,::1], f8, b1)")
 def _fork(
     forks, fork_rows, sp, t, i, n, p, eq, basis, place, work, right, with_row,
 ):  # fmt: skip
@@ -314,9 +312,7 @@ def explore(
                 sign, e = (-1.0, e_off) if side else (1.0, e_on)
                 _aim(work, sign)
                 counts[PROGRAMS] += 1
-                place = cross(
-                    rows, n, inside, vertices, basis, work, tableau, sign * value, -e
-                )
+                place = cross(rows, n, inside, vertices, basis, work, tableau, sign * value, -e)
                 bit = first
                 if place == OPTIMUM and not replay:
                     keep(vertices, basis, 1, 0)

@@ -17,18 +17,13 @@ from ..._checker import BOTH, DEAD, OFF_EMPTY, ON_EMPTY
 from ..._compiled import compiled, inner
 from ._simplex import COST, OPTIMUM, UP, cross, keep, vertex
 from ._word_orbit import CANDIDATE, SINGULAR, advance, closing, is_known
-
-NODES, PROGRAMS, LOGGED, NUM_WORDS, NUM_OPEN, NUM_COUNTS = range(6)
-"""Places in the counts of `explore`."""
+from ._word_search import HEAD, LOGGED, NODES, NUM_OPEN, NUM_WORDS, PROGRAMS
 
 ROUNDING = 4e-15
 """Rounding errors are bounded by this multiple of what was added up, per step."""
 
 AROUND, BEYOND, UNCLEAR, ABOVE, BELOW = range(5)
 """The polytope is on the positive side, on the negative one, or flat; else the vertex is."""
-
-HEAD = 6
-"""Numbers of a fork before its basis."""
 
 
 @no_type_check

@@ -1,12 +1,18 @@
 """The word search: prepares a map for the compiled search, and runs it piece by piece."""
 
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..._piecewise_affine import PiecewiseAffineMap
-from . import _word_kernel as kernel
 from ._merged_units import merge_units, parallel_units
+
+NODES, PROGRAMS, LOGGED, NUM_WORDS, NUM_OPEN, NUM_COUNTS = range(6)
+"""Places in the counts of a piece."""
+
+HEAD = 6
+"""Numbers of a fork in the compiled search before its basis."""
 
 OUTWARD = (1e-10, 1.0, 1e-10)
 """Rows relaxed outward, by this share of the box and so many times their rounding errors."""
@@ -31,6 +37,11 @@ class Piece(NamedTuple):
     log: list[int]
     counts: np.ndarray
     depths: np.ndarray
+
+
+def is_compiled() -> bool:
+    """Return whether the compiled search is loaded: else its first piece compiles or loads it."""
+    return f"{__package__}._word_kernel" in sys.modules
 
 
 def is_central(map: PiecewiseAffineMap) -> bool:
@@ -79,12 +90,14 @@ class WordSearch:
 
     def run(self, prefix: bytes = b"", max_nodes: int = 20_000, log_size: int = 0) -> Piece:
         """Search below a prefix of bits until `max_nodes` letters were met or all is done."""
-        depths, counts = np.zeros(self.length + 1, np.int64), np.zeros(kernel.NUM_COUNTS, np.int64)
+        depths, counts = np.zeros(self.length + 1, np.int64), np.zeros(NUM_COUNTS, np.int64)
         log = np.zeros(log_size, np.int32)
         if len(prefix) >= self.length * self.num_leads:
             return Piece([], [], [], counts, depths)
         self._space.basis[0] = 2 * np.arange(self._space.basis.shape[1])
-        compiled: Any = kernel.explore
+        from . import _word_kernel
+
+        compiled: Any = _word_kernel.explore
         compiled(
             *self._problem, np.frombuffer(bytearray(prefix), np.uint8), max_nodes, log,
             self._words, self._lengths, self._open, self._open_lengths, depths, counts,
@@ -92,13 +105,12 @@ class WordSearch:
         )  # fmt: skip
         words = [
             self._words[row, : self._lengths[row]].reshape(-1, self.num_leads).astype(bool)
-            for row in range(counts[kernel.NUM_WORDS])
+            for row in range(counts[NUM_WORDS])
         ]
         left = [
-            self._open[row, : self._open_lengths[row]].tobytes()
-            for row in range(counts[kernel.NUM_OPEN])
+            self._open[row, : self._open_lengths[row]].tobytes() for row in range(counts[NUM_OPEN])
         ]
-        return Piece(words, left, log[: counts[kernel.LOGGED]].tolist(), counts, depths)
+        return Piece(words, left, log[: counts[LOGGED]].tolist(), counts, depths)
 
 
 def _arrays(map: PiecewiseAffineMap, boxes: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -149,5 +161,5 @@ def _space(boxes: np.ndarray, size: int, units: int, relaxed: float) -> _Space:
         maps, places, np.zeros((size, size + 1)), np.zeros((2, size)), rows, ids,
         np.zeros(most, bool), np.zeros((2, size + 1, size)), np.zeros((2, size), np.int64),
         np.zeros((3, size)), np.zeros((size, 2 * size)), np.zeros(length * units, np.uint8),
-        np.zeros((room, kernel.HEAD + size), np.int64), np.zeros((room, size + 1)),
+        np.zeros((room, HEAD + size), np.int64), np.zeros((room, size + 1)),
     )  # fmt: skip

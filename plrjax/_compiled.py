@@ -1,4 +1,9 @@
-"""Compiled loops: numba's compiler with a cache on disk, wherever that can be written."""
+"""Compiled loops: numba's compiler with a cache on disk, wherever that can be written.
+
+To compile little: give explicit signatures with contiguous arrays, write loops over numbers instead
+of array expressions (numba compiles a function for each slice, copy, `max` or ufunc), and pass
+arrays, not tuples of them (every use of a field moves the whole tuple).
+"""
 
 import contextlib
 import inspect
@@ -16,7 +21,7 @@ OPTIONS = {"nogil": True, "error_model": "numpy"}
 """Loops run beside other threads; a division by zero gives inf or NaN, as in NumPy."""
 
 
-def compiled(signature: Any, **options: Any) -> Callable[[Callable], Any]:
+def compiled(signature: str, **options: Any) -> Callable[[Callable], Any]:
     """Return a decorator that compiles a function for one signature when its module is imported.
 
     The machine code is kept beside the module or, where that cannot be written, in the user's cache
@@ -38,6 +43,14 @@ def compiled(signature: Any, **options: Any) -> Callable[[Callable], Any]:
             return numba.njit(signature, **settings)(function)
 
     return compile
+
+
+def inner(signature: str, **options: Any) -> Callable[[Callable], Any]:
+    """Return the same decorator for a function that only compiled functions call.
+
+    Without entries for Python and C it compiles sooner; called from Python it would crash.
+    """
+    return compiled(signature, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
 
 
 @contextlib.contextmanager

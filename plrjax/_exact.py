@@ -1,4 +1,4 @@
-"""Words in exact arithmetic: is there a cycle, where is it, and how stable (needs python-flint).
+"""Words in exact arithmetic: is there a cycle, where is it, and how stable.
 
 Parameters are floats, that is dyadic rationals, and are taken as they are.
 """

@@ -9,12 +9,7 @@ import pytest
 from systems import LOZI, QUIET, SIXTEEN, clipped, plrnn_map, random_shallow, tent
 
 import plrjax as plr
-from plrjax import PiecewiseAffineMap
-
-pytest.importorskip("flint", reason="the extra `rigorous` is not installed")
-pytest.importorskip("numba", reason="the extra `rigorous` is not installed")
-
-from plrjax import _checker
+from plrjax import PiecewiseAffineMap, _checker
 from plrjax._checker import Refused, sealed
 
 BORDER = PiecewiseAffineMap([[0.5]], [[-1.0, -1.0]], [[1.0], [1.0]], [1.0], [0.0, -0.5])

@@ -13,12 +13,7 @@ from exact_words import exact_orbit
 from systems import LOZI, QUIET, SIXTEEN, chaotic, clipped, plrnn_map, random_shallow, tent
 
 import plrjax as plr
-from plrjax import PiecewiseAffineMap
-
-pytest.importorskip("flint", reason="the extra `rigorous` is not installed")
-pytest.importorskip("numba", reason="the extra `rigorous` is not installed")
-
-from plrjax import _checker, _exact
+from plrjax import PiecewiseAffineMap, _checker, _exact
 
 FAMILY = PiecewiseAffineMap([[-1.0]], [[0.5]], [[1.0]], [-1.0], [0.0])
 """z' = -z - 1 below 0: all z in [-1, 0] but -1/2 are 2-cycles."""

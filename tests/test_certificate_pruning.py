@@ -2,6 +2,7 @@
 
 import itertools
 
+import flint
 import numpy as np
 import pytest
 from forgery import CASES, certificate, verified
@@ -9,8 +10,6 @@ from systems import LOZI, chaotic
 
 from plrjax import PiecewiseAffineMap, _checker, _exact
 from plrjax._checker import Refused, Tree
-
-flint = pytest.importorskip("flint", reason="the extra `rigorous` is not installed")
 
 
 def at_node(map, box, bits, facet=None, length=4):

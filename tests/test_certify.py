@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import flint
 import jax.random as jr
 import numpy as np
 import pytest
@@ -30,8 +31,6 @@ from systems import (
 import plrjax as plr
 from plrjax import STABILITY, PiecewiseAffineMap
 from plrjax.cycles._words import canonical, pack
-
-flint = pytest.importorskip("flint", reason="the extra `rigorous` is not installed")
 
 
 @pytest.mark.parametrize("slope", [1.25, 1.75, 2.0])

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import sys
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,6 @@ from systems import LOZI, PressesCtrlC, random_plrnn, tent
 import plrjax as plr
 from plrjax import RESULTS
 from plrjax._cli import main
-
-pytest.importorskip("flint", reason="the extra `rigorous` is not installed")
 
 
 def test_result_is_saved_printed_and_selected(tmp_path):
@@ -116,12 +113,3 @@ def test_command_line(network, capsys, tmp_path):
         facts = json.loads(capsys.readouterr().out)["cycles"]
         assert facts and all(cycle["proven_existence"] is expected for cycle in facts)
         assert all(cycle["proven_stability"] is expected for cycle in facts)
-
-
-def test_missing_extra_is_named_before_the_search(network, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "flint", None)
-    assert main(["cycles", network, "--certify"]) == 2
-    streams = capsys.readouterr()
-    assert streams.out == "" and "pip install 'plrjax[rigorous]'" in streams.err
-    with pytest.raises(ImportError, match="certify needs python-flint"):
-        plr.certify(LOZI, enumerated(LOZI, 1))

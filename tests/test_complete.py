@@ -372,18 +372,3 @@ def test_default_is_complete_where_it_can_be():
     assert {k: n for k, n in found.counts().items() if n} == {1: 1, 16: 2}
     assert found.coverage == COMPLETE
     assert found.stats["solver"][16] == "BranchAndBound (words)"
-
-
-def test_default_names_the_extra_where_it_is_missing(monkeypatch):
-    from plrjax.cycles import _auto
-
-    monkeypatch.setattr(_auto, "installed", lambda *_: False)
-    found = plr.find_cycles(plrnn_map(**SIXTEEN), 16, key=jr.key(0), num_searches=4, progress=QUIET)
-    assert any("pip install 'plrjax[rigorous]'" in note for note in found.notes)
-    assert found.coverage < COMPLETE
-
-
-def test_solver_names_the_extra_where_it_is_missing(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "flint", None)
-    with pytest.raises(ImportError, match=r"python-flint: pip install 'plrjax\[rigorous\]'"):
-        complete(LOZI, 3)

@@ -10,8 +10,6 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
-pytest.importorskip("numba")
-pytest.importorskip("flint")
 
 from systems import tent
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import flint
 import jax.random as jr
 import numpy as np
 import pytest
@@ -9,8 +10,6 @@ from systems import QUIET
 
 import plrjax as plr
 from plrjax.cycles._words import canonical, pack
-
-flint = pytest.importorskip("flint", reason="the extra `rigorous` is not installed")
 
 
 def rational(matrix):

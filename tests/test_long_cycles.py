@@ -3,6 +3,7 @@
 import functools
 from fractions import Fraction
 
+import flint
 import numpy as np
 import pytest
 from systems import LOZI, tent
@@ -64,7 +65,6 @@ def simulated_itineraries(map, period: int, count: int) -> np.ndarray:
 
 def least_signed_pre_activation(map, word: np.ndarray):
     """Return an enclosure of min over time of ±(W2 z + h2) in 1200-bit ball arithmetic."""
-    flint = pytest.importorskip("flint", reason="the extra `rigorous` is not installed")
     size = map.state_size
     J, c = map.affine_piece(word)
 
@@ -96,7 +96,6 @@ def least_signed_pre_activation(map, word: np.ndarray):
 @pytest.mark.parametrize("name", ["lozi", "tent-1.9"])
 def test_itineraries_of_orbits_are_judged_right(name, period):
     """At least 99 % of the admissible words verified, none accepted falsely (ball arithmetic)."""
-    flint = pytest.importorskip("flint", reason="the extra `rigorous` is not installed")
     map = {"lozi": LOZI, "tent-1.9": tent(1.9)}[name]
     words = simulated_itineraries(map, period, 1000)
     verdict = examine(map, words).verdict

@@ -9,7 +9,6 @@ import pytest
 
 import plrjax as plr
 
-pytest.importorskip("numba")
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
 from benchmarks import lyapunov_reference as reference

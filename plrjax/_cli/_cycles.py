@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .._extras import require
 from ._common import AbstractAnalysis, check_target
 
 _MAX_PERIOD = 10**4
@@ -27,11 +26,11 @@ class Cycles(AbstractAnalysis):
     solver: Literal["auto", "scyfi", "paths", "exhaustive"] = "auto"
     """scyfi: virtual-cycle walk; paths: path following; exhaustive: every word; auto: by size."""
     certify: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Prove existence and stability of every cycle found, afterwards (extra 'rigorous')."""
+    """Prove existence and stability of every cycle found, afterwards."""
     complete: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """All cycles, by branch and bound in floating point (extra 'rigorous')."""
+    """All cycles, by branch and bound in floating point."""
     rigorous: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """All cycles, and a proof that these are all (extra 'rigorous')."""
+    """All cycles, and a proof that these are all."""
     box: Annotated[float | None, tyro.conf.arg(metavar="R")] = None
     """With --complete or --rigorous: search |z| <= R only; by default where all cycles must be."""
     max_nodes: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
@@ -46,15 +45,11 @@ class Cycles(AbstractAnalysis):
     def prepare(self) -> None:
         parse_periods(self.periods)
         self._check_complete()
-        if self.certify:
-            require("flint", "rigorous", "--certify")
 
     def _check_complete(self) -> None:
         """Refuse options of the complete search without it, and others with it."""
         if self.complete or self.rigorous:
             option = "--rigorous" if self.rigorous else "--complete"
-            for name in ("numba", "flint"):
-                require(name, "rigorous", option)
             if self.solver != "auto":
                 raise ValueError(f"{option}: is a solver of its own, --solver cannot be given too")
         else:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import tyro
 
-from .._extras import require
 from ._common import EMBEDDED, EXIT, complain, plain, readable, say
 
 
@@ -31,7 +30,6 @@ class Verify:
     """Print what is proven as JSON."""
 
     def run(self) -> EXIT:
-        require("flint", "rigorous", "verify")
         from .. import example_network, load, verify
 
         if self.file is None:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .._dynamics import AbstractDynamics
+from .._extras import require
 from .._files import FORMAT, one_line, read_arrays, read_bytes, write_bytes
 from .._numerics import as_real
 from ..training import AbstractObservation
@@ -102,10 +103,7 @@ class RunFolder:
 
     def to_dataframe(self):
         """Return the table as a pandas DataFrame with one row per logged step (extra `sweep`)."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_dataframe needs pandas: pip install 'plrjax[sweep]'") from error
+        pandas = require("pandas", "sweep", "to_dataframe")
         return pandas.DataFrame(self.metrics)
 
     @property

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from .._extras import installed
 from .._numerics import is_whole
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
@@ -35,8 +34,6 @@ NODES_TO_TRY = 100_000
 WORTH_TRYING = 25_000
 """With less than this it is not tried."""
 
-EXTRA = ("numba", "flint")
-
 WORK = {True: 2e9, False: 1e9}
 """Floating-point operations of the first paths, for fixed points and for longer cycles."""
 
@@ -61,9 +58,9 @@ class Auto(AbstractCycleSolver):
     what walks cannot, goes on while it brings anything new. Where paths are so long that few can be
     followed, walks go on until they settle, and paths start from the cycles found only.
 
-    Longer periods first go to `BranchAndBound` together, with a limit of about 1e5 nodes (extra
-    `rigorous`): small networks come out complete. Only what it cannot settle in all of R^M is left
-    to walks and paths.
+    Longer periods first go to `BranchAndBound` together, with a limit of about 1e5 nodes:
+    small networks come out complete. Only what it cannot settle in all of R^M is left to walks and
+    paths.
 
     **Arguments:**
 
@@ -89,7 +86,7 @@ class Auto(AbstractCycleSolver):
         jobs: list[tuple[AbstractCycleSolver, tuple[int, ...]]] = super().plan(problem)
         nodes = _nodes_to_try(problem.map)
         long = tuple(k for k in problem.periods if not self._enumerates(problem.map, k))
-        if self.complete and long and nodes and installed(*EXTRA):
+        if self.complete and long and nodes:
             search = BranchAndBound(method="words", max_nodes=nodes)
             return [(search, long), *jobs]
         return jobs
@@ -173,8 +170,6 @@ class Auto(AbstractCycleSolver):
         for outcome in outcomes:
             stats = _added(stats, outcome.stats)
         stats["solver"] = " + ".join(names)
-        if not self._enumerates(problem.map, problem.period):
-            last = dataclasses.replace(last, notes=self._notes(problem))
         if len(outcomes) == 1:
             return dataclasses.replace(last, stats=stats)
         first = outcomes[0]
@@ -189,16 +184,6 @@ class Auto(AbstractCycleSolver):
         coverage = coverage if settled else COVERAGE.partial
         together = _together(problem, outcomes)
         return Outcome(together, coverage, unseen, stats, notes=last.notes)
-
-    def _notes(self, problem: CycleProblem) -> tuple[str, ...]:
-        """Say so where a complete search was not tried for want of an extra."""
-        small = _nodes_to_try(problem.map) == NODES_TO_TRY
-        if not self.complete or not small or installed(*EXTRA):
-            return ()
-        return (
-            "a complete search (BranchAndBound) was not tried: it needs numba and python-flint, "
-            "pip install 'plrjax[rigorous]'",
-        )
 
 
 def _nodes_to_try(map: PiecewiseAffineMap) -> int:

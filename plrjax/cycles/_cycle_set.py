@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int, UInt8
 
+from .._extras import require
 from .._results import COVERAGE, RESULTS, STABILITY
 from .._saved import AbstractSaved, check_rows
 from ._words import unpack
@@ -194,10 +195,7 @@ class CycleSet(AbstractSaved):
 
     def to_dataframe(self):
         """Return a pandas DataFrame with one row per cycle (extra `sweep`)."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_dataframe needs pandas: pip install 'plrjax[sweep]'") from error
+        pandas = require("pandas", "sweep", "to_dataframe")
         moduli = np.abs(self.multipliers)
         return pandas.DataFrame(
             {

@@ -10,7 +10,6 @@ from jaxtyping import Float
 
 from ... import _files
 from ..._arguments import checked_positive, checked_whole
-from ..._extras import require
 from ..._piecewise_affine import PiecewiseAffineMap
 from .._base import AbstractCycleSolver, Outcome
 
@@ -20,7 +19,7 @@ SAVE_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class BranchAndBound(AbstractCycleSolver):
-    """All cycles: no word is left out but those proven empty (extra `rigorous`; needs no key).
+    """All cycles: no word is left out but those proven empty (needs no key).
 
     First a box is proven to hold all cycles: in closed form, or because far out no word closes up.
     Then words are built bit by bit. The z_1 whose orbits stay in the box and have the signs so far
@@ -48,8 +47,8 @@ class BranchAndBound(AbstractCycleSolver):
       if it is there.
     - `model_file`: the model's file, which the certificate names then.
 
-    **Raises:** `ImportError` where numba or python-flint is missing; `ValueError` for arguments
-    that do not fit, and for a checkpoint of another search.
+    **Raises:** `ValueError` for arguments that do not fit, and for a checkpoint of another
+    search.
     """
 
     rigorous: bool = False
@@ -102,8 +101,6 @@ class BranchAndBound(AbstractCycleSolver):
         return box
 
     def check(self, map, period):
-        require("numba", "rigorous", "BranchAndBound")
-        require("flint", "rigorous", "BranchAndBound")
         if self.box is not None:
             self.box_of(map)
 

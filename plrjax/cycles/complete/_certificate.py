@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float
 
 from ... import _files
-from ..._extras import require
 from ..._piecewise_affine import AbstractPLRNN, lower
 
 
@@ -71,9 +70,8 @@ def verify(
     network; `model_file`: its file, which must then be, byte by byte, the one the certificate names
     (where it names one).
 
-    **Raises:** `ValueError` that says what is not proven; `ImportError` without python-flint.
+    **Raises:** `ValueError` that says what is not proven.
     """
-    require("flint", "rigorous", "verify")
     from ... import _checker
 
     map = lower(model)

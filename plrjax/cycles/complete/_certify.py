@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._arguments import check_kind
-from ..._extras import require
 from ..._numerics import quiet_floats
 from ..._parallel import AbstractProgress, ProgressBar
 from ..._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
@@ -51,12 +50,11 @@ def certify(
     keeps what is proven, with `result == RESULTS.interrupted`.
 
     **Raises:** `ValueError` where an argument is of a wrong type or the cycles belong to a map of
-    another size; `ImportError` without python-flint.
+    another size.
     """
     map = lower(model)
     _check(map, cycles)
     check_kind("progress", progress, AbstractProgress, "a progress such as NoProgress()")
-    require("flint", "rigorous", "certify")
     report = ProgressBar() if progress is None else progress
     proofs = _proofs(map, cycles, report)
     arrays = {name: getattr(cycles, name).copy() for name in cycles.file_arrays}

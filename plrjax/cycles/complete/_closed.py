@@ -3,7 +3,7 @@
 A node is a box of states and of pre-activations along the closed orbit z_0, ..., z_{k-1}. It is
 narrowed by interval propagation and by linear programs over the triangle relaxation that bound
 every undecided pre-activation, and split at the sign of one of them. Both halves are closed, ReLU
-is continuous: an orbit on a switching boundary is in both. Needs numba.
+is continuous: an orbit on a switching boundary is in both.
 """
 
 import hashlib
@@ -15,9 +15,8 @@ from jaxtyping import Bool
 
 from ..._numerics import quiet_floats
 from ..._piecewise_affine import PiecewiseAffineMap
+from ._closed_kernel import EMPTY, FEASIBLE
 from ._closed_relaxation import (
-    EMPTY,
-    FEASIBLE,
     cycle_matrix,
     make_feasible,
     relax,
@@ -203,7 +202,7 @@ class ClosedSearch:
         program = self._program(node, states)
         if program is not None:
             r, d = program
-            status, _ = make_feasible(r, self._scaled.parameters, d, TOLERANCE, 1)
+            status, _ = make_feasible(r, d, TOLERANCE, 1)
             if status == EMPTY:
                 return
         self._words.append(states % 2 == 1)
@@ -226,9 +225,9 @@ class ClosedSearch:
 
     def _bounds(self, node, r, d):
         """Solve the linear programs of a node; return branching scores, None if it is empty."""
-        p, limit = self._scaled.parameters, 50 + 10 * len(d.basis)
+        limit = 50 + 10 * len(d.basis)
         zl, zu, xl, xu, guess = node
-        status, count = make_feasible(r, p, d, TOLERANCE, limit)
+        status, count = make_feasible(r, d, TOLERANCE, limit)
         self.num_lps += count
         if status == EMPTY:
             return None
@@ -236,21 +235,21 @@ class ClosedSearch:
         seen = np.stack([d.value, d.value, d.value, np.ones(len(d.value))])
         targets = r.x_rows
         if 2 * zl.shape[1] <= xl.shape[1]:
-            targets = np.concatenate([np.flatnonzero(r.state >= 0), targets])
+            targets = np.concatenate([np.flatnonzero(r.parts[:, 0] >= 0), targets])
         pending = np.ones((len(targets), 2), bool)
         rest = (targets, pending, low, high, seen, KEEP, TOLERANCE, limit, CHUNK)
         while status == FEASIBLE and pending.any():
-            status, count = tighten(r, p, d, *rest)
+            status, count = tighten(r, d, *rest)
             self.num_lps += count
             if status == EMPTY:
                 return None
             yield True
-        rows, units = r.x_rows, r.units[r.x_rows, 0]
+        rows, units = r.x_rows, r.parts[r.x_rows, 1]
         np.maximum.at(xl.reshape(-1), units, low[rows])
         np.minimum.at(xu.reshape(-1), units, high[rows])
-        states = np.flatnonzero(r.state >= 0)
-        np.maximum.at(zl.reshape(-1), r.state[states], low[states])
-        np.minimum.at(zu.reshape(-1), r.state[states], high[states])
+        states = np.flatnonzero(r.parts[:, 0] >= 0)
+        np.maximum.at(zl.reshape(-1), r.parts[states, 0], low[states])
+        np.minimum.at(zu.reshape(-1), r.parts[states, 0], high[states])
         mean = seen[2] / seen[3, 0]
         guess.reshape(-1)[units] = mean[rows] > 0
         score = np.zeros(xl.size)

@@ -4,14 +4,16 @@ Every variable v is an affine function v = T[v, :-1] . n + T[v, -1] of the nonba
 of which rests on one of its bounds; the row of a nonbasic variable is a unit vector. An objective
 is always a variable, so its row is its reduced costs, and no second phase or tableau is needed.
 What is concluded from a row is checked elsewhere against the original equations, so that an
-inaccurate dictionary costs a pruning, never a cycle. Needs numba.
+inaccurate dictionary costs a pruning, never a cycle.
 """
 
+import math
 from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from numba import njit
+
+from ..._compiled import inner
 
 ZERO = 1e-9
 """Entries of the dictionary below this do not pivot; all variables are of order one."""
@@ -19,11 +21,15 @@ ZERO = 1e-9
 SLACK = 1e-9
 """Bounds may be passed by this much in the ratio test, for larger pivots (Harris 1973)."""
 
+ROOMS, LENGTHS, PIVOT_ROW = range(3)
+"""Rows of the working space."""
+
 
 class Dictionary(NamedTuple):
     """Rows, bounds, values; `basis[c]` is the variable of column c, `column[v]` its inverse or -1.
 
-    `met[v]` says whether v is within its bounds: only then do they block.
+    `met[v]` says whether v is within its bounds: only then do they block. `space` is working space.
+    Compiled functions take these arrays one by one, in this order.
     """
 
     T: Float[np.ndarray, "variable augmented"]
@@ -33,139 +39,149 @@ class Dictionary(NamedTuple):
     basis: Int[np.ndarray, " column"]
     column: Int[np.ndarray, " variable"]
     met: Bool[np.ndarray, " variable"]
+    space: Float[np.ndarray, "3 longest"]
+
+
+ARRAYS = "f8[:,::1], f8[::1], f8[::1], f8[::1], i8[::1], i8[::1], b1[::1], f8[:,::1]"
+"""The types of a dictionary's arrays."""
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def pivot(d, row, c):
+@inner("void(f8[:,::1], i8[::1], i8[::1], f8[:,::1], i8, i8)")
+def _pivot(T, basis, column, space, row, c):
     """Exchange the variable of column c with the basic variable `row`."""
-    T = d.T
-    pivot_row = T[row].copy()
-    entry = pivot_row[c]
-    for i in range(len(T)):
+    count, width = T.shape
+    for j in range(width):
+        space[PIVOT_ROW, j] = T[row, j]
+    entry = T[row, c]
+    for i in range(count):
         f = T[i, c]
         if i != row and f != 0.0:
             f /= entry
-            for j in range(len(pivot_row)):
-                T[i, j] -= f * pivot_row[j]
+            for j in range(width):
+                T[i, j] -= f * space[PIVOT_ROW, j]
             T[i, c] = f
-    T[row] = 0.0
+    for j in range(width):
+        T[row, j] = 0.0
     T[row, c] = 1.0
-    d.column[d.basis[c]] = -1
-    d.column[row] = c
-    d.basis[c] = row
+    column[basis[c]] = -1
+    column[row] = c
+    basis[c] = row
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def refresh(d):
+@inner("void(f8[:,::1], f8[::1], i8[::1], i8[::1], f8[:,::1])")
+def refresh(T, value, basis, column, space):
     """Recompute all values from the nonbasic ones."""
-    augmented = np.ones(len(d.basis) + 1)
-    augmented[:-1] = d.value[d.basis]
-    values = d.T @ augmented
-    for v in range(len(values)):
-        if d.column[v] < 0:
-            d.value[v] = values[v]
+    size = len(basis)
+    for v in range(len(value)):
+        total = T[v, size]
+        for c in range(size):
+            total += T[v, c] * value[basis[c]]
+        space[ROOMS, v] = total
+    for v in range(len(value)):
+        if column[v] < 0:
+            value[v] = space[ROOMS, v]
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def _lengths(d):
-    """Return 1 + the squared length of every column over the variables that it moves."""
-    length = np.ones(len(d.basis))
-    for v in range(len(d.T)):
-        row = d.T[v]
-        for c in range(len(length)):
-            length[c] += row[c] * row[c]
-    return length
+@inner("Tuple((i8, f8))(f8[:,::1], f8[::1], f8[::1], f8[::1], i8[::1], f8[:,::1], i8, f8)")
+def _entering(T, low, high, value, basis, space, row, sign):
+    """Return the column of steepest ascent of sign * row, and its direction; -1 at the optimum.
 
-
-@no_type_check
-@njit(cache=True, nogil=True)
-def _entering(d, row, sign):
-    """Return the column of steepest ascent of sign * row, and its direction; -1 at the optimum."""
+    An edge is as long as what moves along it: all variables.
+    """
+    size = len(basis)
+    for c in range(size):
+        space[LENGTHS, c] = 1.0
+    for v in range(len(value)):
+        for c in range(size):
+            space[LENGTHS, c] += T[v, c] * T[v, c]
     best, chosen, direction = 0.0, -1, 1.0
-    length = _lengths(d)
-    for c in range(len(d.basis)):
-        slope, v = sign * d.T[row, c], d.basis[c]
-        if abs(slope) <= ZERO or slope * slope <= best * length[c]:
+    for c in range(size):
+        slope, v, length = sign * T[row, c], basis[c], space[LENGTHS, c]
+        if abs(slope) <= ZERO or slope * slope <= best * length:
             continue
-        if slope > 0.0 and d.value[v] < d.high[v]:
-            best, chosen, direction = slope * slope / length[c], c, 1.0
-        elif slope < 0.0 and d.value[v] > d.low[v]:
-            best, chosen, direction = slope * slope / length[c], c, -1.0
+        if slope > 0.0:
+            if value[v] < high[v]:
+                best, chosen, direction = slope * slope / length, c, 1.0
+        elif value[v] > low[v]:
+            best, chosen, direction = slope * slope / length, c, -1.0
     return chosen, direction
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
+@inner("f8(f8, f8, f8, f8, b1)")
 def _room(rate, value, low, high, met):
     """Return how far a variable may move in the direction of `rate` (infinite: nothing blocks)."""
     if rate > 0.0:
-        return max(high - value, 0.0) if met or value <= high + SLACK else np.inf
-    return max(value - low, 0.0) if met or value >= low - SLACK else np.inf
+        ahead, blocks = high - value, met or value <= high + SLACK
+    else:
+        ahead, blocks = value - low, met or value >= low - SLACK
+    if not blocks:
+        return np.inf
+    return 0.0 if ahead < 0.0 else ahead
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def _leaving(d, row, sign, target, c, direction):
+@inner(f"Tuple((i8, f8))({ARRAYS}, i8, f8, f8, i8, f8)")
+def _leaving(T, low, high, value, basis, column, met, space, row, sign, target, c, direction):
     """Return the blocking variable and the step length (the two passes of Harris)."""
-    own = d.basis[c]
-    longest, slope = d.high[own] - d.low[own], abs(d.T[row, c])
-    if np.isfinite(target):
-        longest = min(longest, max(sign * (target - d.value[row]), 0.0) / slope)
-    rates, value, low, high, met, column = d.T[:, c], d.value, d.low, d.high, d.met, d.column
-    rooms, bound = np.empty(len(rates)), longest
-    for v in range(len(rates)):
-        rate = rates[v] * direction
+    own, slope = basis[c], abs(T[row, c])
+    longest = high[own] - low[own]
+    bounded, missing = math.isfinite(target), 0.0
+    if bounded:
+        missing = sign * (target - value[row])
+        if missing / slope < longest:
+            longest = missing / slope if missing > 0.0 else 0.0
+    bound = longest
+    for v in range(len(value)):
+        rate = T[v, c] * direction
         if abs(rate) > ZERO and column[v] < 0:
-            rooms[v] = _room(rate, value[v], low[v], high[v], met[v])
-            bound = min(bound, (rooms[v] + SLACK) / abs(rate))
-    chosen, largest, step = -1, 0.0, longest
-    for v in range(len(rates)):
-        rate = abs(rates[v])
-        if rate > max(largest, ZERO) and column[v] < 0 and rooms[v] / rate <= bound:
-            chosen, largest, step = v, rate, rooms[v] / rate
-    if np.isfinite(target) and step * slope >= sign * (target - d.value[row]) - SLACK:
-        return row, max(sign * (target - d.value[row]), 0.0) / slope
+            room = _room(rate, value[v], low[v], high[v], met[v])
+            space[ROOMS, v] = room
+            if (room + SLACK) / abs(rate) < bound:
+                bound = (room + SLACK) / abs(rate)
+    chosen, largest, step = -1, ZERO, longest
+    for v in range(len(value)):
+        rate = abs(T[v, c])
+        if rate > largest and column[v] < 0 and space[ROOMS, v] / rate <= bound:
+            chosen, largest, step = v, rate, space[ROOMS, v] / rate
+    if bounded and step * slope >= missing - SLACK:
+        return row, (missing if missing > 0.0 else 0.0) / slope
     if chosen < 0 or longest <= step:
         return -1, longest
     return chosen, step
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def _move(value, met, low, high, rates, step):
-    """Change all values along a column; those that come within their bounds stay there."""
-    for v in range(len(value)):
-        value[v] += rates[v] * step
-        if not met[v] and low[v] <= value[v] <= high[v]:
-            met[v] = True
-
-
-@no_type_check
-@njit(cache=True, nogil=True)
-def push(d, row, sign, target, limit):
+@inner(f"b1({ARRAYS}, i8, f8, f8, i8)")
+def push(T, low, high, value, basis, column, met, space, row, sign, target, limit):
     """Raise sign * value[row] to the target (infinite: as far as it goes) by primal pivots.
 
     At most `limit` pivots are made. Return whether the target was reached; its variable has then
-    left the basis, at the target.
+    left the basis, at the target. Variables that come within their bounds stay there.
     """
     for _ in range(limit):
-        c, direction = _entering(d, row, sign)
+        c, direction = _entering(T, low, high, value, basis, space, row, sign)
         if c < 0:
             return False
-        leaving, step = _leaving(d, row, sign, target, c, direction)
-        own = d.basis[c]
-        _move(d.value, d.met, d.low, d.high, d.T[:, c], direction * step)
+        leaving, step = _leaving(
+            T, low, high, value, basis, column, met, space, row, sign, target, c, direction
+        )
+        own = basis[c]
+        for v in range(len(value)):
+            value[v] += T[v, c] * (direction * step)
+            if not met[v] and low[v] <= value[v] <= high[v]:
+                met[v] = True
         if leaving < 0:
-            d.value[own] = d.high[own] if direction > 0.0 else d.low[own]
+            value[own] = high[own] if direction > 0.0 else low[own]
             continue
-        rate = d.T[leaving, c] * direction
-        arrived = leaving == row and np.isfinite(target)
-        pivot(d, leaving, c)
-        if arrived:
-            d.value[row], d.met[row] = target, True
+        rate = T[leaving, c] * direction
+        _pivot(T, basis, column, space, leaving, c)
+        if leaving == row and math.isfinite(target):
+            value[row] = target
+            met[row] = True
             return True
-        d.value[leaving] = d.high[leaving] if rate > 0.0 else d.low[leaving]
+        value[leaving] = high[leaving] if rate > 0.0 else low[leaving]
     return False

@@ -1,4 +1,4 @@
-"""Words in ball arithmetic: points, signs and multipliers that are proven (needs python-flint).
+"""Words in ball arithmetic: points, signs and multipliers that are proven.
 
 Every number of a ball is a bound: what is decided here holds in exact arithmetic for the parameters
 as they are, floats being dyadic rationals (Johansson 2017, Arb).

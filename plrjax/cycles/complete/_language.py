@@ -18,8 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..._piecewise_affine import PiecewiseAffineMap
-from . import _word_kernel as kernel
-from ._word_search import WordSearch, margins_of
+from ._word_search import NODES, WordSearch, margins_of
 
 MAX_WORDS = 50_000
 CODE_BITS = 62
@@ -59,7 +58,7 @@ def languages(
         if search.num_leads * width > CODE_BITS:
             return
         piece = search.run(max_nodes=max_nodes - known.nodes)
-        nodes = known.nodes + int(piece.counts[kernel.NODES])
+        nodes = known.nodes + int(piece.counts[NODES])
         if piece.open or nodes >= max_nodes:
             yield dataclasses.replace(known, complete=False, nodes=nodes)
             return

@@ -1,13 +1,15 @@
 """Interval propagation around a closed orbit, compiled: bounds of states and of pre-activations.
 
-This module needs numba (the extra `rigorous`); import it inside functions only.
+Arrays, as passed around: `rows`, a linear function in each row, the constant last; `box`, lower
+and upper bounds of what it is a function of.
 """
 
-from typing import NamedTuple, no_type_check
+from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Float
-from numba import njit
+
+from ..._compiled import compiled, inner
 
 PAD = 1e-12
 """Sums are widened by this fraction of the sum of their absolute terms: a few hundred roundings."""
@@ -27,113 +29,116 @@ class Parameters(NamedTuple):
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def sum_range(weights, low, high, constant):
-    """Return the range of constant + weights . v for low <= v <= high, widened for rounding."""
-    a, b, size = constant, constant, abs(constant)
-    for j in range(weights.size):
-        w = weights[j]
+@inner("UniTuple(f8, 2)(f8[:,::1], i8, f8[:,::1])")
+def _sum_range(rows, r, box):
+    """Return the range of a row over the box, widened for rounding."""
+    count = rows.shape[1] - 1
+    a = b = rows[r, count]
+    size = abs(a)
+    for j in range(count):
+        w, low, high = rows[r, j], box[0, j], box[1, j]
         if w > 0.0:
-            a += w * low[j]
-            b += w * high[j]
+            a += w * low
+            b += w * high
         elif w < 0.0:
-            a += w * high[j]
-            b += w * low[j]
-        size += abs(w) * max(abs(low[j]), abs(high[j]))
+            a += w * high
+            b += w * low
+        low, high = abs(low), abs(high)
+        size += abs(w) * (high if high > low else low)
     return a - PAD * size, b + PAD * size
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def _tighten_terms(weights, low, high, a, b, total_low, total_high):
-    """Tighten low, high where weights . v + constant, of range [a, b], is in the total's range.
+@inner("f8(f8[:,::1], i8, f8[:,::1], f8, f8, f8, f8)")
+def _tighten_terms(rows, r, box, a, b, total_low, total_high):
+    """Tighten the box where a row, of range [a, b], is in the total's range.
 
     Return the largest relative gain, or -1.0 where nothing is left.
     """
     gain = 0.0
-    for j in range(weights.size):
-        w = weights[j]
+    for j in range(rows.shape[1] - 1):
+        w = rows[r, j]
         if w == 0.0:
             continue
-        width = high[j] - low[j]
+        low, high = box[0, j], box[1, j]
+        width = high - low
         if w > 0.0:
-            least = (total_low - (b - w * high[j])) / w
-            most = (total_high - (a - w * low[j])) / w
+            least = (total_low - (b - w * high)) / w
+            most = (total_high - (a - w * low)) / w
         else:
-            least = (total_high - (a - w * high[j])) / w
-            most = (total_low - (b - w * low[j])) / w
-        if least > low[j] + PAD:
-            low[j] = least
-        if most < high[j] - PAD:
-            high[j] = most
-        if low[j] > high[j]:
-            if low[j] > high[j] + PAD:
+            least = (total_high - (a - w * high)) / w
+            most = (total_low - (b - w * low)) / w
+        if least > low + PAD:
+            low = least
+        if most < high - PAD:
+            high = most
+        if low > high:
+            if low > high + PAD:
                 return -1.0
-            low[j], high[j] = high[j], low[j]
-        if width > 0.0:
-            gain = max(gain, 1.0 - (high[j] - low[j]) / width)
+            low, high = high, low
+        box[0, j] = low
+        box[1, j] = high
+        if width > 0.0 and 1.0 - (high - low) / width > gain:
+            gain = 1.0 - (high - low) / width
     return gain
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def _meet(low, high, index, a, b):
+@inner("f8(f8[:,::1], f8[:,::1], i8, i8, f8, f8)")
+def _meet(lower, upper, t, index, a, b):
     """Intersect the interval of one variable with [a, b]; return the gain as `_tighten_terms`."""
-    width = high[index] - low[index]
-    low[index] = max(low[index], a)
-    high[index] = min(high[index], b)
-    if low[index] > high[index]:
-        if low[index] > high[index] + PAD:
+    low, high = lower[t, index], upper[t, index]
+    width = high - low
+    if a > low:
+        low = a
+    if b < high:
+        high = b
+    if low > high:
+        if low > high + PAD:
             return -1.0
-        low[index], high[index] = high[index], low[index]
-    return 1.0 - (high[index] - low[index]) / width if width > 0.0 else 0.0
+        low, high = high, low
+    lower[t, index] = low
+    upper[t, index] = high
+    return 1.0 - (high - low) / width if width > 0.0 else 0.0
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def _through_units(p, zl, zu, xl, xu):
-    """Propagate x = W2 z + h2 both ways at one time."""
-    gain = 0.0
-    for i in range(xl.size):
-        a, b = sum_range(p.W2[i], zl, zu, p.h2[i])
-        first = _meet(xl, xu, i, a, b)
-        second = _tighten_terms(p.W2[i], zl, zu, a, b, xl[i], xu[i])
-        if first < 0.0 or second < 0.0:
-            return -1.0
-        gain = max(gain, first, second)
-    return gain
+@inner("f8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, i8)")
+def _through_row(rows, box, lower, upper, t, r):
+    """Propagate y = row . v both ways; return the gain."""
+    a, b = _sum_range(rows, r, box)
+    first = _meet(lower, upper, t, r, a, b)
+    second = _tighten_terms(rows, r, box, a, b, lower[t, r], upper[t, r])
+    if first < 0.0 or second < 0.0:
+        return -1.0
+    return second if second > first else first
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def _through_step(p, joint, zl, zu, xl, xu, next_low, next_high):
-    """Propagate z' = [A W1] (z, relu(x)) + h1 both ways at one time."""
-    size, units, gain = zl.size, xl.size, 0.0
-    low, high = np.empty(size + units), np.empty(size + units)
-    low[:size], high[:size] = zl, zu
-    low[size:], high[size:] = np.maximum(xl, 0.0), np.maximum(xu, 0.0)
-    for r in range(size):
-        a, b = sum_range(joint[r], low, high, p.h1[r])
-        first = _meet(next_low, next_high, r, a, b)
-        second = _tighten_terms(joint[r], low, high, a, b, next_low[r], next_high[r])
-        if first < 0.0 or second < 0.0:
-            return -1.0
-        gain = max(gain, first, second)
-    zl[:], zu[:] = np.maximum(zl, low[:size]), np.minimum(zu, high[:size])
-    for i in range(units):
-        if high[size + i] < -PAD:
-            return -1.0
-        if high[size + i] < max(xu[i], 0.0):
-            xu[i] = max(high[size + i], 0.0)
-        if low[size + i] > max(xl[i], 0.0):
-            xl[i] = low[size + i]
-        if xl[i] > xu[i]:
-            return -1.0
-    return gain
+@inner("b1(f8[:,::1], f8[:,::1], f8[:,::1], i8, f8[:,::1], f8[:,::1])")
+def _take_units(box, zl, zu, t, xl, xu):
+    """Tighten bounds at one time by those of (z, relu(x)); return whether anything is left."""
+    size = zl.shape[1]
+    for j in range(size):
+        if box[0, j] > zl[t, j]:
+            zl[t, j] = box[0, j]
+        if box[1, j] < zu[t, j]:
+            zu[t, j] = box[1, j]
+    for i in range(xl.shape[1]):
+        low, high = box[0, size + i], box[1, size + i]
+        if high < -PAD:
+            return False
+        if high < (xu[t, i] if xu[t, i] > 0.0 else 0.0):
+            xu[t, i] = high if high > 0.0 else 0.0
+        if low > (xl[t, i] if xl[t, i] > 0.0 else 0.0):
+            xl[t, i] = low
+        if xl[t, i] > xu[t, i]:
+            return False
+    return True
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
+@inner("b1(i8, f8[:,::1], f8[:,::1])")
 def _in_order(leader, xl, xu):
     """Use x_{0,leader} >= x_{t,leader} for all t, which picks one rotation of a cycle.
 
@@ -142,14 +147,60 @@ def _in_order(leader, xl, xu):
     for t in range(1, len(xl)):
         if xl[t, leader] > xu[0, leader] + PAD:
             return False
-        xu[t, leader] = min(xu[t, leader], xu[0, leader] + PAD)
-        xl[0, leader] = max(xl[0, leader], xl[t, leader] - PAD)
+        if xu[0, leader] + PAD < xu[t, leader]:
+            xu[t, leader] = xu[0, leader] + PAD
+        if xl[t, leader] - PAD > xl[0, leader]:
+            xl[0, leader] = xl[t, leader] - PAD
     return True
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def propagate(p, joint, leader, zl, zu, xl, xu, rounds):
+@compiled(
+    "b1(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], "
+    "f8[:,::1], i8)"
+)
+def _sweep(planes, steps, states, both, leader, zl, zu, xl, xu, rounds):
+    """Propagate in at most `rounds` sweeps; `states` and `both` are boxes to work in."""
+    period, size, units = len(zl), zl.shape[1], xl.shape[1]
+    for _ in range(rounds):
+        gain = 0.0
+        if leader >= 0 and not _in_order(leader, xl, xu):
+            return False
+        for t in range(period):
+            for j in range(size):
+                states[0, j] = zl[t, j]
+                states[1, j] = zu[t, j]
+            for i in range(units):
+                here = _through_row(planes, states, xl, xu, t, i)
+                if here < 0.0:
+                    return False
+                if here > gain:
+                    gain = here
+            for j in range(size):
+                zl[t, j] = states[0, j]
+                zu[t, j] = states[1, j]
+        for t in range(period):
+            after = (t + 1) % period
+            for j in range(size):
+                both[0, j] = zl[t, j]
+                both[1, j] = zu[t, j]
+            for i in range(units):
+                both[0, size + i] = xl[t, i] if xl[t, i] > 0.0 else 0.0
+                both[1, size + i] = xu[t, i] if xu[t, i] > 0.0 else 0.0
+            for r in range(size):
+                here = _through_row(steps, both, zl, zu, after, r)
+                if here < 0.0:
+                    return False
+                if here > gain:
+                    gain = here
+            if not _take_units(both, zl, zu, t, xl, xu):
+                return False
+        if gain < ENOUGH:
+            break
+    return True
+
+
+def propagate(p, joint, leader, zl, zu, xl, xu, rounds) -> bool:
     """Tighten bounds of a closed orbit in place; return whether anything is left.
 
     The constraints are x_t = W2 z_t + h2 and z_{t+1} = A z_t + W1 relu(x_t) + h1 for all t modulo
@@ -158,22 +209,7 @@ def propagate(p, joint, leader, zl, zu, xl, xu, rounds):
 
     **Arguments:** `p` Parameters; `joint` = [A W1]; bounds "time state" and "time unit".
     """
-    period = len(zl)
-    for _ in range(rounds):
-        gain = 0.0
-        if leader >= 0 and not _in_order(leader, xl, xu):
-            return False
-        for t in range(period):
-            here = _through_units(p, zl[t], zu[t], xl[t], xu[t])
-            if here < 0.0:
-                return False
-            gain = max(gain, here)
-        for t in range(period):
-            after = (t + 1) % period
-            here = _through_step(p, joint, zl[t], zu[t], xl[t], xu[t], zl[after], zu[after])
-            if here < 0.0:
-                return False
-            gain = max(gain, here)
-        if gain < ENOUGH:
-            break
-    return True
+    planes, steps = np.column_stack([p.W2, p.h2]), np.column_stack([joint, p.h1])
+    states, both = np.empty((2, p.W2.shape[1])), np.empty((2, joint.shape[1]))
+    compiled: Any = _sweep
+    return compiled(planes, steps, states, both, leader, zl, zu, xl, xu, rounds)

@@ -19,11 +19,10 @@ from .._balance import balanced
 from .._base import EVERYWHERE, CycleProblem, Outcome, nodes_for
 from .._catalog import Catalog
 from ._certificate import domain_text
-from ._closed import ClosedSearch
 from ._domain import Domain, find_domain, fingerprint_of
 from ._language import Language, languages
 from ._subtrees import Subtree, Task, arrays_of_map, explore, explorer
-from ._word_search import is_central
+from ._word_search import is_central, is_compiled
 
 PIECE = {False: 20_000, True: 1_000}
 """Letters met in one piece of the word search, in floats and with proofs."""
@@ -56,7 +55,7 @@ class CompleteSearch:
         self.frontier: list[tuple[str, float]] = []
         self.stage: tuple[int, ...] = ()
         self.chunks: dict[str, np.ndarray] = {}
-        self.closed: ClosedSearch | None = None
+        self.closed: Any = None
         self.closed_frontier: dict[str, np.ndarray] | None = None
         self.count: Counter[str] = Counter()
         self.share, self.phase = 0.0, "the domain"
@@ -235,6 +234,8 @@ class CompleteSearch:
 
     def _closed(self, period: int) -> Iterator[bool]:
         self.phase = f"closed orbits of period {period}"
+        from ._closed import ClosedSearch
+
         if self.closed is None or self.closed.period != period:
             low, high = self.box / self.box_unit()
             self.closed = ClosedSearch(
@@ -257,7 +258,9 @@ class CompleteSearch:
     # what is known
 
     def note(self) -> str:
-        """Return in words what the search is at."""
+        """Return in words what the search is at, or that the compiled search comes next."""
+        if self.method != "closed" and not is_compiled():
+            return "compiling (once after installation)"
         parts = [self.phase] if self.phase else []
         parts += [f"{self.count['nodes']} nodes", f"{self.num_open} open"]
         found = sum(catalog.count(period) for period, catalog in self.catalogs.items())

@@ -1,148 +1,175 @@
 """Small linear programs, compiled: push a linear function up over a polytope until it crosses 0.
 
-A polytope {v : G v <= g} in a few dimensions is known by its rows and one vertex, the solution of
-G_B v = g_B for the rows B of a basis, with the inverse of G_B. Needs numba (extra `rigorous`).
+A polytope {v : G v <= g} in m dimensions is known by its rows (G, g) and a vertex, the solution of
+G_B v = g_B for the rows B of a basis. Arrays, as passed around: `rows` (G, g); `vertices`, for each
+of two places the inverse of G_B and, last, v; `basis`, the same for B; `work`, its rows c (a linear
+function), that of the program that is solved, and the edge; `tableau` working space. The second
+place is that of the program, the first one keeps the vertex before it.
 """
 
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from ..._compiled import inner
 
 OPTIMUM, FAILED = -1, -2
 """Outcomes of `cross` other than the place in the basis of the row that is left."""
 
+COST, UP, EDGE = range(3)
+"""Rows of `work`."""
+
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def vertex(G, g, basis, inverse, v):
-    """Write the inverse of the basis and its vertex; return False for a singular basis."""
-    size = len(basis)
-    work = np.zeros((size, 2 * size))
+@inner("void(f8[:,:,::1], i8[:,::1], i8, i8)")
+def keep(vertices, basis, source, target):
+    """Copy a vertex from one place to the other."""
+    size = basis.shape[1]
     for i in range(size):
-        work[i, :size] = G[basis[i]]
-        work[i, size + i] = 1.0
+        basis[target, i] = basis[source, i]
+    for j in range(size + 1):
+        for i in range(size):
+            vertices[target, j, i] = vertices[source, j, i]
+
+
+@no_type_check
+@inner("b1(f8[:,::1], f8[:,:,::1], i8[:,::1], i8, f8[:,::1])")
+def vertex(rows, vertices, basis, place, tableau):
+    """Write the inverse of the basis and its vertex; return False for a singular basis."""
+    size = basis.shape[1]
+    for i in range(size):
+        for j in range(size):
+            tableau[i, j] = rows[basis[place, i], j]
+            tableau[i, size + j] = 1.0 if i == j else 0.0
     for c in range(size):
         pivot = c
         for r in range(c + 1, size):
-            if abs(work[r, c]) > abs(work[pivot, c]):
+            if abs(tableau[r, c]) > abs(tableau[pivot, c]):
                 pivot = r
-        if not abs(work[pivot, c]) >= 1e-13:
+        if not abs(tableau[pivot, c]) >= 1e-13:
             return False
         if pivot != c:
             for j in range(2 * size):
-                work[c, j], work[pivot, j] = work[pivot, j], work[c, j]
-        factor = 1.0 / work[c, c]
+                x = tableau[c, j]
+                tableau[c, j] = tableau[pivot, j]
+                tableau[pivot, j] = x
+        factor = 1.0 / tableau[c, c]
         for j in range(2 * size):
-            work[c, j] *= factor
+            tableau[c, j] *= factor
         for r in range(size):
-            factor = work[r, c]
+            factor = tableau[r, c]
             if r != c and factor != 0.0:
                 for j in range(2 * size):
-                    work[r, j] -= factor * work[c, j]
+                    tableau[r, j] -= factor * tableau[c, j]
     for i in range(size):
         total = 0.0
         for j in range(size):
-            inverse[i, j] = work[i, size + j]
-            total += work[i, size + j] * g[basis[j]]
-        v[i] = total
+            x = tableau[i, size + j]
+            vertices[place, i, j] = x
+            total += x * rows[basis[place, j], size]
+        vertices[place, size, i] = total
     return True
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def _leaving(c, basis, inverse, bland):
-    """Return the place of the row to leave and the slope along its edge; -1 at an optimum."""
-    size = len(basis)
-    place, best, slope = -1, -1e-11, 0.0
+@inner("Tuple((i8, f8))(f8[:,::1], f8[:,:,::1], i8[:,::1], b1)")
+def _leaving(work, vertices, basis, bland):
+    """Return which row of the basis is to leave and the slope along its edge; -1 at an optimum."""
+    size = basis.shape[1]
+    chosen, best, slope = -1, -1e-11, 0.0
     for i in range(size):
         price = 0.0
         for j in range(size):
-            price += c[j] * inverse[j, i]
-        if bland and price < -1e-11 and (place < 0 or basis[i] < basis[place]):
-            place, slope = i, -price
-        elif not bland and price < best:
-            place, best, slope = i, price, -price
-    return place, slope
+            price += work[UP, j] * vertices[1, j, i]
+        if bland:
+            if price < -1e-11 and (chosen < 0 or basis[1, i] < basis[1, chosen]):
+                chosen, slope = i, -price
+        elif price < best:
+            chosen, best, slope = i, price, -price
+    return chosen, slope
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def _longest_step(G, g, count, inside, v, edge):
+@inner("Tuple((f8, i8))(f8[:,::1], i8, b1[::1], f8[:,:,::1], f8[:,::1])")
+def _longest_step(rows, count, inside, vertices, work):
     """Return how far the edge goes and the row that ends it (-1: none)."""
-    size = len(v)
+    size = work.shape[1]
     step, entering = np.inf, -1
     for k in range(count):
         if inside[k]:
             continue
-        rate = 0.0
-        value = 0.0
+        rate, value = 0.0, 0.0
         for j in range(size):
-            rate += G[k, j] * edge[j]
-            value += G[k, j] * v[j]
+            rate += rows[k, j] * work[EDGE, j]
+            value += rows[k, j] * vertices[1, size, j]
         if rate > 1e-12:
-            room = max((g[k] - value) / rate, 0.0)
+            room = (rows[k, size] - value) / rate
+            if room < 0.0:
+                room = 0.0
             if room < step:
                 step, entering = room, k
     return step, entering
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def _pivot(G, basis, inverse, place, entering, row):
-    """Exchange one row of the basis (`row` is working space)."""
-    size = len(basis)
+@inner("void(f8[:,::1], f8[:,:,::1], i8[:,::1], i8, i8, f8[:,::1])")
+def _pivot(rows, vertices, basis, leaving, entering, work):
+    """Exchange one row of the basis."""
+    size = basis.shape[1]
     for i in range(size):
         total = 0.0
         for j in range(size):
-            total += G[entering, j] * inverse[j, i]
-        row[i] = total
+            total += rows[entering, j] * vertices[1, j, i]
+        work[EDGE, i] = total
     for i in range(size):
-        if i != place:
-            factor = row[i] / row[place]
+        if i != leaving:
+            factor = work[EDGE, i] / work[EDGE, leaving]
             if factor != 0.0:
                 for j in range(size):
-                    inverse[j, i] -= factor * inverse[j, place]
+                    vertices[1, j, i] -= factor * vertices[1, j, leaving]
     for j in range(size):
-        inverse[j, place] /= row[place]
-    basis[place] = entering
+        vertices[1, j, leaving] /= work[EDGE, leaving]
+    basis[1, leaving] = entering
 
 
 @no_type_check
-@njit(cache=True, nogil=True)
-def cross(G, g, count, inside, edge, basis, inverse, v, c, value, level):
-    """Raise c.v, which is `value` at the vertex v, along edges until it reaches `level`.
+@inner("i8(f8[:,::1], i8, b1[::1], f8[:,:,::1], i8[:,::1], f8[:,::1], f8[:,::1], f8, f8)")
+def cross(rows, count, inside, vertices, basis, work, tableau, value, level):
+    """Raise work[UP].v, which is `value` at the second vertex, until it reaches `level`.
 
-    Returns the place in the basis of the row left on the way (v is then the crossing point),
-    `OPTIMUM` if the maximum is below the level, or `FAILED`; and the number of pivots. `inside`
-    (a flag for each row) and `edge` are working space.
+    Returns the place in the basis of the row left on the way (the second vertex is then the
+    crossing point), `OPTIMUM` if the maximum is below the level, or `FAILED`. `inside` (a flag for
+    each row) is working space.
     """
-    size = len(v)
-    inside[:count] = False
+    size = basis.shape[1]
+    for k in range(count):
+        inside[k] = False
     for i in range(size):
-        inside[basis[i]] = True
+        inside[basis[1, i]] = True
     limit = 60 * size + 200
     for pivots in range(limit):
-        place, slope = _leaving(c, basis, inverse, pivots > limit // 3)
-        if place < 0:
-            return OPTIMUM, pivots
+        leaving, slope = _leaving(work, vertices, basis, pivots > limit // 3)
+        if leaving < 0:
+            return OPTIMUM
         for j in range(size):
-            edge[j] = -inverse[j, place]
-        step, entering = _longest_step(G, g, count, inside, v, edge)
+            work[EDGE, j] = -vertices[1, j, leaving]
+        step, entering = _longest_step(rows, count, inside, vertices, work)
         crossing = (level - value) / slope
         if crossing <= step:
+            if crossing < 0.0:
+                crossing = 0.0
             for j in range(size):
-                v[j] += max(crossing, 0.0) * edge[j]
-            return place, pivots
+                vertices[1, size, j] += crossing * work[EDGE, j]
+            return leaving
         if entering < 0:
-            return FAILED, pivots
-        inside[basis[place]] = False
+            return FAILED
+        inside[basis[1, leaving]] = False
         inside[entering] = True
         for j in range(size):
-            v[j] += step * edge[j]
-        _pivot(G, basis, inverse, place, entering, edge)
+            vertices[1, size, j] += step * work[EDGE, j]
+        _pivot(rows, vertices, basis, leaving, entering, work)
         value += step * slope
         if pivots % 25 == 24:
-            if not vertex(G, g, basis, inverse, v):
-                return FAILED, pivots
-    return FAILED, limit
+            if not vertex(rows, vertices, basis, 1, tableau):
+                return FAILED
+    return FAILED

@@ -1,4 +1,4 @@
-"""How many eigenvalues of a matrix of balls lie inside the unit circle (needs python-flint)."""
+"""How many eigenvalues of a matrix of balls lie inside the unit circle."""
 
 from typing import Any
 

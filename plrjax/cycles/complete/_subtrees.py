@@ -17,8 +17,7 @@ from ..._checker import BOTH, DEAD, Refused, Tree, far_leaf_of, leaf_of
 from ..._exact import Cycle, System
 from ..._piecewise_affine import PiecewiseAffineMap
 from .._balance import balanced
-from . import _word_kernel as kernel
-from ._word_search import INWARD, STRICT, WordSearch, margins_of
+from ._word_search import INWARD, NODES, PROGRAMS, STRICT, WordSearch, margins_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,8 +138,8 @@ def explore(task: Task, prefix: str, max_nodes: int) -> Subtree:
     log_size = min(size, 30_000_000) if task.rigorous else 0
     piece = search.run(bytes(map(int, prefix)), max_nodes, log_size)
     left = ["".join(map(str, bits)) for bits in piece.open]
-    nodes = int(piece.counts[kernel.NODES])
-    programs = int(piece.counts[kernel.PROGRAMS])
+    nodes = int(piece.counts[NODES])
+    programs = int(piece.counts[PROGRAMS])
     if task.rigorous:
         return _proven(task, prefix, piece.log)._replace(nodes=nodes, programs=programs)
     words = [search.merged.expand(letters) for letters in piece.words]

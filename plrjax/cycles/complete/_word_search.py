@@ -1,12 +1,18 @@
 """The word search: prepares a map for the compiled search, and runs it piece by piece."""
 
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..._piecewise_affine import PiecewiseAffineMap
-from . import _word_kernel as kernel
 from ._merged_units import merge_units, parallel_units
+
+NODES, PROGRAMS, LOGGED, NUM_WORDS, NUM_OPEN, NUM_COUNTS = range(6)
+"""Places in the counts of a piece."""
+
+HEAD = 6
+"""Numbers of a fork in the compiled search before its basis."""
 
 OUTWARD = (1e-10, 1.0, 1e-10)
 """Rows relaxed outward, by this share of the box and so many times their rounding errors."""
@@ -31,6 +37,11 @@ class Piece(NamedTuple):
     log: list[int]
     counts: np.ndarray
     depths: np.ndarray
+
+
+def is_compiled() -> bool:
+    """Return whether the compiled search is loaded: else its first piece compiles or loads it."""
+    return f"{__package__}._word_kernel" in sys.modules
 
 
 def is_central(map: PiecewiseAffineMap) -> bool:
@@ -62,42 +73,93 @@ class WordSearch:
         boxes = np.repeat(np.asarray(box, np.float64)[:, None], self.length + 1, axis=1)
         if facet is not None:
             boxes[:, facet[0]] = facet[1]
-        start = boxes[:, 0]
         wanted = np.zeros(self.length + 1, bool)
         wanted[[k for k in periods if k <= self.length]] = True
-        boxed = np.ones(size, bool)
-        boxed[-1] = facet is None
-        lean = self.merged.map
-        self._arrays = tuple(
-            np.ascontiguousarray(x) for x in (lean.A, lean.W1, lean.h1, lean.W2, lean.h2)
-        )
         codes = np.zeros(1, np.int64) if language is None else language
-        self._options = (np.diag(0.5 * (start[1] - start[0])), 0.5 * (start[0] + start[1]),
-                         boxes[0], boxes[1], boxed, self.length, wanted, necklaces,
-                         facet is not None, all_words, codes, width, *margins)  # fmt: skip
-        room = 2 * self.length * self.num_leads + 4
-        self._words = np.zeros((max_words + room, self.length, self.num_leads), np.uint8)
+        self._problem = (
+            *_arrays(self.merged.map, boxes), size - (facet is not None), wanted, necklaces,
+            facet is not None, all_words, codes, width, *margins,
+        )  # fmt: skip
+        bits = self.length * self.num_leads
+        room = 2 * bits + 4
+        self._words = np.zeros((max_words + room, bits), np.uint8)
         self._lengths = np.zeros(len(self._words), np.int64)
-        self._open = np.zeros((room, self.length * self.num_leads), np.uint8)
+        self._open = np.zeros((room, bits), np.uint8)
         self._open_lengths = np.zeros(room, np.int64)
+        self._space = _space(boxes, size, self.num_leads, margins[0])
 
     def run(self, prefix: bytes = b"", max_nodes: int = 20_000, log_size: int = 0) -> Piece:
         """Search below a prefix of bits until `max_nodes` letters were met or all is done."""
-        depths = np.zeros(self.length + 1, np.int64)
+        depths, counts = np.zeros(self.length + 1, np.int64), np.zeros(NUM_COUNTS, np.int64)
         log = np.zeros(log_size, np.int32)
         if len(prefix) >= self.length * self.num_leads:
-            return Piece([], [], [], np.zeros(kernel.NUM_COUNTS, np.int64), depths)
-        compiled: Any = kernel.explore
-        counts = compiled(
-            *self._arrays, *self._options, np.frombuffer(prefix, np.uint8), max_nodes, log,
-            self._words, self._lengths, self._open, self._open_lengths, depths,
+            return Piece([], [], [], counts, depths)
+        self._space.basis[0] = 2 * np.arange(self._space.basis.shape[1])
+        from . import _word_kernel
+
+        compiled: Any = _word_kernel.explore
+        compiled(
+            *self._problem, np.frombuffer(bytearray(prefix), np.uint8), max_nodes, log,
+            self._words, self._lengths, self._open, self._open_lengths, depths, counts,
+            *self._space,
         )  # fmt: skip
         words = [
-            self._words[row, : self._lengths[row]].astype(bool)
-            for row in range(counts[kernel.NUM_WORDS])
+            self._words[row, : self._lengths[row]].reshape(-1, self.num_leads).astype(bool)
+            for row in range(counts[NUM_WORDS])
         ]
         left = [
-            self._open[row, : self._open_lengths[row]].tobytes()
-            for row in range(counts[kernel.NUM_OPEN])
+            self._open[row, : self._open_lengths[row]].tobytes() for row in range(counts[NUM_OPEN])
         ]
-        return Piece(words, left, log[: counts[kernel.LOGGED]].tolist(), counts, depths)
+        return Piece(words, left, log[: counts[LOGGED]].tolist(), counts, depths)
+
+
+def _arrays(map: PiecewiseAffineMap, boxes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return (A, h1), W1, the functions of z whose signs matter, and the constants of the sides."""
+    size, length = map.state_size, boxes.shape[1]
+    planes = np.zeros((2 * size + map.num_units, size + 1))
+    planes[: 2 * size : 2, :size] = -np.eye(size)
+    planes[1 : 2 * size : 2, :size] = np.eye(size)
+    planes[2 * size :] = np.column_stack([map.W2, map.h2])
+    sides = np.stack([boxes[1], -boxes[0]], axis=2).reshape(length, 2 * size)
+    A1 = np.column_stack([map.A, map.h1])
+    return tuple(np.ascontiguousarray(x, np.float64) for x in (A1, map.W1, planes, sides))
+
+
+class _Space(NamedTuple):
+    """The memory of `explore`; see there and in the modules it names."""
+
+    maps: np.ndarray
+    places: np.ndarray
+    system: np.ndarray
+    orbit: np.ndarray
+    rows: np.ndarray
+    ids: np.ndarray
+    inside: np.ndarray
+    vertices: np.ndarray
+    basis: np.ndarray
+    work: np.ndarray
+    tableau: np.ndarray
+    bits: np.ndarray
+    forks: np.ndarray
+    fork_rows: np.ndarray
+
+
+def _space(boxes: np.ndarray, size: int, units: int, relaxed: float) -> _Space:
+    """Return the memory; z_0 = P v + q with |v| <= 1 is its first place and its first rows."""
+    length = boxes.shape[1] - 1
+    most, room = 2 * size + length * (2 * size + units) + 2, 2 * length * units + 4
+    half, middle = 0.5 * (boxes[1, 0] - boxes[0, 0]), 0.5 * (boxes[0, 0] + boxes[1, 0])
+    maps, places = np.zeros((length + 1, size, size + 1)), np.zeros((length + 1, size, size + 2))
+    maps[0, :, :size] = np.eye(size)
+    places[0] = np.column_stack([np.diag(half), middle, np.abs(middle) + np.abs(half)])
+    rows, ids = np.zeros((most, size + 1)), np.zeros(most, np.int64)
+    rows[: 2 * size : 2, :size] = np.eye(size)
+    rows[1 : 2 * size : 2, :size] = -np.eye(size)
+    rows[: 2 * size, size] = 1.0 + max(relaxed, 0.0)
+    ids[: 2 * size] = np.arange(2 * size)
+    return _Space(
+        maps, places, np.zeros((size, size + 1)), np.zeros((2, size)), rows, ids,
+        np.zeros(most, bool), np.zeros((2, size + 1, size)), np.zeros((2, size), np.int64),
+        np.zeros((3, size)), np.zeros((size, 2 * size)), np.zeros(length * units, np.uint8),
+        np.zeros((room, HEAD + size), np.int64), np.zeros((room, size + 1)),
+    )  # fmt: skip

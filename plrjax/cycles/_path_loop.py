@@ -5,10 +5,9 @@ The path, its ends and what it crosses are those of `_pivots`; see there. Tablea
 loops run along rows, in whole vectors. Import this module inside functions only: it is compiled.
 """
 
-import numba
 import numpy as np
 
-from .._compiled import compiled
+from .._compiled import compiled, inner
 from ._pivots import BROKEN, CAPPED, CLOSED, DEAD_PIVOT, RAY, RUNNING, TRUSTED_PIVOT
 
 ALIGNED = 4
@@ -26,15 +25,11 @@ S, SIGN = range(2)
 MADE, TIES, HITS, LEGS = range(4)
 """Places in `tally`: pivots, those of length zero, cells noted; from `LEGS` on legs by status."""
 
-_NUMBERS = numba.types.Array(numba.float64, 1, "C")
-_TABLE = numba.types.Array(numba.float64, 2, "C")
-_CUBE = numba.types.Array(numba.float64, 3, "C")
-_COUNTS = numba.types.Array(numba.int64, 1, "C")
-_BITS = numba.types.Array(numba.uint8, 2, "C")
-_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "fastmath": {"contract"}}
+_FAST = {"fastmath": {"contract"}}
+"""Multiplications and additions may be fused."""
 
 
-@compiled(numba.void(_TABLE, _TABLE, _NUMBERS, _TABLE, _CUBE), **_INNER)
+@inner("void(f8[:,::1], f8[:,::1], f8[::1], f8[:,::1], f8[:,:,::1])", **_FAST)
 def _look(T, W2T, h2, nudge, y):
     """y <- the levels y_c and y_r of all units; without `nudge` the unknowns are the units."""
     width = T.shape[0]
@@ -53,7 +48,7 @@ def _look(T, W2T, h2, nudge, y):
                 y[1, t, u] += r * W2T[j, u]
 
 
-@compiled(numba.int64(_CUBE, _TABLE, _NUMBERS, numba.int64, _TABLE), **_INNER)
+@inner("i8(f8[:,:,::1], f8[:,::1], f8[::1], i8, f8[:,::1])", **_FAST)
 def _next_unit(y, side, at, last, wait):
     """Return the first unit to reach zero; `wait` holds how far in s that is (infinity: never)."""
     s, sign = at[S], at[SIGN]
@@ -73,9 +68,9 @@ def _next_unit(y, side, at, last, wait):
     return unit
 
 
-@compiled(
-    numba.float64(_TABLE, _TABLE, _TABLE, _NUMBERS, _TABLE, numba.int64, _NUMBERS, _NUMBERS),
-    **_INNER,
+@inner(
+    "f8(f8[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8[:,::1], i8, f8[::1], f8[::1])",
+    **_FAST,
 )
 def _read(T, W1, W2, h2, nudge, unit, column, row):
     """Read column and row of the unit to flip; return its response to itself."""
@@ -108,7 +103,7 @@ def _read(T, W1, W2, h2, nudge, unit, column, row):
     return own
 
 
-@compiled(numba.void(_TABLE, numba.float64, _NUMBERS, _NUMBERS), **_INNER)
+@inner("void(f8[:,::1], f8, f8[::1], f8[::1])", **_FAST)
 def _update(T, factor, column, row):
     """T <- T + factor * row column^T."""
     for w in range(T.shape[0]):
@@ -117,7 +112,10 @@ def _update(T, factor, column, row):
             T[w, i] += f * column[i]
 
 
-@compiled(numba.boolean(_CUBE, _CUBE, _NUMBERS, _COUNTS, _NUMBERS, _TABLE, _TABLE), **_INNER)
+@inner(
+    "b1(f8[:,:,::1], f8[:,:,::1], f8[::1], i8[::1], f8[::1], f8[:,::1], f8[:,::1])",
+    **_FAST,
+)
 def _next_leg(fresh, home, begin, now, at, T, side):
     """Set out on the next leg; return whether there is one."""
     if now[PATH] >= 0 and now[LEG] == 0 and now[STATUS] != CLOSED:
@@ -142,7 +140,7 @@ def _next_leg(fresh, home, begin, now, at, T, side):
     return True
 
 
-@compiled(numba.boolean(_TABLE), **_INNER)
+@inner("b1(f8[:,::1])", **_FAST)
 def _sound(T):
     """Return whether the columns of the two right-hand sides are finite."""
     total = 0.0
@@ -151,7 +149,7 @@ def _sound(T):
     return total == 0.0
 
 
-@compiled(numba.void(_TABLE, _BITS, numba.int64), **_INNER)
+@inner("void(f8[:,::1], u1[:,::1], i8)", **_FAST)
 def _note(side, hits, place):
     """Pack the units that are on into a row of bytes, little bit order."""
     for byte in range(hits.shape[1]):
@@ -163,10 +161,7 @@ def _note(side, hits, place):
                 hits[place, i // 8] |= 1 << (i % 8)
 
 
-@compiled(
-    numba.int64(_COUNTS, numba.int64, numba.int64, numba.float64, numba.float64, numba.float64),
-    **_INNER,
-)
+@inner("i8(i8[::1], i8, i8, f8, f8, f8)", **_FAST)
 def _ending(now, units, max_pivots, length, rho, own):
     """Return the status after a look at the next boundary: that of `_pivots`."""
     if now[PIVOTS] > 0 and now[AWAY] == 0:
@@ -178,11 +173,10 @@ def _ending(now, units, max_pivots, length, rho, own):
     return CAPPED if now[PIVOTS] >= max_pivots else RUNNING
 
 
-@compiled(
-    numba.void(
-        _TABLE, _NUMBERS, _TABLE, _TABLE, _NUMBERS, _TABLE, _NUMBERS, _TABLE, _TABLE, _TABLE
-    ),
-    **_INNER,
+@inner(
+    "void(f8[:,::1], f8[::1], f8[:,::1], f8[:,::1], f8[::1], f8[:,::1], f8[::1], "
+    "f8[:,::1], f8[:,::1], f8[:,::1])",
+    **_FAST,
 )
 def _assemble(A, h1, W1, W2, h2, nudge, direction, side, system, right):
     """system <- the system of the cell, right <- what is solved for: those of `_tableau`.
@@ -219,7 +213,7 @@ def _assemble(A, h1, W1, W2, h2, nudge, direction, side, system, right):
                         system[now + i, now + j] -= W1[u, i] * W2[u, j]
 
 
-@compiled(numba.void(_TABLE, _TABLE, _TABLE), **_INNER)
+@inner("void(f8[:,::1], f8[:,::1], f8[:,::1])", **_FAST)
 def _eliminate(system, right, T):
     """T <- (system^-1 right)^T by Gauss-Jordan elimination with row pivoting; NaN if singular."""
     unknowns, width = right.shape
@@ -249,17 +243,18 @@ def _eliminate(system, right, T):
             T[w, i] = right[i, w]
 
 
-_FOLLOW = numba.int64(
-    *(_TABLE, _NUMBERS, _TABLE, _TABLE, _TABLE, _NUMBERS, _TABLE),
-    *(_CUBE, _CUBE, _NUMBERS, _TABLE, _COUNTS),
-    *(_COUNTS, _NUMBERS, _COUNTS, _TABLE, _TABLE),
-    *(_CUBE, _NUMBERS, _NUMBERS, _TABLE, _TABLE, _TABLE),
-    *(_BITS, _COUNTS),
+_FOLLOW = (
+    "i8("
+    "f8[:,::1], f8[::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8[:,::1], "
+    "f8[:,:,::1], f8[:,:,::1], f8[::1], f8[:,::1], i8[::1], "
+    "i8[::1], f8[::1], i8[::1], f8[:,::1], f8[:,::1], "
+    "f8[:,:,::1], f8[::1], f8[::1], f8[:,::1], f8[:,::1], f8[:,::1], "
+    "u1[:,::1], i8[::1])"
 )
 
 
 # fmt: off
-@compiled(_FOLLOW, fastmath={"contract"})
+@compiled(_FOLLOW, **_FAST)
 def follow(
     A, h1, W1, W2, W2T, h2, nudge,
     fresh, home, begin, direction, limits,

@@ -90,6 +90,7 @@ class LoopEngine(AbstractEngine):
     """One curve at a time in the compiled loop of `_path_loop`; tableaus are solved by LAPACK."""
 
     lanes = 1
+    chunk_seconds = _CHUNK_SECONDS
 
     def __init__(self, form: AbstractForm, max_pivots: int):
         from . import _path_loop as loop
@@ -143,7 +144,7 @@ class LoopEngine(AbstractEngine):
         self.now[self.loop.AGE] = 0
 
     def advance(self):
-        end = time.perf_counter() + _CHUNK_SECONDS
+        end = time.perf_counter() + self.chunk_seconds
         loop, before = self.loop, 0
         while True:
             state = (self.now, self.at, self.counts, self.tableau, self.side, *self.rooms)

@@ -179,21 +179,21 @@ class CyclicSystem:
         count, period, size = b.shape
         z = np.empty((count, period, size))
         if period == 1:
-            z[:, 0] = solve_or_nan(self._last, b[:, 0])
+            z[:, 0] = _solve_or_nan(self._last, b[:, 0])
             return z
         rest, kept = b[:, 0], []
         for t, (Qt, _, _, _) in enumerate(self._stages, start=1):
             turned = (Qt @ np.concatenate([rest, b[:, t]], axis=1)[..., None])[..., 0]
             kept.append(turned[:, :size])
             rest = turned[:, size:]
-        ends = solve_or_nan(self._last, np.concatenate([rest, b[:, -1]], axis=1))
+        ends = _solve_or_nan(self._last, np.concatenate([rest, b[:, -1]], axis=1))
         z[:, 0], z[:, -1] = ends[:, :size], ends[:, size:]
         for t in range(period - 2, 0, -1):
             _, R, first, following = self._stages[t - 1]
             right = (
                 kept[t - 1][..., None] - first @ z[:, 0, :, None] - following @ z[:, t + 1, :, None]
             )
-            z[:, t] = solve_or_nan(R, right[..., 0])
+            z[:, t] = _solve_or_nan(R, right[..., 0])
         return z
 
     def transposed(self) -> "CyclicSystem":
@@ -221,15 +221,14 @@ class CyclicSystem:
         return best
 
 
-def solve_or_nan(matrices: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve many systems ("system row" or "system row column" on the right); NaN where singular."""
-    columns = right if right.ndim == 3 else right[..., None]
+def _solve_or_nan(matrices: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve many systems; NaN where a matrix is exactly singular or not finite."""
     try:
-        return np.linalg.solve(matrices, columns).reshape(right.shape)
+        return np.linalg.solve(matrices, right[..., None])[..., 0]
     except np.linalg.LinAlgError:
         if len(matrices) == 1:
             return np.full_like(right, np.nan)
     half = len(matrices) // 2
     return np.concatenate(
-        [solve_or_nan(matrices[:half], right[:half]), solve_or_nan(matrices[half:], right[half:])]
+        [_solve_or_nan(matrices[:half], right[:half]), _solve_or_nan(matrices[half:], right[half:])]
     )

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import scipy
 from jaxtyping import Int, UInt8
 
-from .._numerics import float64_scope, quiet_floats
+from .._numerics import float64_scope
 from .._parallel import device_mesh, over_devices, shared_by, split_over
 from ._pivots import Sizes, Starts, advance, idle_state
 from ._starts import AbstractForm, Table
@@ -22,7 +23,7 @@ REFRESH = 128
 """A tableau is solved anew after so many pivots, or four times its unknowns: a small extra cost."""
 
 _SMALL = 40
-"""Tableaus of so many unknowns are solved anew inside the loop, larger ones by LAPACK outside."""
+"""Tableaus of up to so many unknowns are solved inside the loop, larger ones by LAPACK outside."""
 
 _NOTES = 4096
 """Cells that the loop notes before they are handed over."""
@@ -95,72 +96,46 @@ class LoopEngine(AbstractEngine):
     def __init__(self, form: AbstractForm, max_pivots: int):
         from . import _path_loop as loop
 
-        self.loop, self.form, self.over = loop, form, True
+        self.loop, self.over = loop, True
         unknowns, units = form.num_unknowns, form.num_units
         width, filled = unknowns + 2, unknowns + -unknowns % loop.ALIGNED
-        self.data = form.data()
-        self.map, steps = _loop_arrays(self.data)
-        self.cell = (steps, units // steps)
-        self.batch = int(np.clip(2**20 // (unknowns * width), 1, 64))
+        self.map, steps = _loop_arrays(form.data())
+        cell = (steps, units // steps)
         piece = int(np.clip(0.1 * _CHUNK_SECONDS * 2e9 / form.cost, 16, 2**20))
-        self.limits = np.array([max_pivots, refresh_of(form), piece])
-        self.now, self.at = np.zeros(8, np.int64), np.zeros(2)
+        self.limits = np.array([max_pivots, refresh_of(form), piece, _SMALL])
+        self.now, self.at = np.zeros(9, np.int64), np.zeros(2)
         self.counts = np.zeros(loop.LEGS + 5, np.int64)
-        self.tableau, self.side = np.zeros((width, filled)), np.zeros(self.cell)
-        small = unknowns if unknowns <= _SMALL else 0
-        systems = np.zeros((small, small)), np.zeros((small, small + 2))
-        rows = np.zeros(filled), np.zeros(width), np.zeros(self.cell)
-        self.rooms = np.zeros((2, *self.cell)), *rows, *systems
+        self.tableau, self.side = np.zeros((width, filled)), np.zeros(cell)
+        self.room = np.zeros((width, filled)), np.zeros((2, *cell)), np.zeros(filled)
+        self.room += np.zeros(width), np.zeros(cell), np.zeros((unknowns, unknowns))
         self.hits = np.zeros((_NOTES, -(-units // 8)), np.uint8)
         self.owners = np.zeros(_NOTES, np.int64)
 
     def begin(self, table):
+        home = np.where(table.region, -1.0, 1.0).reshape(-1, *self.side.shape)
         directions = np.ascontiguousarray(np.nan_to_num(table.direction))
-        self.table, self.next, self.over = table._replace(direction=directions), 0, False
+        self.starts, self.over = (home, np.array(table.s, float), directions), False
         self.counts[:] = 0
-        self._load()
-
-    def _load(self) -> None:
-        """Solve the tableaus of the next starts, and take them."""
-        self.first, self.next = self.next, min(self.next + self.batch, len(self.table.s))
-        region, direction, begin = (array[self.first : self.next] for array in self.table)
-        home = np.where(region, -1.0, 1.0).reshape(-1, *self.cell)
-        self.starts = self._solved(region, direction), home, begin, direction
-        self.now[self.loop.PATH] = -1
-        self.now[self.loop.STATUS] = self.loop.CLOSED
-
-    def _solved(self, region: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """Return tableaus as the loop wants them, "start width unknown"."""
-        fresh = np.zeros((len(region), *self.tableau.shape))
-        with quiet_floats():
-            solved = self.form.tableau.fresh(self.data, region, direction)
-        fresh[:, :, : self.form.num_unknowns] = np.swapaxes(solved, 1, 2)
-        return fresh
-
-    def _renew(self) -> None:
-        """Solve the tableau of the cell the curve is in."""
-        direction = self.starts[3][self.now[self.loop.PATH], None]
-        self.tableau[:] = self._solved(self.side.reshape(1, -1) < 0, direction)[0]
-        self.now[self.loop.AGE] = 0
+        self.now[self.loop.PATH], self.now[self.loop.STATUS] = -1, self.loop.CLOSED
 
     def advance(self):
-        end = time.perf_counter() + self.chunk_seconds
-        loop, before = self.loop, 0
+        end, loop = time.perf_counter() + self.chunk_seconds, self.loop
+        state = (self.now, self.at, self.counts, self.tableau, self.side, *self.room)
         while True:
-            state = (self.now, self.at, self.counts, self.tableau, self.side, *self.rooms)
             why = loop.follow(*self.map, *self.starts, self.limits, *state, self.hits, self.owners)
-            made = self.counts[loop.HITS]
-            self.owners[before:made] += self.first
-            before = made
             if why == loop.STALE:
-                self._renew()
+                self._solve()
                 continue
-            self.over = why == loop.OVER and self.next == len(self.table.s)
-            if why == loop.OVER and not self.over:
-                self._load()
+            self.over, made = why == loop.OVER, self.counts[loop.HITS]
             if self.over or made == len(self.hits) or time.perf_counter() > end:
                 self.counts[loop.HITS] = 0
                 return Crossings(self.owners[:made].copy(), self.hits[:made].copy())
+
+    def _solve(self) -> None:
+        """Solve by LAPACK for the tableau; NaN where the system is singular."""
+        system, right = self.room[-1].T, self.tableau[:, : len(self.room[-1])].T
+        *_, solution, info = scipy.linalg.lapack.dgesv(system, right, True, True)
+        right[:] = solution if info == 0 else np.nan
 
     def tally(self):
         loop = self.loop

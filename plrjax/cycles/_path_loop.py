@@ -16,8 +16,8 @@ ALIGNED = 4
 OVER, STALE, PAUSED = range(3)
 """Why `follow` came back: all starts are done; the tableau is to be solved anew; time is up."""
 
-PATH, LEG, LAST, PIVOTS, STALLED, AGE, AWAY, STATUS = range(8)
-"""Places in `now`: the start, the leg, and what `Lanes` in `_pivots` calls by these names."""
+PATH, LEG, LAST, PIVOTS, STALLED, AGE, AWAY, STATUS, SOLVED = range(9)
+"""Places in `now`: the start, what `Lanes` in `_pivots` calls so, whether T was just solved."""
 
 S, SIGN = range(2)
 """Places in `at`."""
@@ -39,13 +39,20 @@ def _look(T, W2T, h2, nudge, y):
         return
     size, units = W2T.shape
     for t in range(nudge.shape[0]):
+        c, r = T[width - 2, t * size], T[width - 1, t * size]
         for u in range(units):
-            y[0, t, u], y[1, t, u] = h2[u], nudge[t, u]
-        for j in range(size):
+            y[0, t, u] = h2[u] + c * W2T[0, u]
+            y[1, t, u] = nudge[t, u] + r * W2T[0, u]
+        for j in range(
+            1, size, 2
+        ):  # two states at a time: the levels pass through memory less often
+            more = j + 1 if j + 1 < size else 0
             c, r = T[width - 2, t * size + j], T[width - 1, t * size + j]
+            c2 = T[width - 2, t * size + more] if more else 0.0
+            r2 = T[width - 1, t * size + more] if more else 0.0
             for u in range(units):
-                y[0, t, u] += c * W2T[j, u]
-                y[1, t, u] += r * W2T[j, u]
+                y[0, t, u] += c * W2T[j, u] + c2 * W2T[more, u]
+                y[1, t, u] += r * W2T[j, u] + r2 * W2T[more, u]
 
 
 @inner("i8(f8[:,:,::1], f8[:,::1], f8[::1], i8, f8[:,::1])", **_FAST)
@@ -112,12 +119,17 @@ def _update(T, factor, column, row):
             T[w, i] += f * column[i]
 
 
-@inner(
-    "b1(f8[:,:,::1], f8[:,:,::1], f8[::1], i8[::1], f8[::1], f8[:,::1], f8[:,::1])",
-    **_FAST,
-)
-def _next_leg(fresh, home, begin, now, at, T, side):
-    """Set out on the next leg; return whether there is one."""
+@inner("void(f8[:,::1], f8[:,::1])", **_FAST)
+def _copy(source, target):
+    """target <- source."""
+    for w in range(source.shape[0]):
+        for i in range(source.shape[1]):
+            target[w, i] = source[w, i]
+
+
+@inner("b1(f8[:,::1], f8[:,:,::1], f8[::1], i8, i8[::1], f8[::1], f8[:,::1], f8[:,::1])", **_FAST)
+def _next_leg(first, home, begin, refresh, now, at, T, side):
+    """Set out on the next leg; return whether there is one. The second takes the first's tableau."""
     if now[PATH] >= 0 and now[LEG] == 0 and now[STATUS] != CLOSED:
         now[LEG] = 1
     else:
@@ -126,17 +138,18 @@ def _next_leg(fresh, home, begin, now, at, T, side):
     path = now[PATH]
     if path >= len(begin):
         return False
-    for w in range(T.shape[0]):
-        for i in range(T.shape[1]):
-            T[w, i] = fresh[path, w, i]
     for t in range(side.shape[0]):
         for u in range(side.shape[1]):
             side[t, u] = home[path, t, u]
     at[S] = begin[path]
     at[SIGN] = -1.0 if now[LEG] == 0 else 1.0
     now[LAST] = -1
-    now[PIVOTS] = now[STALLED] = now[AGE] = now[AWAY] = 0
+    now[PIVOTS] = now[STALLED] = now[AWAY] = 0
+    now[AGE] = refresh if now[LEG] == 0 else 0
+    now[SOLVED] = now[LEG]
     now[STATUS] = RUNNING
+    if now[LEG] == 1:
+        _copy(first, T)
     return True
 
 
@@ -178,77 +191,78 @@ def _ending(now, units, max_pivots, length, rho, own):
     "f8[:,::1], f8[:,::1], f8[:,::1])",
     **_FAST,
 )
-def _assemble(A, h1, W1, W2, h2, nudge, direction, side, system, right):
-    """system <- the system of the cell, right <- what is solved for: those of `_tableau`.
+def _assemble(A, h1, W1, W2, h2, nudge, direction, side, system, T):
+    """system, T <- the system of the cell and what is solved for, both transposed: `_tableau`'s.
 
     Without `nudge` A and h1 are B and c of the reduced system.
     """
     unknowns, size = len(system), len(h1)
-    for i in range(unknowns):
-        for j in range(unknowns):
-            system[i, j] = right[i, j] = 0.0
-        right[i, unknowns] = right[i, unknowns + 1] = 0.0
+    for j in range(unknowns):
+        for i in range(unknowns):
+            system[j, i] = T[j, i] = 0.0
+    c, r = unknowns, unknowns + 1
     if not nudge.shape[0]:
         for i in range(unknowns):
             for j in range(unknowns):
-                system[i, j] = -A[i, j] if side[0, j] < 0.0 else 0.0
-                right[i, j] = A[i, j]
+                system[j, i] = -A[i, j] if side[0, j] < 0.0 else 0.0
+                T[j, i] = A[i, j]
             system[i, i] += 1.0
-            right[i, unknowns], right[i, unknowns + 1] = h1[i], direction[i]
+            T[c, i], T[r, i] = h1[i], direction[i]
         return
     for t in range(len(nudge)):
         now, after = t * size, (t + 1) % len(nudge) * size
         for i in range(size):
-            system[now + i, after + i] += 1.0
-            right[now + i, now + i] = 1.0
-            right[now + i, unknowns], right[now + i, unknowns + 1] = h1[i], direction[now + i]
+            system[after + i, now + i] += 1.0
+            T[now + i, now + i] = 1.0
+            T[c, now + i], T[r, now + i] = h1[i], direction[now + i]
             for j in range(size):
-                system[now + i, now + j] -= A[i, j]
+                system[now + j, now + i] -= A[i, j]
         for u in range(len(h2)):
             if side[t, u] < 0.0:
                 for i in range(size):
-                    right[now + i, unknowns] += W1[u, i] * h2[u]
-                    right[now + i, unknowns + 1] += W1[u, i] * nudge[t, u]
+                    T[c, now + i] += W1[u, i] * h2[u]
+                    T[r, now + i] += W1[u, i] * nudge[t, u]
                     for j in range(size):
-                        system[now + i, now + j] -= W1[u, i] * W2[u, j]
+                        system[now + j, now + i] -= W1[u, i] * W2[u, j]
 
 
-@inner("void(f8[:,::1], f8[:,::1], f8[:,::1])", **_FAST)
-def _eliminate(system, right, T):
-    """T <- (system^-1 right)^T by Gauss-Jordan elimination with row pivoting; NaN if singular."""
-    unknowns, width = right.shape
+@inner("void(f8[:,::1], i8, i8, f8[::1])", **_FAST)
+def _clear(rows, p, best, factors):
+    """Swap columns p and `best`, and subtract from all columns theirs times their factors."""
+    for w in range(len(rows)):
+        pivot = rows[w, best]
+        rows[w, best] = rows[w, p]
+        rows[w, p] = pivot
+        for i in range(rows.shape[1]):
+            rows[w, i] -= factors[i] * pivot
+
+
+@inner("void(f8[:,::1], f8[:,::1], f8[::1])", **_FAST)
+def _eliminate(system, T, factors):
+    """T <- the solution, by Gauss-Jordan elimination with pivoting; NaN or inf if singular."""
+    unknowns = len(system)
+    for i in range(unknowns, len(factors)):
+        factors[i] = 0.0
     for p in range(unknowns):
         best = p
         for i in range(p + 1, unknowns):
-            if abs(system[i, p]) > abs(system[best, p]):
+            if abs(system[p, i]) > abs(system[p, best]):
                 best = i
-        for j in range(unknowns):
-            system[p, j], system[best, j] = system[best, j], system[p, j]
-        for j in range(width):
-            right[p, j], right[best, j] = right[best, j], right[p, j]
-        inverse = 1.0 / system[p, p]
-        for j in range(unknowns):
-            system[p, j] *= inverse
-        for j in range(width):
-            right[p, j] *= inverse
+        inverse = 1.0 / system[p, best]
         for i in range(unknowns):
-            f = system[i, p]
-            if i != p and f != 0.0:
-                for j in range(unknowns):
-                    system[i, j] -= f * system[p, j]
-                for j in range(width):
-                    right[i, j] -= f * right[p, j]
-    for w in range(width):
-        for i in range(unknowns):
-            T[w, i] = right[i, w]
+            factors[i] = system[p, i] * inverse
+        factors[best] = factors[p]
+        factors[p] = 1.0 - inverse
+        _clear(system, p, best, factors)
+        _clear(T, p, best, factors)
 
 
 _FOLLOW = (
     "i8("
     "f8[:,::1], f8[::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8[:,::1], "
-    "f8[:,:,::1], f8[:,:,::1], f8[::1], f8[:,::1], i8[::1], "
-    "i8[::1], f8[::1], i8[::1], f8[:,::1], f8[:,::1], "
-    "f8[:,:,::1], f8[::1], f8[::1], f8[:,::1], f8[:,::1], f8[:,::1], "
+    "f8[:,:,::1], f8[::1], f8[:,::1], i8[::1], "
+    "i8[::1], f8[::1], i8[::1], f8[:,::1], f8[:,::1], f8[:,::1], "
+    "f8[:,:,::1], f8[::1], f8[::1], f8[:,::1], f8[:,::1], "
     "u1[:,::1], i8[::1])"
 )
 
@@ -257,38 +271,42 @@ _FOLLOW = (
 @compiled(_FOLLOW, **_FAST)
 def follow(
     A, h1, W1, W2, W2T, h2, nudge,
-    fresh, home, begin, direction, limits,
-    now, at, tally, T, side,
-    y, column, row, wait, system, right,
+    home, begin, direction, limits,
+    now, at, tally, T, side, first,
+    y, column, row, wait, system,
     hits, owners,
 ):  # fmt: on
-    """Go on with the curves of a batch of starts, and note the cells in which s passes zero.
+    """Go on with the curves of a table of starts, and note the cells in which s passes zero.
 
     `W1` and `W2` are "unit state", `W2T` its transpose, empty without `nudge` (A and h1 are then B
-    and c of the reduced system); `fresh` holds the tableaus of the starts, `home` their cells
-    (1: off, -1: on), `begin` their s, `direction` their r; `limits` are pivots a leg may take,
-    pivots until a tableau is solved anew, and pivots until `PAUSED`. What goes on is `now`, `at`,
-    `tally`, the tableau `T` and the cell `side`; then comes room for levels, rows and systems
-    (without that for systems it comes back `STALE`). Cells crossed are packed into `hits` from
-    `tally[HITS]` on, with their start in `owners`; where these are full it comes back, too.
+    and c of the reduced system); `home` are the cells of the starts (1: off, -1: on), `begin` their
+    s, `direction` their r; `limits` are pivots a leg may take, pivots until a tableau is solved
+    anew, pivots until `PAUSED`, and the unknowns up to which it is solved here: otherwise `STALE`
+    asks for T <- T system^-1. What goes on is `now`, `at`, `tally`, the tableau `T`, the cell
+    `side` and the tableau of the start `first`; then comes room. Cells crossed are packed into
+    `hits` from `tally[HITS]` on, with their start in `owners`; if these are full it pauses, too.
     """
-    max_pivots, refresh, time = limits[0], limits[1], limits[2]
+    max_pivots, refresh, time, small = limits[0], limits[1], limits[2], limits[3]
     units = side.shape[1]
     while True:
         if now[STATUS] != RUNNING:
             if now[PATH] >= 0:
                 tally[LEGS + now[STATUS]] += 1
-            if not _next_leg(fresh, home, begin, now, at, T, side):
+            if not _next_leg(first, home, begin, refresh, now, at, T, side):
                 return OVER
+        if now[AGE] >= refresh:
+            _assemble(A, h1, W1, W2, h2, nudge, direction[now[PATH]], side, system, T)
+            now[AGE], now[SOLVED] = 0, 1
+            if len(system) > small:
+                return STALE
+            _eliminate(system, T, column)
+        if now[SOLVED]:
+            now[SOLVED] = 0
             if not _sound(T):
                 now[STATUS] = BROKEN
-                continue
-        if now[AGE] >= refresh:
-            if not len(system):
-                return STALE
-            _assemble(A, h1, W1, W2, h2, nudge, direction[now[PATH]], side, system, right)
-            _eliminate(system, right, T)
-            now[AGE] = 0
+            if now[PIVOTS] == 0 and now[LEG] == 0:
+                _copy(T, first)
+            continue
         if time <= 0 or tally[HITS] >= len(hits):
             return PAUSED
         time -= 1

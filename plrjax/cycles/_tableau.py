@@ -1,7 +1,6 @@
 """Linear data of one itinerary that a pivot updates: two forms of the same tableau, lanes first.
 
-Solving a tableau works in NumPy and in JAX alike; `levels` and `pivot` are the lanes' in JAX, and
-`_path_loop` does the same for one tableau at a time.
+`_path_loop` has both once more, for one tableau at a time on a CPU.
 
 On the curve of solutions of z_{t+1} = F(z_t) + s r_t the pre-activations inside one cell (one
 itinerary D) are y(s) = y_c + s y_r. A tableau holds these two columns, and what turns them into
@@ -16,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from .._elimination import solve_or_nan
 from .._piecewise_affine import PiecewiseAffineMap
 from ._enumerate import ReducedSystem
 
@@ -37,9 +35,9 @@ class AbstractTableau(abc.ABC):
 
     @abc.abstractmethod
     def fresh(
-        self, data: Any, region: Bool[Either, "lane unit"], direction: Float[Either, "lane unknown"]
-    ) -> Float[Either, "lane unknown width"]:
-        """Return the tableau of each lane's cell by a direct solve (NaN or inf where singular)."""
+        self, data: Any, region: Bool[Array, "lane unit"], direction: Float[Array, "lane unknown"]
+    ) -> Float[Array, "lane unknown width"]:
+        """Return the tableau of each lane's cell by a direct solve."""
 
     @abc.abstractmethod
     def levels(
@@ -52,12 +50,6 @@ class AbstractTableau(abc.ABC):
         self, data: Any, tableau: Float[Array, "lane unknown width"], unit: Int[Array, " lane"]
     ) -> Pivot:
         """Return what the flip of one unit per lane needs."""
-
-
-def _solve(system: Either, right: Either) -> Either:
-    if isinstance(system, np.ndarray):
-        return solve_or_nan(system, np.asarray(right))
-    return jnp.linalg.solve(system, right)
 
 
 def updated(tableau: Array, pivot: Pivot, factor: Float[Array, " lane"]) -> Array:
@@ -76,12 +68,12 @@ class UnitTableau(AbstractTableau):
     """T = (I - B D)^-1 [B | c | r], N x (N + 2) for N = k H units: 2 N^2 flops a pivot."""
 
     def fresh(self, data: UnitData, region, direction):
-        xp = region.__array_namespace__()
-        system = xp.eye(region.shape[1]) - data.B * region[:, None, :]
-        right = xp.broadcast_to(data.B, system.shape)
-        c = xp.broadcast_to(data.c, direction.shape)
-        right = xp.concatenate([right, c[:, :, None], direction[:, :, None]], axis=2)
-        return _solve(system, right)
+        units = region.shape[1]
+        system = jnp.eye(units) - data.B * region[:, None, :]
+        right = jnp.broadcast_to(data.B, system.shape)
+        c = jnp.broadcast_to(data.c, direction.shape)
+        right = jnp.concatenate([right, c[:, :, None], direction[:, :, None]], axis=2)
+        return jnp.linalg.solve(system, right)
 
     def levels(self, data: UnitData, tableau):
         del data
@@ -120,24 +112,22 @@ class StateTableau(AbstractTableau):
     """
 
     def fresh(self, data: StateData, region, direction):
-        xp = region.__array_namespace__()
         lanes = region.shape[0]
         period, units = data.nudge.shape
         size = data.h1.shape[0]
-        D = region.reshape(lanes, period, units) * xp.ones(())
-        J = (data.W1 * D[:, :, None, :]) @ data.W2 + data.A
+        D = region.reshape(lanes, period, units).astype(data.A.dtype)
+        J = data.A + jnp.einsum("iu,ltu,uj->ltij", data.W1, D, data.W2)
         J = J * data.live[:, None, None]
-        into = (xp.arange(period) == data.following[:, None]) * xp.ones(())
-        here, eye = xp.eye(period), xp.eye(size)
-        system = into[:, None, :, None] * eye[:, None, :] - (
-            here[:, None, :, None] * J[:, :, :, None, :]
-        )
+        system = jnp.zeros((lanes, period, size, period, size))
+        here = jnp.arange(period)
+        system = system.at[:, here, :, data.following, :].add(jnp.eye(size))
+        system = system.at[:, here, :, here, :].add(-jnp.moveaxis(J, 1, 0))
         system = system.reshape(lanes, period * size, period * size)
         offset = (data.h1 + (D * data.h2) @ data.W1.T) * data.live[:, None]
         moved = direction + ((D * data.nudge) @ data.W1.T).reshape(direction.shape)
-        identity = xp.broadcast_to(xp.eye(period * size), system.shape)
-        columns = [identity, offset.reshape(lanes, -1, 1), moved[:, :, None]]
-        return _solve(system, xp.concatenate(columns, axis=2))
+        eye = jnp.broadcast_to(jnp.eye(period * size), system.shape)
+        columns = [eye, offset.reshape(lanes, -1, 1), moved[:, :, None]]
+        return jnp.linalg.solve(system, jnp.concatenate(columns, axis=2))
 
     def levels(self, data: StateData, tableau):
         period, units = data.nudge.shape

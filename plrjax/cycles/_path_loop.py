@@ -45,7 +45,7 @@ def _look(T, W2T, h2, nudge, y):
             y[1, t, u] = nudge[t, u] + r * W2T[0, u]
         for j in range(
             1, size, 2
-        ):  # two states at a time: the levels pass through memory less often
+        ):  # two at a time: fewer passes
             more = j + 1 if j + 1 < size else 0
             c, r = T[width - 2, t * size + j], T[width - 1, t * size + j]
             c2 = T[width - 2, t * size + more] if more else 0.0
@@ -129,7 +129,7 @@ def _copy(source, target):
 
 @inner("b1(f8[:,::1], f8[:,:,::1], f8[::1], i8, i8[::1], f8[::1], f8[:,::1], f8[:,::1])", **_FAST)
 def _next_leg(first, home, begin, refresh, now, at, T, side):
-    """Set out on the next leg; return whether there is one. The second takes the first's tableau."""
+    """Set out on the next leg, the second one with `first`; return whether there is one."""
     if now[PATH] >= 0 and now[LEG] == 0 and now[STATUS] != CLOSED:
         now[LEG] = 1
     else:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import equinox as eqx
 import jax
@@ -191,9 +190,8 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path):
 
 
 def test_time_limit():
-    begun = time.perf_counter()
     part = train(num_steps=10**9, max_seconds=1.0)
-    assert part.result is plr.RESULTS.budget_exhausted and time.perf_counter() - begun < 60.0
+    assert part.result is plr.RESULTS.budget_exhausted and 0 < part.num_steps < 10**9
 
 
 def test_actions():

@@ -5,6 +5,7 @@ array; `loops` skips units that are off and takes four vectors at a time; `lapac
 `np.linalg.qr`.
 """
 
+import functools
 import importlib
 import math
 from collections.abc import Callable
@@ -84,6 +85,7 @@ class EagerTorch:
         return np.sort(self.sums.numpy() / self.steps)[::-1]
 
 
+@functools.cache
 def _scalars(size: int) -> Callable:
     """Write the program out for a number of states; logarithms of products of eight lengths."""
     R = range(size)
@@ -123,6 +125,7 @@ def _gram_schmidt_lines(R: range, dot: Callable) -> list[str]:
     return lines
 
 
+@functools.cache
 def _loops(size: int) -> Callable:
     """Return loops over rows of the frame for a number of states known to the compiler."""
 
@@ -199,7 +202,7 @@ def _loops(size: int) -> Callable:
     return orbit
 
 
-@numba.njit
+@numba.njit(cache=True)
 def _lapack(A, W, h, z, Q, interval, count, sums):
     size, J, frame = len(A), np.empty_like(W), Q.copy()
     for _ in range(count):

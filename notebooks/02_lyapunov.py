@@ -212,7 +212,7 @@ def windows(key):
     return (data[starts[:, None] + jnp.arange(LENGTH)],)
 
 
-epochs = 3 if REDUCED else 12
+epochs = 2 if REDUCED else 12
 optimizer = optax.chain(optax.clip_by_global_norm(10.0), optax.radam(2e-3))
 model = plr.ClippedShallowPLRNN(3, 50, key=jr.key(3))
 probe = plr.LyapunovProbe(np.full(3, 0.1), key=jr.key(4), num_steps=num_steps // 4, num_orbits=64)
@@ -279,7 +279,7 @@ def task_loss(model, inputs, targets):
     return jnp.mean((jax.vmap(model)(inputs) - targets) ** 2)
 
 
-gains = np.geomspace(0.3, 10.0, 4 if REDUCED else 12)
+gains = np.geomspace(0.3, 10.0, 2 if REDUCED else 12)
 rates = [1e-3, 1e-2]
 settings = np.array([(gain, rate) for gain in gains for rate in rates], np.float32)
 keys = jax.vmap(lambda i: jr.fold_in(jr.key(6), i))(jnp.arange(len(settings)))
@@ -308,7 +308,7 @@ probes = [
     plr.LyapunovProbe(np.zeros(2 * HIDDEN), key=jr.key(8), inputs=sequences, num_transient=100)
     for _ in settings
 ]
-errors, milestones = [], [0, 50, 150] if REDUCED else [0, 100, 300, 1000, 3000]
+errors, milestones = [], [0, 30, 60] if REDUCED else [0, 100, 300, 1000, 3000]
 for before, after in zip([0, *milestones], milestones):
     if after > before:
         steps = jr.split(jr.fold_in(jr.key(9), after), after - before)

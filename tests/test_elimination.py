@@ -1,11 +1,16 @@
 """Batched elimination and cyclic systems against dense linear algebra."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plrjax._elimination import CyclicSystem, batched_solve, block_cyclic_solve
+from plrjax import _elimination
+from plrjax._elimination import CyclicSystem
 from plrjax._numerics import EPS, float64_scope
+
+batched_solve = jax.jit(_elimination.batched_solve, static_argnames="unrolled")
+block_cyclic_solve = jax.jit(_elimination.block_cyclic_solve, static_argnames="unrolled")
 
 
 def dense(J):

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import equinox as eqx
 import jax
@@ -130,7 +129,7 @@ def test_resumed_bit_for_bit(tmp_path, suffix):
 
 
 SCRIPT = """
-import sys
+import sys, time
 import jax.random as jr, numpy as np, plrjax as plr
 from plrjax import training as tr
 t = np.arange(400)
@@ -139,8 +138,10 @@ class Slow:
     every = 20
     def __call__(self, record):
         print(record.step, flush=True)
+        if record.step >= 700 and sys.argv[3] == "waits":
+            time.sleep(600)
 tr._loop.Checkpoint.save_sometimes = lambda self, loop: self.save(loop)
-run = tr.fit(plr.ClippedShallowPLRNN(2, 8, key=jr.key(1)), x, key=jr.key(0), num_steps=4000,
+run = tr.fit(plr.ClippedShallowPLRNN(2, 8, key=jr.key(1)), x, key=jr.key(0), num_steps=1000,
              sequence_length=30, batch_size=4, forcing=tr.GeneralizedForcing(.2),
              callbacks=[Slow()], checkpoint=sys.argv[1], progress=plr.NoProgress())
 plr.save(sys.argv[2], run.model)
@@ -148,28 +149,30 @@ plr.save(sys.argv[2], run.model)
 
 
 def test_killed_and_run_again(tmp_path):
-    """Kill -9 in the middle: the same command ends with the same model, bit for bit."""
+    """Kill -9 in the middle: the same command ends with the model of a whole run, bit for bit."""
+    saved = tmp_path / "model.npz"
 
-    def start(name: str) -> subprocess.Popen:
-        arguments = [str(tmp_path / f"{name}.npz"), str(tmp_path / f"{name}_model.npz")]
-        command = [sys.executable, "-c", SCRIPT, *arguments]
+    def start(how: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", SCRIPT, str(tmp_path / "run.npz"), str(saved), how]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
 
-    killed = start("killed")
+    killed = start("waits")
     assert killed.stdout is not None
     for line in killed.stdout:
         if int(line) >= 400:
             killed.send_signal(signal.SIGKILL)
             break
     killed.communicate()
-    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "killed_model.npz").exists()
-    again, whole = start("killed"), start("whole")
+    assert killed.returncode == -signal.SIGKILL and not saved.exists()
+    again = start("goes on")
     steps = [int(line) for line in again.communicate()[0].split()]
-    whole.communicate()
-    assert again.returncode == whole.returncode == 0
-    assert 380 <= steps[0] < 4000 and steps[-1] == 4000
-    models = [plr.load(tmp_path / f"{name}_model.npz") for name in ("killed", "whole")]
-    assert same(*models)
+    assert again.returncode == 0
+    assert 380 <= steps[0] < 1000 and steps[-1] == 1000
+    whole = tr.fit(
+        network(), circle(), key=KEY, num_steps=1000, sequence_length=30, batch_size=4,
+        forcing=tr.GeneralizedForcing(0.2), progress=QUIET,
+    )  # fmt: skip
+    assert same(plr.load(saved), whole.model)
 
 
 def test_divergence_keeps_the_last_finite_model():
@@ -191,9 +194,8 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path):
 
 
 def test_time_limit():
-    begun = time.perf_counter()
     part = train(num_steps=10**9, max_seconds=1.0)
-    assert part.result is plr.RESULTS.budget_exhausted and time.perf_counter() - begun < 60.0
+    assert part.result is plr.RESULTS.budget_exhausted and 0 < part.num_steps < 10**9
 
 
 def test_actions():

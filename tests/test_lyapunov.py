@@ -144,14 +144,14 @@ def test_lstm_has_all_exponents_of_h_and_c():
 
 
 def test_errors_are_calibrated():
-    """Of 400 short runs 68 +- 7 % lie within one standard error."""
+    """Of 200 short runs 68 +- 7 % lie within one standard error."""
     truth, inside = -0.3 * np.log(0.3) - 0.7 * np.log(0.7), 0
-    for seed in range(400):
+    for seed in range(200):
         found = spectrum(
             skew_tent(0.3), [0.1], seed, num_steps=300, num_transient=100, num_orbits=16
         )
         inside += abs(found.exponents[0] - truth) < found.standard_error[0]
-    assert 0.61 <= inside / 400 <= 0.75
+    assert 0.61 <= inside / 200 <= 0.75
 
 
 def test_engine_runs_in_float64_whatever_the_setting(either_precision):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import time
 import types
 from typing import Any
 
@@ -198,15 +197,15 @@ def test_negative_losses_are_drawn_linearly(run):
     assert [ax.get_yscale() for ax in figure.axes] == ["linear", "log"]
 
 
-def test_long_runs_are_drawn_fast_and_small_and_keep_their_peaks(run):
+def test_long_runs_are_drawn_with_few_points_and_keep_their_peaks(run):
     losses = np.exp(RNG.normal(size=250_000))
     losses[[123_456, 200_001]] = 1e4, 1e-4
     losses[50_000:50_010] = np.nan
     long = longer(run, losses, forcing=np.linspace(1, 0, len(losses)))
-    begun, file = time.perf_counter(), io.BytesIO()
+    file = io.BytesIO()
     figure = plot.training(long, per_parameter=True)
     figure.savefig(file, format="pdf")
-    assert time.perf_counter() - begun < 10 and file.tell() < 300_000
+    assert file.tell() < 300_000
     x, y = line(figure.axes[0], "single updates").get_data()
     assert len(x) <= 2002 and (x[0], x[-1]) == (0, len(losses) - 1)
     np.testing.assert_array_equal(y, losses[x])

@@ -85,7 +85,8 @@ def loss_of(forcing, model, observation, x):
     recipe = Recipe(forcing, tr.default_optimizer(1), (), None, len(x) - 1, x.shape[1])
     schedule = forcing.schedule(forcing.init(), jr.key(0), jnp.zeros((), int), len(x) - 1)
     windows = Windows(jnp.asarray(x), None, None)
-    return float(batch_loss(Networks(model, observation), windows, recipe, schedule))
+    found = eqx.filter_jit(batch_loss)(Networks(model, observation), windows, recipe, schedule)
+    return float(found)
 
 
 @pytest.mark.parametrize("observed", ["all", "some", "affine"])

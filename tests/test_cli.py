@@ -137,7 +137,7 @@ def test_json_is_alone_on_stdout(monkeypatch, capsys, network):
         (["info", "{tmp}/absent.npz"], "absent.npz"),
         (["lyapunov", "{tmp}/absent.npz"], "absent.npz"),
         (["lyapunov", "--state", "a,b"], "--state"),
-        (["lyapunov", "--state", "1,2"], "state"),
+        (["lyapunov", "--state", "1,2,3"], "state"),
         (["lyapunov", "--num-steps", "0"], "num_steps"),
         (["lyapunov", "--num-orbits", "0"], "num_orbits"),
         (["lyapunov", "--num-orbits", "-3"], "num_orbits"),

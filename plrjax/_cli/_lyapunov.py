@@ -68,6 +68,9 @@ class Lyapunov(AbstractAnalysis):
             throw=False,
         )
 
+    def as_text(self, found) -> str:
+        return str(found)
+
     def as_json(self, found) -> dict:
         values, errors = found.in_units(self.unit, self.dt)
         names = ("state_size", "num_orbits", "num_steps", "block_steps", "qr_every", "det_residual")

@@ -31,13 +31,6 @@ def new_axes(dimensions: int = 2, size: tuple[float, float] | None = None):
     return ax
 
 
-def translucent(color: str) -> tuple[float, float, float, float]:
-    """Return the color, half transparent."""
-    from matplotlib.colors import to_rgb
-
-    return (*to_rgb(color), 0.55)
-
-
 def legend(ax, outside: bool = False):
     """Draw a legend where there is something to tell, and return it."""
     if not ax.get_legend_handles_labels()[1]:

@@ -1,8 +1,9 @@
 """A network learned from 5,500 points of the Henon map, and its cycles against those of the map.
 
-Run `python -m benchmarks.henon [--network FILE.safetensors] [--seeds 8]`: it trains one network per
-seed, takes the one that predicts held-out points best, searches every one for all of its cycles,
-prints them beside the cycles of the map, and writes the network with its provenance.
+Run `python -m benchmarks.henon [--network FILE.safetensors] [--seeds 16]`: it trains a network per
+seed, takes the one whose largest Lyapunov exponent is nearest to that of the map, searches every
+one for all of its cycles, prints them beside those of the map, and writes the network with its
+provenance.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import jax
 import jax.random as jr
 import numpy as np
 import optax
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 import plrjax as plr
 
@@ -45,6 +46,7 @@ class Trained(NamedTuple):
     seed: int
     model: Any
     error: float
+    exponent: float
     seconds: float
 
 
@@ -101,7 +103,7 @@ def train(seed: int, data: plr.systems.Series, held_out: np.ndarray) -> Trained:
     plane = run.model.as_piecewise_affine()
     predicted = np.array([plane.apply(z) for z in held_out[:-1]])
     error = float(np.sqrt(np.mean((predicted - held_out[1:]) ** 2)))
-    return Trained(seed, run.model, error, time.process_time() - begun)
+    return Trained(seed, run.model, error, exponent(run.model), time.process_time() - begun)
 
 
 def held_out_points(data: plr.systems.Series) -> Float[np.ndarray, "time variable"]:
@@ -131,29 +133,36 @@ def distances(
     result = {}
     for period, orbits in true.items():
         own = np.array([found.orbit(int(row)) for row in np.flatnonzero(found.period == period)])
-        far = np.full(len(orbits), np.inf)
-        for row, x in enumerate(orbits):
-            points = np.column_stack([x, B * np.roll(x, 1)]) / A - data.mean
-            for turned in (np.roll(points / data.std, s, 0) for s in range(period * (len(own) > 0))):
-                largest = np.linalg.norm(own - turned, axis=-1).max(axis=-1)
-                far[row] = min(far[row], largest.min())
-        result[period] = far
+        result[period] = np.array([distance(own, in_units(x, data)) for x in orbits])
     return result
 
 
-def exponent(system: Any) -> tuple[float, float]:
-    """Return the largest Lyapunov exponent and its standard error."""
-    found = plr.lyapunov_spectrum(system, [0.1, 0.1], num_steps=50_000, key=jr.key(0), progress=QUIET)
-    return float(found.exponents[0]), float(found.standard_error[0])
+def in_units(x: Float[np.ndarray, " time"], data: plr.systems.Series) -> np.ndarray:
+    """Return the points of a cycle of the map in the units of the data."""
+    return (np.column_stack([x, B * np.roll(x, 1)]) / A - data.mean) / data.std
+
+
+def distance(own: np.ndarray, cycle: Float[np.ndarray, "time 2"]) -> float:
+    """Return the distance of a cycle from the nearest of others with its period."""
+    turned = np.array([np.roll(cycle, shift, axis=0) for shift in range(len(cycle))])
+    if not len(own):
+        return np.inf
+    return float(np.linalg.norm(own[:, None] - turned, axis=-1).max(axis=-1).min())
+
+
+def exponent(system: Any) -> float:
+    """Return the largest Lyapunov exponent, infinite where orbits run away."""
+    options = dict(num_steps=50_000, key=jr.key(0), progress=QUIET, throw=False)
+    found = plr.lyapunov_spectrum(system, [0.1, 0.1], **options)
+    return float(np.nan_to_num(found.exponents[0], nan=np.inf))
 
 
 def report(trained: Trained, found: plr.CycleSet, seconds: float, true: dict) -> str:
     """Return the row of one network: its errors, and its cycles where they are not the map's."""
     counts = found.counts()
     agree = next((k - 1 for k in true if counts[k] != len(true[k])), LONGEST)
-    rate, error = exponent(trained.model)
     return (
-        f"{trained.seed} | {trained.seconds:.0f} | {trained.error:.4f} | {rate:.4f}({error:.4f}) | "
+        f"{trained.seed} | {trained.seconds:.0f} | {trained.error:.4f} | {trained.exponent:.4f} | "
         f"{' '.join(map(str, counts.values()))} | {agree} | {seconds:.0f} | {found.coverage}, "
         f"{found.coverage_domain}"
     )
@@ -165,7 +174,8 @@ def provenance(best: Trained, tried: int, counts: dict[int, int]) -> dict:
         "recipe": RECIPE,
         "data": DATA,
         "seed": best.seed,
-        "chosen": f"least one-step error on {NUM_POINTS} held-out points among {tried} seeds",
+        "chosen": f"largest exponent nearest to the map's among {tried} seeds",
+        "exponent": best.exponent,
         "held_out_error": best.error,
         "script": "benchmarks/henon.py",
         "versions": {"plrjax": plr.__version__, "jax": jax.__version__, "numpy": np.__version__},
@@ -180,7 +190,7 @@ def provenance(best: Trained, tried: int, counts: dict[int, int]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.henon", description=__doc__)
     parser.add_argument("--network", type=pathlib.Path, help="where to write the chosen network")
-    parser.add_argument("--seeds", type=int, default=8, help="how many networks to train")
+    parser.add_argument("--seeds", type=int, default=16, help="how many networks to train")
     given = parser.parse_args()
     true = {period: map_cycles(period) for period in range(1, LONGEST + 1)}
     counts: dict[int, int] = {period: len(orbits) for period, orbits in true.items()}
@@ -188,16 +198,17 @@ def main() -> None:
     data = plr.systems.simulate(system, NUM_POINTS, key=jr.key(DATA_SEED))
     held_out = held_out_points(data)
     print("seed | CPU s | error | exponent | cycles | same up to | search, CPU s | coverage")
-    print(f"map | | | .4192 | {' '.join(map(str, counts.values()))}")
+    goal = exponent(system)
+    print(f"map | | | {goal:.4f} | {' '.join(map(str, counts.values()))}")
     best, cycles = None, None
     for seed in range(given.seeds):
         trained = train(seed, data, held_out)
         found, seconds = all_cycles(trained.model)
         print(report(trained, found, seconds, true), flush=True)
-        if best is None or trained.error < best.error:
+        if best is None or abs(trained.exponent - goal) < abs(best.exponent - goal):
             best, cycles = trained, found
     assert best is not None and cycles is not None
-    print(f"seed {best.seed} predicts best; distances of the map's cycles from the nearest:")
+    print(f"seed {best.seed} is chosen; distances of the map's cycles from the nearest ones:")
     for period, far in distances(cycles, true, data).items():
         if len(far):
             print(f"{period:3d}: {len(far)}, median {np.median(far):.4f}, largest {far.max():.4f}")

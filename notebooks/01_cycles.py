@@ -64,8 +64,8 @@ cycles
 
 # %% [markdown]
 # The table says per period how many cycles there are, how stable they are, and what "all" may
-# claim. The map itself has 2, 1, 0, 1, 0, 2, 4, 7, 6 and 10 cycles of these periods. A `CycleSet` is
-# a flat struct of arrays, so a mask selects:
+# claim. The Hénon map itself has 2, 1, 0, 1, 0, 2, 4, 7, 6 and 10 cycles of these periods. A
+# `CycleSet` is a flat struct of arrays, so a mask selects:
 
 # %%
 fixed_points = cycles[cycles.period == 1]

@@ -347,10 +347,10 @@ for size in [6] if REDUCED else [8, 10, 12]:
     print(f"{size} states: {result.counts()}, {result.coverage} in {result.coverage_domain}")
 
 # %% [markdown]
-# Networks that were trained on data are within reach too if their steps are long, as those of the
-# embedded one, which has learned the Hénon map. Where steps are short, words hardly separate: of a
-# network trained on Lorenz-63 (3 states, 50 clipped units, each two ReLUs) the fixed points were all
-# found, but in our runs period 2 was not settled within a minute and a half.
+# Networks trained on data are within reach too where their steps are long, as those of the embedded
+# one, which has learned the Hénon map. Where steps are short, words hardly separate: of a network
+# trained on Lorenz-63 (3 states, 50 clipped units, each two ReLUs) the fixed points were all found,
+# but in our runs period 2 was not settled within a minute and a half.
 
 # %%
 trained = plr.find_cycles(

@@ -186,11 +186,12 @@ def simulated_orbit(
 
 
 def _bounded_orbit(model: PiecewiseAffineMap, state, num_steps: int, far: float):
+    A, W1, W2, h1, h2 = model.A, model.W1, model.W2, model.h1, model.h2
     orbit = np.empty((num_steps + 1, len(state)))
-    orbit[0] = state
+    orbit[0] = z = state
     for t in range(num_steps):
-        orbit[t + 1] = model.apply(orbit[t])
-        if not np.abs(orbit[t + 1]).max() < far:
+        orbit[t + 1] = z = A @ z + W1 @ np.maximum(W2 @ z + h2, 0.0) + h1
+        if not np.abs(z).max() < far:
             return None
     return orbit
 
@@ -242,7 +243,8 @@ def _draw_cycles(ax, cycle_set: CycleSet, axes: tuple[int, ...]) -> None:
         if joined:
             for row, orbit in zip(rows, orbits):
                 loop = np.concatenate([orbit, orbit[:1]]).T
-                ax.plot(*loop, color=colors[int(cycle_set.period[row])], lw=0.8, alpha=0.5, zorder=2)
+                color = colors[int(cycle_set.period[row])]
+                ax.plot(*loop, color=color, lw=0.8, alpha=0.5, zorder=2)
         ax.scatter(
             *np.concatenate(orbits).T, s=26 + 70 / periods, marker=marker, label=code.name,
             c=[colors[int(k)] for k in periods], edgecolors=edge, linewidths=0.5, zorder=4,

@@ -16,6 +16,7 @@ import jax.random as jr
 import numpy as np
 import optax
 from jaxtyping import Float
+from scipy.optimize import linear_sum_assignment
 
 import plrjax as plr
 
@@ -125,15 +126,17 @@ def all_cycles(model: Any) -> tuple[plr.CycleSet, float]:
 
 def distances(
     found: plr.CycleSet, true: dict[int, np.ndarray], data: plr.systems.Series
-) -> dict[int, Float[np.ndarray, " cycle"]]:
-    """Return how far every true cycle is from the nearest one of the network, per period.
+) -> dict[int, Float[np.ndarray, " pair"]]:
+    """Return how far the cycles of map and network are apart, paired so that the sum is least.
 
     The distance of two cycles is the largest one of their points, under the best rotation.
     """
     result = {}
     for period, orbits in true.items():
-        own = np.array([found.orbit(int(row)) for row in np.flatnonzero(found.period == period)])
-        result[period] = np.array([distance(own, in_units(x, data)) for x in orbits])
+        own = [found.orbit(int(row)) for row in np.flatnonzero(found.period == period)]
+        far = [[distance(cycle, in_units(x, data)) for cycle in own] for x in orbits]
+        apart = np.array(far).reshape(len(orbits), len(own))
+        result[period] = apart[linear_sum_assignment(apart)]
     return result
 
 
@@ -142,12 +145,10 @@ def in_units(x: Float[np.ndarray, " time"], data: plr.systems.Series) -> np.ndar
     return (np.column_stack([x, B * np.roll(x, 1)]) / A - data.mean) / data.std
 
 
-def distance(own: np.ndarray, cycle: Float[np.ndarray, "time 2"]) -> float:
-    """Return the distance of a cycle from the nearest of others with its period."""
-    turned = np.array([np.roll(cycle, shift, axis=0) for shift in range(len(cycle))])
-    if not len(own):
-        return np.inf
-    return float(np.linalg.norm(own[:, None] - turned, axis=-1).max(axis=-1).min())
+def distance(one: Float[np.ndarray, "time 2"], other: Float[np.ndarray, "time 2"]) -> float:
+    """Return the largest distance of corresponding points, least over rotations in time."""
+    turned = np.array([np.roll(other, shift, axis=0) for shift in range(len(other))])
+    return float(np.linalg.norm(one - turned, axis=-1).max(axis=-1).min())
 
 
 def exponent(system: Any) -> float:
@@ -208,7 +209,7 @@ def main() -> None:
         if best is None or abs(trained.exponent - goal) < abs(best.exponent - goal):
             best, cycles = trained, found
     assert best is not None and cycles is not None
-    print(f"seed {best.seed} is chosen; distances of the map's cycles from the nearest ones:")
+    print(f"seed {best.seed} is chosen; pairs of cycles, their distances:")
     for period, far in distances(cycles, true, data).items():
         if len(far):
             print(f"{period:3d}: {len(far)}, median {np.median(far):.4f}, largest {far.max():.4f}")

@@ -2,9 +2,17 @@
 
 import importlib.util
 
+from .._results import STABILITY
+
 # Okabe and Ito's palette: distinct under the common color vision deficiencies. Shape, hatching or
 # line style repeat the information for print without color.
 BLUE, ORANGE, RED, GREEN, PINK = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7"
+STABILITY_COLORS = {
+    STABILITY.stable: BLUE,
+    STABILITY.saddle: ORANGE,
+    STABILITY.unstable: RED,
+    STABILITY.nonhyperbolic: PINK,
+}
 
 
 def require_matplotlib() -> None:

@@ -101,10 +101,11 @@ def train(seed: int, data: plr.systems.Series, held_out: np.ndarray) -> Trained:
         batch_size=BATCH,
         progress=QUIET,
     )
-    plane = run.model.as_piecewise_affine()
+    trained: Any = run.model
+    plane = trained.as_piecewise_affine()
     predicted = np.array([plane.apply(z) for z in held_out[:-1]])
     error = float(np.sqrt(np.mean((predicted - held_out[1:]) ** 2)))
-    return Trained(seed, run.model, error, exponent(run.model), time.process_time() - begun)
+    return Trained(seed, trained, error, exponent(trained), time.process_time() - begun)
 
 
 def held_out_points(data: plr.systems.Series) -> Float[np.ndarray, "time variable"]:
@@ -153,7 +154,7 @@ def distance(one: Float[np.ndarray, "time 2"], other: Float[np.ndarray, "time 2"
 
 def exponent(system: Any) -> float:
     """Return the largest Lyapunov exponent, infinite where orbits run away."""
-    options = dict(num_steps=50_000, key=jr.key(0), progress=QUIET, throw=False)
+    options: dict[str, Any] = dict(num_steps=50_000, key=jr.key(0), progress=QUIET, throw=False)
     found = plr.lyapunov_spectrum(system, [0.1, 0.1], **options)
     return float(np.nan_to_num(found.exponents[0], nan=np.inf))
 

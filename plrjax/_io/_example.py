@@ -22,4 +22,5 @@ def example_reference() -> tuple[str, dict[int, int]]:
     """Return the name of the map behind the network, and its number of k-cycles for each k."""
     header, _ = _files.read_arrays(EXAMPLE)
     reference = header["provenance"]["reference"]
-    return reference["name"], {int(k): number for k, number in reference["cycles"].items()}
+    counts = {int(k): number for k, number in reference["cycles"].items()}
+    return reference["name"], dict(sorted(counts.items()))

@@ -1,5 +1,7 @@
 """Plots of cycles."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
@@ -118,7 +120,8 @@ def cycles_per_period(cycle_set: CycleSet, ax=None):
     ax.set_xlabel("minimal period (steps)")
     ax.set_ylabel("number of cycles")
     if np.unique(cycle_set.stability).size > 1:
-        for handle in legend(ax).legend_handles:
+        drawn: Any = legend(ax)
+        for handle in drawn.legend_handles:
             handle.set_facecolor(_NEUTRAL)
     return ax
 
@@ -259,7 +262,7 @@ def _explain(ax, cycle_set: CycleSet) -> None:
     for drawn, label in zip(*ax.get_legend_handles_labels()):
         if label in STABILITY.__members__:
             marker, edge, _ = _STYLES[STABILITY[label]]
-            dot = dict(marker=marker, ls="", mec=edge, mew=0.5, ms=8)
+            dot: dict[str, Any] = dict(marker=marker, ls="", mec=edge, mew=0.5, ms=8)
             drawn = Line2D([], [], color=_NEUTRAL, label=label, **dot)
         elif label == _ORBIT_LABEL:
             drawn = Line2D([], [], color=_ORBIT_COLOR, label=label, marker=".", ls="", ms=7)
@@ -268,8 +271,9 @@ def _explain(ax, cycle_set: CycleSet) -> None:
     if len(colors) > _MAX_NAMED:
         colors = [colors[0], colors[len(colors) // 2], colors[-1]]
     for period, color in colors:
-        dot = dict(marker="o", ls="", ms=7, mew=0, color=color)
-        handles.append(Line2D([], [], label=f"period {period}", **dot))
+        handles.append(
+            Line2D([], [], marker="o", ls="", ms=7, mew=0, color=color, label=f"period {period}")
+        )
     if handles:
         ax.legend(handles=handles, fontsize="small", framealpha=0.9)
 

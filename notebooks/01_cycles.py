@@ -54,8 +54,8 @@ REDUCED = os.environ.get("PLRJAX_REDUCED") == "1"
 # %% [markdown]
 # ## Your network in three lines
 #
-# The embedded example is a clipped shallow PLRNN ($M = 3$, $H = 50$) trained on Lorenz-63;
-# `plr.load("network.mat")` reads your own.
+# The embedded example is a shallow PLRNN ($M = 2$, $H = 20$) trained on 5,500 points of the Hénon
+# map; `plr.load("network.mat")` reads your own.
 
 # %%
 model = plr.example_network()
@@ -64,7 +64,8 @@ cycles
 
 # %% [markdown]
 # The table says per period how many cycles there are, how stable they are, and what "all" may
-# claim. A `CycleSet` is a flat struct of arrays, so a mask selects:
+# claim. The Hénon map itself has 2, 1, 0, 1, 0, 2, 4, 7, 6 and 10 cycles of these periods. A
+# `CycleSet` is a flat struct of arrays, so a mask selects:
 
 # %%
 fixed_points = cycles[cycles.period == 1]

@@ -96,6 +96,19 @@ def test_exit_codes_and_files(monkeypatch, capsys, tmp_path, network, result, co
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_the_embedded_network_stands_beside_the_map_it_learned(monkeypatch, capsys, network):
+    fake_search(monkeypatch)
+    assert main(["cycles", "--json"]) == 0
+    streams = capsys.readouterr()
+    reference = json.loads(streams.out)["reference"]
+    assert reference["name"] == "Henon map" and reference["counts"]["7"] == 4
+    rows = [line.split()[:3] for line in streams.err.splitlines() if line.startswith("     ")]
+    assert "Henon map" in streams.err and rows == [list("122"), list("211"), list("300")]
+    assert main(["cycles", network, "--json"]) == 0
+    streams = capsys.readouterr()
+    assert json.loads(streams.out)["reference"] is None and "Henon" not in streams.err
+
+
 def test_json_is_alone_on_stdout(monkeypatch, capsys, network):
     fake_search(monkeypatch)
     assert main(["cycles", network, "--json"]) == 0
@@ -137,7 +150,7 @@ def test_json_is_alone_on_stdout(monkeypatch, capsys, network):
         (["info", "{tmp}/absent.npz"], "absent.npz"),
         (["lyapunov", "{tmp}/absent.npz"], "absent.npz"),
         (["lyapunov", "--state", "a,b"], "--state"),
-        (["lyapunov", "--state", "1,2"], "state"),
+        (["lyapunov", "--state", "1,2,3"], "state"),
         (["lyapunov", "--num-steps", "0"], "num_steps"),
         (["lyapunov", "--num-orbits", "0"], "num_orbits"),
         (["lyapunov", "--num-orbits", "-3"], "num_orbits"),

@@ -56,7 +56,7 @@ def test_table_shown_is_the_one_printed(capsys):
 def counted(table: str) -> list[list[str]]:
     """Return the title and the counts per period, without the estimates, which may vary."""
     rows = [line.split() for line in table.strip().splitlines()]
-    return [rows[0]] + [row[:7] for row in rows if row and row[0].isdigit() and row[1].isdigit()]
+    return [rows[0]] + [row[:8] for row in rows if row and row[0].isdigit() and row[1].isdigit()]
 
 
 @pytest.mark.parametrize("kind", [plr.COVERAGE, plr.STABILITY])

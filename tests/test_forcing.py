@@ -132,17 +132,19 @@ def record_of(model, forcing, step=0):
     return tr.TrainingRecord(step, model, identity, (), empty, empty[:, None], forcing, ())
 
 
-def test_interval_of_the_network():
-    """The embedded network reconstructs Lorenz-63: errors double in about 77 steps."""
+def test_interval_of_the_network(shared):
+    """A network that reconstructs Lorenz-63: errors double in about 77 steps."""
+    path = shared / "data" / "networks" / "lorenz63_clipped_shallow_agtf.npz"
+    network = plr.load(path, kind="clipped-shallow", index=-1)
     probe = plr.AutoInterval(np.zeros(3) + 0.1, key=jr.key(0), every=10)
-    action = probe(record_of(plr.example_network(), plr.SparseForcing(50), step=10))
+    action = probe(record_of(network, plr.SparseForcing(50), step=10))
     assert action is not None and isinstance(action.forcing, tr.SparseForcing)
     interval = action.forcing.interval
     assert isinstance(interval, int) and abs(interval / 77 - 1) < 0.25
     assert probe.steps == [10] and probe.intervals == [interval]
-    slow = probe(record_of(plr.example_network(), plr.SparseForcing(5)))
+    slow = probe(record_of(network, plr.SparseForcing(5)))
     assert slow is not None and slow.forcing == plr.SparseForcing(10)  # doubled at most
-    assert probe(record_of(plr.example_network(), action.forcing)) is None
+    assert probe(record_of(network, action.forcing)) is None
     calm = plr.ClippedShallowPLRNN(3, 5, key=jr.key(0))
     assert probe(record_of(calm, plr.SparseForcing(5))) is None
     with pytest.raises(ValueError, match="forcing: AutoInterval expects SparseForcing"):

@@ -91,12 +91,20 @@ def test_random_and_bfloat16_models_round_trip(tmp_path):
 
 def test_example_network():
     model = _io.example_network()
-    assert models.kind_of(model) == "clipped-shallow"
-    assert model.state_size == 3 and model.W1.shape == (3, 50) and model.W1.dtype == np.float32
-    F, z = model.as_piecewise_affine(), np.array([0.1, 0.2, 0.3])
-    orbit = np.array([z := F.apply(z) for _ in range(3000)])[500:]
-    # Lorenz-63, standardized: the orbit stays on an attractor of unit size with two lobes
-    assert np.all(np.abs(orbit) < 5) and orbit[:, 0].min() < -0.5 and orbit[:, 0].max() > 0.5
+    assert models.kind_of(model) == "shallow"
+    assert model.state_size == 2 and model.W1.shape == (2, 20) and model.W1.dtype == np.float32
+    F, z = model.as_piecewise_affine(), np.array([0.1, 0.2])
+    orbit = np.array([z := F.apply(z) for _ in range(5000)])[500:]
+    # the Henon map, standardized: a bounded orbit whose y is x one step before
+    assert np.abs(orbit).max() < 2.5 and np.abs(orbit.mean(axis=0)).max() < 0.1
+    assert np.abs(orbit[1:, 1] - orbit[:-1, 0]).max() < 0.1
+
+
+def test_the_file_of_the_example_tells_how_it_was_made():
+    told = _io.describe(_io.EXAMPLE)["header"]["provenance"]
+    assert {"recipe", "data", "seed", "chosen", "script", "versions", "reference"} <= set(told)
+    script = pathlib.Path(__file__).resolve().parents[1] / told["script"]
+    assert script.exists() and "teacher forcing" in told["recipe"]
 
 
 def test_native_conflicts(tmp_path):
@@ -438,6 +446,6 @@ def test_shared_networks():
     assert alrnn.A.shape == (20,) and alrnn.as_piecewise_affine().num_units == 2
     path = NETWORKS / "lorenz63_clipped_shallow_agtf.npz"
     last = _io.load(path, kind="clipped-shallow", index=-1)
-    same_arrays(_io.example_network(), models.arrays_of(last))
+    assert last.W1.shape == (3, 50) and last.as_piecewise_affine().num_units == 100
     for name in ("dynamix_3d_alrnn.bson", "ct_plrnn.jld2"):
         refused(NETWORKS / name, match="not supported")

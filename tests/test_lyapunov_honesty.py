@@ -120,9 +120,10 @@ class Driven(plr.AbstractDynamics):
         return jnp.tanh(jnp.asarray(self.W) @ state + jnp.asarray(self.C) @ input)
 
 
-def test_a_focus_beside_chaos_is_told_apart():
-    """The embedded network: most orbits are chaotic, some fall into a stable focus."""
-    model = plr.example_network()
+def test_a_focus_beside_chaos_is_told_apart(shared):
+    """A network trained on Lorenz-63: most orbits are chaotic, some fall into a stable focus."""
+    path = shared / "data" / "networks" / "lorenz63_clipped_shallow_agtf.npz"
+    model = plr.load(path, kind="clipped-shallow", index=-1)
     starts = np.random.default_rng(0).normal(size=(32, 3))
     found = spectrum(model, starts, num_steps=1_000, num_orbits=256)
     counts = np.bincount(found.attractor)

@@ -11,7 +11,6 @@ import pytest
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from matplotlib.colors import to_hex
 
 import plrjax.plot
 from plrjax._piecewise_affine import PiecewiseAffineMap
@@ -99,7 +98,7 @@ def test_cycles_are_drawn_at_their_points_over_an_orbit():
     ax = plrjax.plot.cycles(found, model)
     assert labels(ax) == ["simulated orbit", "saddle", "switching boundary"]
     drawn = scattered(ax)["saddle"]
-    expected = np.concatenate([found.orbit(row) for row in range(3)])
+    expected = np.concatenate([found.orbit(row) for row in (2, 0, 1)])  # short ones on top
     np.testing.assert_allclose(drawn, expected)
     assert "z_{1}" in ax.get_xlabel() and "z_{2}" in ax.get_ylabel()
     swapped = scattered(plrjax.plot.cycles(found, axes=(1, 0)))["saddle"]
@@ -120,16 +119,36 @@ def test_boundaries_lie_where_the_unit_switches_and_leave_the_view_alone():
     assert drawn.get_xlim() == bare.get_xlim()
 
 
-def test_stability_is_told_by_color_and_marker():
+def test_stability_is_told_by_the_marker_and_the_period_by_the_color():
     styles = plrjax.plot._cycles._STYLES
     assert set(styles) == set(STABILITY)
-    for column in range(3):
+    for column in (0, 2):
         assert len({style[column] for style in styles.values()}) == len(STABILITY)
-    found = by_hand(random_map(2), ["0", "1", "01"])
-    shown = STABILITY(int(found.stability[0]))
-    scatter: Any = plrjax.plot.cycles(found[found.stability == shown]).collections[0]
-    assert scatter.get_label() == shown.name
-    assert to_hex(scatter.get_edgecolors()[0]).upper() == styles[shown][0]
+    found = by_hand(lozi(), ["0", "1", "01"])
+    colors = plrjax.plot._cycles.period_colors(found)
+    assert list(colors) == [1, 2] and colors[1] != colors[2]
+    ax = plrjax.plot.cycles(found)
+    scatter: Any = ax.collections[0]
+    assert scatter.get_label() == "saddle"
+    points, drawn = np.asarray(scatter.get_offsets()), scatter.get_facecolors()
+    for row in range(len(found)):
+        for point in found.orbit(row):
+            at = int(np.linalg.norm(points - point, axis=1).argmin())
+            assert tuple(drawn[at]) == pytest.approx(colors[int(found.period[row])])
+    drawn_legend: Any = ax.get_legend()
+    named = [text.get_text() for text in drawn_legend.get_texts()]
+    assert named == ["saddle", "period 1", "period 2"]
+
+
+def test_lightness_rises_with_the_period():
+    """So periods are told apart without color, too."""
+    found = by_hand(tent(), ["0", "01", "001", "0001"])
+    light = [np.dot(c[:3], [0.299, 0.587, 0.114]) for c in found_colors(found)]
+    assert np.all(np.diff(light) > 0.05)
+
+
+def found_colors(found: CycleSet) -> list:
+    return list(plrjax.plot._cycles.period_colors(found).values())
 
 
 def test_three_states_make_a_3d_plot():
@@ -185,6 +204,7 @@ def test_bars_count_cycles_of_each_period():
     bars: list[Any] = list(ax.patches)
     heights = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in bars}
     assert heights == {1: 2, 2: 1, 3: 0} and labels(ax) == ["saddle"]
+    assert ax.get_legend() is None, "one stability needs no legend"
 
 
 @pytest.mark.parametrize("make, words", [(lozi, ["0", "01"]), (tent, ["0", "01"]), (lozi, [])])

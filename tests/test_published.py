@@ -1,5 +1,7 @@
 """Published systems: every cycle the reference implementations list, and none beside."""
 
+import itertools
+
 import jax.random as jr
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from systems import QUIET, check_cycles, public_systems
 
 import plrjax as plr
 from plrjax import COVERAGE
+from plrjax._io import example_reference
 
 
 def check_system(system: dict, seed: int) -> None:
@@ -72,13 +75,36 @@ def test_almost_linear_network_trained_on_lorenz(shared):
     assert np.array_equal(walked.points, cycles[cycles.period <= 2].points[:, :1])
 
 
-def test_embedded_network_has_the_fixed_points_of_lorenz():
-    """Trained on Lorenz-63: near its three fixed points (0, C+, C-), plus what the network adds.
+def henon_cycles(period: int) -> int:
+    """Return how many cycles of a minimal period the Henon map has (Biham and Wenzel 1989).
 
-    Far out a clipped network is z -> A z, so the degree of I - F is sign det(I - A).
+    The flow dx_t/dtau = s_t (1.4 - x_t^2 + .3 x_{t-1} - x_{t+1}) ends on the cycle of the signs s
+    where there is one, and runs away elsewhere.
     """
-    model = plr.example_network()
-    cycles = plr.find_cycles(model, 1, key=jr.key(0), progress=QUIET)
-    assert len(cycles) >= 3 and cycles.verified.all()
-    assert cycles.index_sum(1) == np.sign(np.prod(1.0 - np.asarray(model.A, float)))
-    check_cycles(model.as_piecewise_affine(), cycles)
+    signs = np.array(list(itertools.product([-1.0, 1.0], repeat=period)))
+    x = signs / 2
+    for _ in range(6000):
+        defect = 1.4 - x**2 + 0.3 * np.roll(x, 1, 1) - np.roll(x, -1, 1)
+        x = np.clip(x + 0.05 * signs * defect, -10, 10)
+    closed = signs[np.abs(defect).max(axis=1) < 1e-6]
+    turns = range(1, period)
+    prime = [s for s in closed if not any(np.array_equal(s, np.roll(s, t)) for t in turns)]
+    assert len(prime) % period == 0
+    return len(prime) // period
+
+
+def test_embedded_network_has_the_cycles_of_the_map_it_learned():
+    model, periods = plr.example_network(), range(1, 9)
+    found = plr.find_cycles(model, periods, solver=plr.BranchAndBound(), progress=QUIET)
+    assert found.coverage is COVERAGE.complete_in_floating_point
+    assert found.coverage_domain == "all of R^M"
+    assert found.counts() == {k: henon_cycles(k) for k in periods}
+    check_cycles(model.as_piecewise_affine(), found)
+
+
+def test_reference_of_the_embedded_network_is_that_of_the_literature():
+    """Galias 2001; he leaves out the fixed point that lies off the attractor."""
+    name, counts = example_reference()
+    assert name == "Henon map"
+    assert list(counts.values()) == [2, 1, 0, 1, 0, 2, 4, 7, 6, 10, 14, 19, 32]
+    assert [counts[k] for k in range(1, 9)] == [henon_cycles(k) for k in range(1, 9)]

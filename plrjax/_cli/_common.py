@@ -62,6 +62,10 @@ class AbstractAnalysis(abc.ABC):
         """Return the result: it prints, saves itself, and has a `result` of RESULTS."""
 
     @abc.abstractmethod
+    def as_text(self, found) -> str:
+        """Return the result for a person to read."""
+
+    @abc.abstractmethod
     def as_json(self, found) -> dict:
         """Return the result in plain numbers and texts."""
 
@@ -75,12 +79,13 @@ class AbstractAnalysis(abc.ABC):
         check_targets(self.out, self.plot)
         model = self._load()
         found = self.compute(model, key)
+        text = self.as_text(found)
         if self.json:
-            say(str(found), sys.stderr)
+            say(text, sys.stderr)
             facts = {"network": self.file or "embedded example", "seed": self.seed}
             say(json.dumps(plain(facts | self.as_json(found)), allow_nan=False))
         else:
-            say(str(found))
+            say(text)
         return self._finish(found, model)
 
     def _load(self):

@@ -101,7 +101,13 @@ class Cycles(AbstractAnalysis):
             return certify(model, found)
         return found
 
+    def as_text(self, found) -> str:
+        from ..cycles._table import as_text
+
+        return as_text(found, self._reference())
+
     def as_json(self, found) -> dict:
+        reference = self._reference()
         return {
             "num_states": found.state_size,
             "num_units": found.num_units,
@@ -110,10 +116,17 @@ class Cycles(AbstractAnalysis):
             "coverage_domain": found.coverage_domain,
             "coverage_by_period": {k: c.name for k, c in found.coverage_by_period.items()},
             "counts": found.counts(),
+            "reference": reference and {"name": reference[0], "counts": reference[1]},
             "unseen": {k: dataclasses.asdict(u) for k, u in found.unseen.items()},
             "notes": list(found.notes),
             "cycles": [_cycle_facts(found, row) for row in range(len(found))],
         }
+
+    def _reference(self) -> tuple[str, dict[int, int]] | None:
+        """Return the system behind the embedded network, and its numbers of cycles."""
+        from .._io import example_reference
+
+        return example_reference() if self.file is None else None
 
     def draw(self, found, model, figure) -> None:
         from .. import plot

@@ -71,6 +71,9 @@ class Lyapunov(AbstractAnalysis):
             throw=False,
         )
 
+    def as_text(self, found) -> str:
+        return str(found)
+
     def as_json(self, found) -> dict:
         import numpy as np
 

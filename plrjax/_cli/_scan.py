@@ -94,6 +94,9 @@ class Scan(AbstractAnalysis):
             **({"tile": plan["tile"]} if "tile" in plan else {}),
         )
 
+    def as_text(self, found) -> str:
+        return str(found)
+
     def as_json(self, found) -> dict:
         coverage = found.coverage
         return {

@@ -3,6 +3,7 @@
 from ._describe import describe as describe
 from ._example import EXAMPLE as EXAMPLE
 from ._example import example_network as example_network
+from ._example import example_reference as example_reference
 from ._load import LOADERS as LOADERS
 from ._load import load as load
 from ._load import save as save

@@ -87,20 +87,25 @@ def _title(cycles) -> str:
     return f"{len(cycles)} cycle{plural} of a map with {sizes}"
 
 
-def as_text(cycles) -> str:
-    """Return the table as plain text."""
+def as_text(cycles, reference: tuple[str, dict[int, int]] | None = None) -> str:
+    """Return the table as plain text, with the numbers of cycles of a reference system beside."""
     rows, left_out = _shown(_rows(cycles))
-    widths = [max(len(row[i]) for row in [_COLUMNS, *rows]) for i in range(len(_COLUMNS))]
+    columns = _COLUMNS
+    if reference is not None:
+        name, counts = reference
+        columns = (*columns[:2], name, *columns[2:])
+        rows = [(*row[:2], str(counts.get(int(row[0]), "-")), *row[2:]) for row in rows]
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
 
     def line(cells):
         return "  ".join(
             cell.ljust(width) if name == "coverage" else cell.rjust(width)
-            for cell, width, name in zip(cells, widths, _COLUMNS)
+            for cell, width, name in zip(cells, widths, columns)
         ).rstrip()
 
     lines = [_title(cycles)]
     if rows:
-        lines += [line(_COLUMNS), *map(line, rows)]
+        lines += [line(columns), *map(line, rows)]
     if left_out:
         lines.append(left_out)
     return "\n".join(lines + _footer(cycles))

@@ -21,9 +21,8 @@ from ._branches import (
     name_of,
     observed,
 )
-from ._common import BLUE, legend
+from ._common import BLUE, STABILITY_COLORS, legend
 from ._curves import curves_of, segment_edges, shown_range
-from ._cycles import _STYLES
 from ._marks import draw_lines, draw_strip, marks_of
 from ._training import _draw_losses, _draw_norms, _new_figure, _plain_ticks, _set_scale
 
@@ -151,7 +150,7 @@ def _draw_counts(ax, found: Bifurcations) -> None:
         if values.any():
             known = values[: max(0, len(edges) - 1)]
             ax.step(
-                edges, np.append(known, known[-1:]), where="post", color=_STYLES[code][0],
+                edges, np.append(known, known[-1:]), where="post", color=STABILITY_COLORS[code],
                 ls=LINES[code], lw=1.4, label=code.name,
             )  # fmt: skip
             most = max(most, int(values.max()))

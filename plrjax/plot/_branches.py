@@ -10,9 +10,8 @@ from .._numerics import is_positive_whole, quiet_floats
 from .._results import STABILITY
 from ..bifurcations import AbstractParameterPath, Bifurcations
 from ..bifurcations._path import Arrays, as_path
-from ._common import legend, new_axes
+from ._common import STABILITY_COLORS, legend, new_axes
 from ._curves import Curve, Ends, curves_of, event_points, shown_range
-from ._cycles import _STYLES
 from ._marks import draw_lines, marks_of, size_of
 
 LINES = {
@@ -112,7 +111,7 @@ def draw_curves(ax, curves: Sequence[Curve], coordinate: int | None) -> None:
                     y += [one, [np.nan]]
         if len(x) > 1:
             ax.plot(
-                np.concatenate(x), np.concatenate(y), color=_STYLES[code][0], ls=style,
+                np.concatenate(x), np.concatenate(y), color=STABILITY_COLORS[code], ls=style,
                 lw=1.8 if code == STABILITY.stable else 1.3, label=code.name, zorder=2,
             )  # fmt: skip
 

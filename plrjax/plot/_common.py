@@ -2,9 +2,17 @@
 
 import importlib.util
 
+from .._results import STABILITY
+
 # Okabe and Ito's palette: distinct under the common color vision deficiencies. Shape, hatching or
 # line style repeat the information for print without color.
 BLUE, ORANGE, RED, GREEN, PINK = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7"
+STABILITY_COLORS = {
+    STABILITY.stable: BLUE,
+    STABILITY.saddle: ORANGE,
+    STABILITY.unstable: RED,
+    STABILITY.nonhyperbolic: PINK,
+}
 
 
 def require_matplotlib() -> None:
@@ -29,13 +37,6 @@ def new_axes(dimensions: int = 2, size: tuple[float, float] | None = None):
     projection = "3d" if dimensions == 3 else None
     _, ax = plt.subplots(layout="constrained", figsize=size, subplot_kw={"projection": projection})
     return ax
-
-
-def translucent(color: str) -> tuple[float, float, float, float]:
-    """Return the color, half transparent."""
-    from matplotlib.colors import to_rgb
-
-    return (*to_rgb(color), 0.55)
 
 
 def legend(ax, outside: bool = False):

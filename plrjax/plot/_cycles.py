@@ -1,32 +1,29 @@
 """Plots of cycles."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
 from .._piecewise_affine import PiecewiseAffineMap, lower
 from .._results import STABILITY
 from ..cycles._cycle_set import CycleSet
-from ._common import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    PINK,
-    RED,
-    legend,
-    new_axes,
-    require_matplotlib,
-    translucent,
-)
+from ._common import legend, new_axes, require_matplotlib
 
 _STYLES = {
-    STABILITY.stable: (BLUE, "o", ""),
-    STABILITY.saddle: (ORANGE, "^", "//"),
-    STABILITY.unstable: (RED, "s", "xx"),
-    STABILITY.nonhyperbolic: (PINK, "D", ".."),
+    STABILITY.stable: ("o", "black", "oo"),
+    STABILITY.saddle: ("^", "white", ""),
+    STABILITY.unstable: ("s", "white", "xx"),
+    STABILITY.nonhyperbolic: ("D", "white", ".."),
 }
-_ORBIT_COLOR = "0.72"
+"""Marker, its edge, and hatching of bars. Color tells the period."""
+_NEUTRAL = "0.45"
+_ORBIT_COLOR = "0.62"
 _ORBIT_LABEL = "simulated orbit"
-_BOUNDARY_COLOR = GREEN
+_BOUNDARY_COLOR = "0.88"
+_COLORS = "plasma"
+_LIGHTEST = 0.9
+_MAX_NAMED = 12
 _LINEAR_RADIUS = 2.0
 _MAX_JOINED = 12
 _MAX_STARTS = 8
@@ -35,9 +32,9 @@ _MAX_STARTS = 8
 def cycles(cycle_set: CycleSet, model=None, axes=(0, 1), orbit=None, ax=None):
     """Draw cycles in state space over a simulated orbit, and return the matplotlib Axes.
 
-    Stability is told apart by color and marker; fixed points are drawn larger. The points of a
-    cycle are joined by thin lines while no more than 12 cycles have a period above 1. A map with
-    one state is drawn as its return map, z_t against z_{t+1}.
+    Color tells the period and the marker stability; short cycles are drawn larger and on top. The
+    points of a cycle are joined by thin lines while no more than 12 cycles have a period above 1. A
+    map with one state is drawn as its return map, z_t against z_{t+1}.
 
     **Arguments:**
 
@@ -66,10 +63,7 @@ def cycles(cycle_set: CycleSet, model=None, axes=(0, 1), orbit=None, ax=None):
     if plane is not None and size == 2 and len(axes) == 2:
         _draw_boundaries(ax, plane, axes)
     _label_states(ax, axes, size)
-    drawn = legend(ax)
-    for handle in drawn.legend_handles if drawn else []:
-        if handle.get_label() == _ORBIT_LABEL:
-            handle.set_markersize(7)
+    _explain(ax, cycle_set)
     return ax
 
 
@@ -78,7 +72,8 @@ def multipliers(cycle_set: CycleSet, ax=None):
 
     The disc of radius 2 is linear. Where a modulus is larger the plane outside that disc is
     compressed radially, logarithmically in the modulus, so that the largest one lies at twice the
-    disc's radius; labelled rings mark powers of ten. Arguments (angles) are never changed.
+    disc's radius; labelled rings mark powers of ten. Arguments (angles) are never changed. Color
+    and marker are those of `cycles`.
     """
     ax = new_axes(2) if ax is None else ax
     values = cycle_set.multipliers
@@ -86,16 +81,16 @@ def multipliers(cycle_set: CycleSet, ax=None):
     largest = float(finite.max(initial=0.0))
     angle = np.linspace(0, 2 * np.pi, 361)
     ax.plot(np.cos(angle), np.sin(angle), color="black", lw=1.2, label="unit circle", zorder=1)
-    for code, (color, marker, _) in _STYLES.items():
-        chosen = values[cycle_set.stability == code].ravel()
-        chosen = _compressed(chosen[~np.isnan(chosen)], largest)
+    colors = period_colors(cycle_set)
+    for code, (marker, edge, _) in _STYLES.items():
+        rows, columns = np.nonzero((cycle_set.stability == code)[:, None] & ~np.isnan(values))
+        chosen = _compressed(values[rows, columns], largest)
         if chosen.size:
             ax.scatter(
-                np.real(chosen), np.imag(chosen), s=28, marker=marker, label=code.name, zorder=3,
-                facecolors=translucent(color), edgecolors=color, linewidths=0.9,
+                np.real(chosen), np.imag(chosen), s=34, marker=marker, label=code.name, zorder=3,
+                c=[colors[int(k)] for k in cycle_set.period[rows]], edgecolors=edge, linewidths=0.5,
             )  # fmt: skip
     _frame_plane(ax, largest)
-    legend(ax, outside=True)
     return ax
 
 
@@ -106,13 +101,15 @@ def cycles_per_period(cycle_set: CycleSet, ax=None):
     ax = new_axes(2) if ax is None else ax
     periods = np.array(list(cycle_set.counts()), int)
     bottom = np.zeros(len(periods), int)
-    for code, (color, _, hatch) in _STYLES.items():
+    colors = period_colors(cycle_set)
+    for code, (_, _, hatch) in _STYLES.items():
         here = cycle_set.period[cycle_set.stability == code]
         height = np.array([np.count_nonzero(here == k) for k in periods], int)
         if height.any():
             ax.bar(
-                periods, height, bottom=bottom, width=0.8, color=color, hatch=hatch,
-                edgecolor="white", linewidth=0.5, label=code.name,
+                periods, height, bottom=bottom, width=0.8, hatch=hatch, edgecolor="white",
+                color=[colors.get(int(k), _NEUTRAL) for k in periods], linewidth=0.5,
+                label=code.name,
             )  # fmt: skip
         bottom += height
     if len(periods):
@@ -122,8 +119,23 @@ def cycles_per_period(cycle_set: CycleSet, ax=None):
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_xlabel("minimal period (steps)")
     ax.set_ylabel("number of cycles")
-    legend(ax)
+    if np.unique(cycle_set.stability).size > 1:
+        drawn: Any = legend(ax)
+        for handle in drawn.legend_handles:
+            handle.set_facecolor(_NEUTRAL)
     return ax
+
+
+def period_colors(cycle_set: CycleSet) -> dict[int, tuple[float, float, float, float]]:
+    """Return a color per period, from dark to light as periods grow.
+
+    The map rises in lightness, so that it reads without color too.
+    """
+    from matplotlib import colormaps
+
+    periods = np.unique(cycle_set.period).tolist()
+    places = np.linspace(0.0, _LIGHTEST, max(len(periods), 2))
+    return {period: colormaps[_COLORS](place) for period, place in zip(periods, places)}
 
 
 def portrait(cycle_set: CycleSet, model=None, axes=None, figure=None):
@@ -139,7 +151,7 @@ def portrait(cycle_set: CycleSet, model=None, axes=None, figure=None):
         import matplotlib.pyplot as plt
 
         figure = plt.figure(figsize=(11, 6), layout="constrained")
-    grid = figure.add_gridspec(2, 2, width_ratios=[1.45, 1], height_ratios=[1.6, 1])
+    grid = figure.add_gridspec(2, 2, width_ratios=[1.75, 1], height_ratios=[1.45, 1])
     projection = "3d" if len(axes) == 3 else None
     state_space = figure.add_subplot(grid[:, 0], projection=projection)
     cycles(cycle_set, model, axes=axes, ax=state_space).set_title("cycles in state space")
@@ -151,7 +163,7 @@ def portrait(cycle_set: CycleSet, model=None, axes=None, figure=None):
 
 
 def simulated_orbit(
-    cycle_set: CycleSet, model: PiecewiseAffineMap, num_steps: int = 4000
+    cycle_set: CycleSet, model: PiecewiseAffineMap, num_steps: int = 20_000
 ) -> Float[np.ndarray, "time state"] | None:
     """Return an orbit that leaves one of the cycles, or None where all that were tried escape.
 
@@ -177,11 +189,12 @@ def simulated_orbit(
 
 
 def _bounded_orbit(model: PiecewiseAffineMap, state, num_steps: int, far: float):
+    A, W1, W2, h1, h2 = model.A, model.W1, model.W2, model.h1, model.h2
     orbit = np.empty((num_steps + 1, len(state)))
-    orbit[0] = state
+    orbit[0] = z = state
     for t in range(num_steps):
-        orbit[t + 1] = model.apply(orbit[t])
-        if not np.abs(orbit[t + 1]).max() < far:
+        orbit[t + 1] = z = A @ z + W1 @ np.maximum(W2 @ z + h2, 0.0) + h1
+        if not np.abs(z).max() < far:
             return None
     return orbit
 
@@ -216,27 +229,53 @@ def _coordinates(orbit: np.ndarray, axes: tuple[int, ...], closed: bool = False)
 
 def _draw_orbit(ax, orbit: np.ndarray, axes: tuple[int, ...]) -> None:
     columns = _coordinates(orbit, axes).T
-    ax.plot(*columns, ls="", marker=".", ms=2, color=_ORBIT_COLOR, label=_ORBIT_LABEL, zorder=1)
+    style = dict(ls="", marker=".", ms=1.6, mew=0, color=_ORBIT_COLOR, rasterized=True)
+    ax.plot(*columns, label=_ORBIT_LABEL, zorder=1, **style)
 
 
 def _draw_cycles(ax, cycle_set: CycleSet, axes: tuple[int, ...]) -> None:
     joined = 0 < np.count_nonzero(cycle_set.period > 1) <= _MAX_JOINED
-    for code, (color, marker, _) in _STYLES.items():
+    colors = period_colors(cycle_set)
+    for code, (marker, edge, _) in _STYLES.items():
         rows = np.flatnonzero(cycle_set.stability == code)
         if not len(rows):
             continue
+        rows = rows[np.argsort(-cycle_set.period[rows], kind="stable")]
         orbits = [_coordinates(cycle_set.orbit(int(row)), axes, closed=True) for row in rows]
-        sizes = np.repeat(
-            np.where(cycle_set.period[rows] == 1, 60, 24), [len(orbit) for orbit in orbits]
-        )
+        periods = np.repeat(cycle_set.period[rows], [len(orbit) for orbit in orbits])
         if joined:
-            for orbit in orbits:
+            for row, orbit in zip(rows, orbits):
                 loop = np.concatenate([orbit, orbit[:1]]).T
+                color = colors[int(cycle_set.period[row])]
                 ax.plot(*loop, color=color, lw=0.8, alpha=0.5, zorder=2)
         ax.scatter(
-            *np.concatenate(orbits).T, s=sizes, marker=marker, label=code.name, zorder=4,
-            facecolors=translucent(color), edgecolors=color, linewidths=0.9,
+            *np.concatenate(orbits).T, s=26 + 70 / periods, marker=marker, label=code.name,
+            c=[colors[int(k)] for k in periods], edgecolors=edge, linewidths=0.5, zorder=4,
         )  # fmt: skip
+
+
+def _explain(ax, cycle_set: CycleSet) -> None:
+    """Draw a legend: what is drawn in gray, the marker of each stability, the color of a period."""
+    from matplotlib.lines import Line2D
+
+    handles = []
+    for drawn, label in zip(*ax.get_legend_handles_labels()):
+        if label in STABILITY.__members__:
+            marker, edge, _ = _STYLES[STABILITY[label]]
+            dot: dict[str, Any] = dict(marker=marker, ls="", mec=edge, mew=0.5, ms=8)
+            drawn = Line2D([], [], color=_NEUTRAL, label=label, **dot)
+        elif label == _ORBIT_LABEL:
+            drawn = Line2D([], [], color=_ORBIT_COLOR, label=label, marker=".", ls="", ms=7)
+        handles.append(drawn)
+    colors = list(period_colors(cycle_set).items())
+    if len(colors) > _MAX_NAMED:
+        colors = [colors[0], colors[len(colors) // 2], colors[-1]]
+    for period, color in colors:
+        handles.append(
+            Line2D([], [], marker="o", ls="", ms=7, mew=0, color=color, label=f"period {period}")
+        )
+    if handles:
+        ax.legend(handles=handles, fontsize="small", framealpha=0.9)
 
 
 def _draw_boundaries(ax, model: PiecewiseAffineMap, axes: tuple[int, ...]) -> None:
@@ -250,7 +289,7 @@ def _draw_boundaries(ax, model: PiecewiseAffineMap, axes: tuple[int, ...]) -> No
         if squared == 0:
             continue
         foot = (-offset * a / squared, -offset * b / squared)
-        style = dict(color=_BOUNDARY_COLOR, lw=1.0, ls="--", alpha=0.8, zorder=0)
+        style = dict(color=_BOUNDARY_COLOR, lw=0.8, zorder=0)
         ax.axline(foot, (foot[0] - b, foot[1] + a), label=label, **style)
         label = None
     ax.set_xlim(xlim)

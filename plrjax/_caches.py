@@ -1,6 +1,7 @@
 """Where compiled programs are kept between processes. Nothing here imports JAX before it must."""
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -61,10 +62,31 @@ def _options(given: str | None) -> dict[str, str | float]:
 
 def _folder_of_programs() -> Path:
     """Return the folder for this processor and jaxlib, after old programs of all were removed."""
-    root = _writable(platformdirs.user_cache_path("plrjax", appauthor=False) / "xla")
-    root = root or private_temporary_folder("plrjax") / "xla"
-    make_room(root, MAX_BYTES)
-    return root / f"jaxlib-{importlib.metadata.version('jaxlib')}-{processor()}"
+    return _roomy("xla") / f"jaxlib-{importlib.metadata.version('jaxlib')}-{processor()}"
+
+
+@functools.cache
+def folder_of_loops() -> Path:
+    """Return the folder for compiled loops: one for each state of the modules that hold them.
+
+    numba looks at the file of a function only, not at those that it calls into, so code in another
+    state could be taken for it. The folder lies in the user's cache folder or, where that cannot be
+    written, in a private temporary one; `NUMBA_CACHE_DIR` wins. numba itself keeps processors and
+    its versions apart.
+    """
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    root = Path(given) if given else _roomy("numba")
+    sources = (path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
+    state = hashlib.sha256(b"".join(text for text in sources if b"_compiled import" in text))
+    return root / state.hexdigest()[:16]
+
+
+def _roomy(name: str) -> Path:
+    """Return a folder in the user's cache folder, or a private temporary one, and make room."""
+    folder = _writable(platformdirs.user_cache_path("plrjax", appauthor=False) / name)
+    folder = folder or private_temporary_folder("plrjax") / name
+    make_room(folder, MAX_BYTES)
+    return folder
 
 
 def _writable(folder: Path) -> Path | None:

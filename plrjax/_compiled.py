@@ -7,40 +7,29 @@ arrays, not tuples of them (every use of a field moves the whole tuple).
 
 import contextlib
 import inspect
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
 
-from ._caches import private_temporary_folder
+from ._caches import folder_of_loops
 from ._progress import compiling
 
-OPTIONS = {"nogil": True, "error_model": "numpy"}
+OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 """Loops run beside other threads; a division by zero gives inf or NaN, as in NumPy."""
 
 
 def compiled(signature: str, **options: Any) -> Callable[[Callable], Any]:
     """Return a decorator that compiles a function for one signature when its module is imported.
 
-    The machine code is kept beside the module or, where that cannot be written, in the user's cache
-    folder (`NUMBA_CACHE_DIR` wins over both); where neither can be, in a private temporary folder,
-    which is said once. Import modules of such functions inside functions only: it takes seconds
-    once after installation.
+    The machine code is kept on disk, see `folder_of_loops`. Import modules of such functions inside
+    functions only: it takes seconds once after installation.
     """
 
     def compile(function: Callable) -> Any:
         function = inspect.unwrap(function)  # without checks of types at run time, in the tests
-        settings = {"cache": True, **OPTIONS, **options}
-        try:
-            with compiling():
-                return numba.njit(signature, **settings)(function)
-        except RuntimeError as error:
-            if "cannot cache function" not in str(error):
-                raise
-        with _cache_in(private_temporary_folder("plrjax")), compiling():
-            return numba.njit(signature, **settings)(function)
+        with _cache_on_disk(), compiling():
+            return numba.njit(signature, **OPTIONS, **options)(function)
 
     return compile
 
@@ -54,16 +43,11 @@ def inner(signature: str, **options: Any) -> Callable[[Callable], Any]:
 
 
 @contextlib.contextmanager
-def _cache_in(folder: Path):
-    """Let numba cache what is compiled inside in a folder, and say so once."""
-    warnings.warn(
-        f"plrjax: no writable place for compiled code was found; it is kept in {folder} "
-        "(set NUMBA_CACHE_DIR to a folder that lasts)",
-        RuntimeWarning,
-        stacklevel=4,
-    )
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)  # type: ignore[attr-defined]
+def _cache_on_disk():
+    """Let numba keep what is compiled inside in our folder, and leave its setting as it was."""
+    settings: Any = numba.config
+    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder_of_loops())
     try:
         yield
     finally:
-        numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
+        settings.CACHE_DIR = before

@@ -43,9 +43,7 @@ def _look(T, W2T, h2, nudge, y):
         for u in range(units):
             y[0, t, u] = h2[u] + c * W2T[0, u]
             y[1, t, u] = nudge[t, u] + r * W2T[0, u]
-        for j in range(
-            1, size, 2
-        ):  # two at a time: fewer passes
+        for j in range(1, size, 2):  # two at a time: fewer passes
             more = j + 1 if j + 1 < size else 0
             c, r = T[width - 2, t * size + j], T[width - 1, t * size + j]
             c2 = T[width - 2, t * size + more] if more else 0.0

@@ -77,7 +77,7 @@ class SCYFI(AbstractCycleSolver):
     **Arguments:**
 
     - `max_steps`: Newton steps after which a walk is given up.
-    - `min_searches`: walks of the first round (None: by cost per step, 256 to 1024).
+    - `min_searches`: walks of the first round (None: by cost per step, 512 or 1024).
     - `max_searches`: walks at which the search gives up settling (None: 64 first rounds).
     - `lanes`: walks side by side (None: what fits the device's memory best).
     - `devices`: devices to spread the lanes over (None: the default device). What walks find does
@@ -224,9 +224,9 @@ class SCYFI(AbstractCycleSolver):
 
 
 def _first_round(map: PiecewiseAffineMap, period: int) -> int:
-    """Return how many walks to start with: some hundredths of a second's worth, 256 to 1024."""
+    """Return how many walks to start with: some tenths of a second's worth, 512 or 1024."""
     work = period * (map.state_size + 1) * (map.state_size + 2 * map.num_units) * map.state_size
-    return int(2 ** np.clip(np.floor(np.log2(5e7 / max(work, 1))), 8, 10))
+    return int(2 ** np.clip(np.floor(np.log2(2e8 / max(work, 1))), 9, 10))
 
 
 def _num_groups(layout: Layout) -> int:

@@ -6,7 +6,6 @@ working space `terms`.
 """
 
 import math
-from typing import no_type_check
 
 import numpy as np
 
@@ -31,7 +30,6 @@ RELAXED = (
 """The types of the arrays of a relaxation and of its dictionary."""
 
 
-@no_type_check
 @inner("b1(f8[:,::1], i8, f8[:,::1], f8[:,::1], i8)")
 def _needs_row(planes, i, zl, zu, t):
     """Return whether the box of states leaves the sign of x_{t,i} open."""
@@ -44,7 +42,6 @@ def _needs_row(planes, i, zl, zu, t):
     return a < 0.0 < b
 
 
-@no_type_check
 @compiled(
     "i8(f8[:,::1], i8[:,::1], b1[::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], "
     "i8[:,::1], f8[:,::1], f8[:,::1])"
@@ -98,7 +95,6 @@ def list_variables(planes, states, aliased, leader, zl, zu, xl, xu, parts, facto
     return n
 
 
-@no_type_check
 @inner("void(i8[:,::1], f8[:,::1], i8[::1], f8[:,::1], i8, i8, f8)")
 def _take_back(parts, factors, owner, terms, orbit, v, factor):
     """Add factor times variable v, as a combination of z, x and n."""
@@ -112,7 +108,6 @@ def _take_back(parts, factors, owner, terms, orbit, v, factor):
             terms[ON_Z, orbit + owner[u]] += factor * factors[v, 2 + s]
 
 
-@no_type_check
 @inner("Tuple((f8, f8))(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1])")
 def _remainder(inverse, system, ranges, terms):
     """Bound a combination of (z, n): by the equations, and by bounds for what is then left of it.
@@ -143,7 +138,6 @@ def _remainder(inverse, system, ranges, terms):
     return total, scale
 
 
-@no_type_check
 @compiled(f"f8({RELAXED}, i8, f8)")
 def safe_bound(
     inverse, system, ranges, parts, factors, owner, planes, terms,
@@ -180,7 +174,6 @@ def safe_bound(
     return bound if math.isfinite(bound) else np.inf
 
 
-@no_type_check
 @inner("Tuple((i8, f8))(f8[::1], f8[::1], f8[::1], b1[::1])")
 def _worst(low, high, value, met):
     """Return the variable furthest out of its bounds (-1: none) and which way it has to go."""
@@ -195,7 +188,6 @@ def _worst(low, high, value, met):
     return row, sign
 
 
-@no_type_check
 @compiled(f"UniTuple(i8, 2)({RELAXED}, f8, i8)")
 def make_feasible(
     inverse, system, ranges, parts, factors, owner, planes, terms,
@@ -224,7 +216,6 @@ def make_feasible(
             met[row] = True
 
 
-@no_type_check
 @inner("void(f8[:,::1], f8[::1], f8[::1], f8[::1], i8[::1], i8[::1], b1[::1], f8[:,::1], i8)")
 def _fix(T, low, high, value, basis, column, met, space, changed):
     """Set a variable of a decided unit, y - x or y, to zero."""
@@ -238,7 +229,6 @@ def _fix(T, low, high, value, basis, column, met, space, changed):
         met[w] = low[w] <= value[w] <= high[w]
 
 
-@no_type_check
 @inner("UniTuple(i8, 2)(f8[::1], i8[::1], b1[:,::1], f8[::1], f8[::1], f8[:,::1], f8, f8)")
 def _next_side(value, targets, pending, low, high, seen, keep, tolerance):
     """Return the pending (target, side) whose bound is relatively closest to the present vertex.
@@ -263,7 +253,6 @@ def _next_side(value, targets, pending, low, high, seen, keep, tolerance):
     return chosen, side
 
 
-@no_type_check
 @inner("void(f8[::1], f8[:,::1])")
 def _see(value, seen):
     """Collect the least, the greatest and the sum of all values, and their number."""
@@ -277,7 +266,6 @@ def _see(value, seen):
     seen[3, 0] += 1.0
 
 
-@no_type_check
 @compiled(
     f"UniTuple(i8, 2)({RELAXED}, i8[::1], b1[:,::1], f8[::1], f8[::1], f8[:,::1], f8, f8, i8, i8)"
 )

@@ -8,7 +8,7 @@ inaccurate dictionary costs a pruning, never a cycle.
 """
 
 import math
-from typing import NamedTuple, no_type_check
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -46,7 +46,6 @@ ARRAYS = "f8[:,::1], f8[::1], f8[::1], f8[::1], i8[::1], i8[::1], b1[::1], f8[:,
 """The types of a dictionary's arrays."""
 
 
-@no_type_check
 @inner("void(f8[:,::1], i8[::1], i8[::1], f8[:,::1], i8, i8)")
 def _pivot(T, basis, column, space, row, c):
     """Exchange the variable of column c with the basic variable `row`."""
@@ -69,7 +68,6 @@ def _pivot(T, basis, column, space, row, c):
     basis[c] = row
 
 
-@no_type_check
 @inner("void(f8[:,::1], f8[::1], i8[::1], i8[::1], f8[:,::1])")
 def refresh(T, value, basis, column, space):
     """Recompute all values from the nonbasic ones."""
@@ -84,7 +82,6 @@ def refresh(T, value, basis, column, space):
             value[v] = space[ROOMS, v]
 
 
-@no_type_check
 @inner("Tuple((i8, f8))(f8[:,::1], f8[::1], f8[::1], f8[::1], i8[::1], f8[:,::1], i8, f8)")
 def _entering(T, low, high, value, basis, space, row, sign):
     """Return the column of steepest ascent of sign * row, and its direction; -1 at the optimum.
@@ -110,7 +107,6 @@ def _entering(T, low, high, value, basis, space, row, sign):
     return chosen, direction
 
 
-@no_type_check
 @inner("f8(f8, f8, f8, f8, b1)")
 def _room(rate, value, low, high, met):
     """Return how far a variable may move in the direction of `rate` (infinite: nothing blocks)."""
@@ -123,7 +119,6 @@ def _room(rate, value, low, high, met):
     return 0.0 if ahead < 0.0 else ahead
 
 
-@no_type_check
 @inner(f"Tuple((i8, f8))({ARRAYS}, i8, f8, f8, i8, f8)")
 def _leaving(T, low, high, value, basis, column, met, space, row, sign, target, c, direction):
     """Return the blocking variable and the step length (the two passes of Harris)."""
@@ -154,7 +149,6 @@ def _leaving(T, low, high, value, basis, column, met, space, row, sign, target, 
     return chosen, step
 
 
-@no_type_check
 @inner(f"b1({ARRAYS}, i8, f8, f8, i8)")
 def push(T, low, high, value, basis, column, met, space, row, sign, target, limit):
     """Raise sign * value[row] to the target (infinite: as far as it goes) by primal pivots.

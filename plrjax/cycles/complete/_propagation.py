@@ -4,7 +4,7 @@ Arrays, as passed around: `rows`, a linear function in each row, the constant la
 and upper bounds of what it is a function of.
 """
 
-from typing import Any, NamedTuple, no_type_check
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -28,7 +28,6 @@ class Parameters(NamedTuple):
     h2: Float[np.ndarray, " unit"]
 
 
-@no_type_check
 @inner("UniTuple(f8, 2)(f8[:,::1], i8, f8[:,::1])")
 def _sum_range(rows, r, box):
     """Return the range of a row over the box, widened for rounding."""
@@ -48,7 +47,6 @@ def _sum_range(rows, r, box):
     return a - PAD * size, b + PAD * size
 
 
-@no_type_check
 @inner("f8(f8[:,::1], i8, f8[:,::1], f8, f8, f8, f8)")
 def _tighten_terms(rows, r, box, a, b, total_low, total_high):
     """Tighten the box where a row, of range [a, b], is in the total's range.
@@ -83,7 +81,6 @@ def _tighten_terms(rows, r, box, a, b, total_low, total_high):
     return gain
 
 
-@no_type_check
 @inner("f8(f8[:,::1], f8[:,::1], i8, i8, f8, f8)")
 def _meet(lower, upper, t, index, a, b):
     """Intersect the interval of one variable with [a, b]; return the gain as `_tighten_terms`."""
@@ -102,7 +99,6 @@ def _meet(lower, upper, t, index, a, b):
     return 1.0 - (high - low) / width if width > 0.0 else 0.0
 
 
-@no_type_check
 @inner("f8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, i8)")
 def _through_row(rows, box, lower, upper, t, r):
     """Propagate y = row . v both ways; return the gain."""
@@ -114,7 +110,6 @@ def _through_row(rows, box, lower, upper, t, r):
     return second if second > first else first
 
 
-@no_type_check
 @inner("b1(f8[:,::1], f8[:,::1], f8[:,::1], i8, f8[:,::1], f8[:,::1])")
 def _take_units(box, zl, zu, t, xl, xu):
     """Tighten bounds at one time by those of (z, relu(x)); return whether anything is left."""
@@ -137,7 +132,6 @@ def _take_units(box, zl, zu, t, xl, xu):
     return True
 
 
-@no_type_check
 @inner("b1(i8, f8[:,::1], f8[:,::1])")
 def _in_order(leader, xl, xu):
     """Use x_{0,leader} >= x_{t,leader} for all t, which picks one rotation of a cycle.
@@ -154,7 +148,6 @@ def _in_order(leader, xl, xu):
     return True
 
 
-@no_type_check
 @compiled(
     "b1(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], "
     "f8[:,::1], i8)"

@@ -22,7 +22,7 @@ from ._certificate import domain_text
 from ._domain import Domain, find_domain, fingerprint_of
 from ._language import Language, languages
 from ._subtrees import Subtree, Task, arrays_of_map, explore, explorer
-from ._word_search import is_central, is_compiled
+from ._word_search import is_central
 
 PIECE = {False: 20_000, True: 1_000}
 """Letters met in one piece of the word search, in floats and with proofs."""
@@ -258,9 +258,7 @@ class CompleteSearch:
     # what is known
 
     def note(self) -> str:
-        """Return in words what the search is at, or that the compiled search comes next."""
-        if self.method != "closed" and not is_compiled():
-            return "compiling (once after installation)"
+        """Return in words what the search is at."""
         parts = [self.phase] if self.phase else []
         parts += [f"{self.count['nodes']} nodes", f"{self.num_open} open"]
         found = sum(catalog.count(period) for period, catalog in self.catalogs.items())

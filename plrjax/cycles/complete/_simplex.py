@@ -7,8 +7,6 @@ function), that of the program that is solved, and the edge; `tableau` working s
 place is that of the program, the first one keeps the vertex before it.
 """
 
-from typing import no_type_check
-
 import numpy as np
 
 from ..._compiled import inner
@@ -20,7 +18,6 @@ COST, UP, EDGE = range(3)
 """Rows of `work`."""
 
 
-@no_type_check
 @inner("void(f8[:,:,::1], i8[:,::1], i8, i8)")
 def keep(vertices, basis, source, target):
     """Copy a vertex from one place to the other."""
@@ -32,7 +29,6 @@ def keep(vertices, basis, source, target):
             vertices[target, j, i] = vertices[source, j, i]
 
 
-@no_type_check
 @inner("b1(f8[:,::1], f8[:,:,::1], i8[:,::1], i8, f8[:,::1])")
 def vertex(rows, vertices, basis, place, tableau):
     """Write the inverse of the basis and its vertex; return False for a singular basis."""
@@ -71,7 +67,6 @@ def vertex(rows, vertices, basis, place, tableau):
     return True
 
 
-@no_type_check
 @inner("Tuple((i8, f8))(f8[:,::1], f8[:,:,::1], i8[:,::1], b1)")
 def _leaving(work, vertices, basis, bland):
     """Return which row of the basis is to leave and the slope along its edge; -1 at an optimum."""
@@ -89,7 +84,6 @@ def _leaving(work, vertices, basis, bland):
     return chosen, slope
 
 
-@no_type_check
 @inner("Tuple((f8, i8))(f8[:,::1], i8, b1[::1], f8[:,:,::1], f8[:,::1])")
 def _longest_step(rows, count, inside, vertices, work):
     """Return how far the edge goes and the row that ends it (-1: none)."""
@@ -111,7 +105,6 @@ def _longest_step(rows, count, inside, vertices, work):
     return step, entering
 
 
-@no_type_check
 @inner("void(f8[:,::1], f8[:,:,::1], i8[:,::1], i8, i8, f8[:,::1])")
 def _pivot(rows, vertices, basis, leaving, entering, work):
     """Exchange one row of the basis."""
@@ -132,7 +125,6 @@ def _pivot(rows, vertices, basis, leaving, entering, work):
     basis[1, leaving] = entering
 
 
-@no_type_check
 @inner("i8(f8[:,::1], i8, b1[::1], f8[:,:,::1], i8[:,::1], f8[:,::1], f8[:,::1], f8, f8)")
 def cross(rows, count, inside, vertices, basis, work, tableau, value, level):
     """Raise work[UP].v, which is `value` at the second vertex, until it reaches `level`.

@@ -11,7 +11,6 @@ far repeats, whether there is a row to add, basis), and `fork_rows`.
 """
 
 import math
-from typing import no_type_check
 
 from ..._checker import BOTH, DEAD, OFF_EMPTY, ON_EMPTY
 from ..._compiled import compiled, inner
@@ -26,7 +25,6 @@ AROUND, BEYOND, UNCLEAR, ABOVE, BELOW = range(5)
 """The polytope is on the positive side, on the negative one, or flat; else the vertex is."""
 
 
-@no_type_check
 @inner("Tuple((f8, f8, f8, f8))(f8[:,::1], i8, f8, f8[:,:,::1], i8, f8[:,::1])")
 def _function(planes, number, constant, places, t, work):
     """Write a function of z_t as one of v to work[COST]; return constant, norms 1 and 2, noise."""
@@ -48,7 +46,6 @@ def _function(planes, number, constant, places, t, work):
     return constant, total, math.sqrt(square), ROUNDING * (t + 2) * magnitude
 
 
-@no_type_check
 @inner("f8(f8[:,::1], f8, f8, f8[:,:,::1])")
 def _normalize(work, constant, norm, vertices):
     """Divide work[COST] by its norm; return the function's value at the vertex."""
@@ -60,7 +57,6 @@ def _normalize(work, constant, norm, vertices):
     return value
 
 
-@no_type_check
 @inner("void(f8[:,::1], f8)")
 def _aim(work, sign):
     """Make the program's function that of the row times a sign."""
@@ -68,7 +64,6 @@ def _aim(work, sign):
         work[UP, k] = sign * work[COST, k]
 
 
-@no_type_check
 @inner("void(f8[:,::1], i8, f8[:,::1], f8, f8)")
 def _write_row(rows, n, work, sign, right):
     """Write the row sign * work[COST] . v <= right."""
@@ -78,7 +73,6 @@ def _write_row(rows, n, work, sign, right):
     rows[n, size] = right
 
 
-@no_type_check
 @inner("void(i4[::1], i8[::1], i8)")
 def _note(log, counts, kind):
     """Write a record without a proof."""
@@ -87,7 +81,6 @@ def _note(log, counts, kind):
         counts[LOGGED] += 1
 
 
-@no_type_check
 @inner("void(i4[::1], i8[::1], i8, i8[::1], i8[:,::1], i8, i8, i8)")
 def _prove(log, counts, kind, ids, basis, place, size, own):
     """Write a record with the numbers of `size` inequalities of a basis, and `own` (-1: none)."""
@@ -104,7 +97,6 @@ def _prove(log, counts, kind, ids, basis, place, size, own):
     counts[LOGGED] = at + 2 + count
 
 
-@no_type_check
 @inner("void(u1[::1], i8, u1[:,::1], i8[::1], i8)")
 def _store(bits, count, table, lengths, row):
     """Write the first bits to a row of a table."""
@@ -113,7 +105,6 @@ def _store(bits, count, table, lengths, row):
     lengths[row] = count
 
 
-@no_type_check
 @inner(
     "Tuple((i8, f8, f8, f8))(f8[:,::1], f8[:,::1], f8[:,:,::1], i8, i8, f8, f8, "
     "f8[:,:,::1], i8[:,::1], f8[:,::1])"
@@ -134,7 +125,6 @@ def _ask_side(planes, sides, places, t, number, relaxed, slack, vertices, basis,
     return BELOW, value, -e, c0 / norm + e
 
 
-@no_type_check
 @inner("void(i8[:,::1], f8[:,::1], i8, i8, i8, i8, i8, b1, i8[:,::1], i8, f8[:,::1], f8, b1)")
 def _fork(
     forks, fork_rows, sp, t, i, n, p, eq, basis, place, work, right, with_row,
@@ -152,7 +142,6 @@ def _fork(
     _write_row(fork_rows, sp, work, -1.0, right)
 
 
-@no_type_check
 @inner("i8(i8[:,::1], f8[:,::1], i8, i8, f8[:,::1], i8[::1], i8[:,::1])")
 def _return_to(forks, fork_rows, sp, own, rows, ids, basis):
     """Go back to the rows and the basis of a fork; return the number of rows."""
@@ -167,7 +156,6 @@ def _return_to(forks, fork_rows, sp, own, rows, ids, basis):
     return n + 1
 
 
-@no_type_check
 @inner(
     "Tuple((i8, f8, f8, f8, f8))(f8[:,::1], f8[:,:,::1], i8, i8, f8, f8, f8, f8[:,:,::1], "
     "i8[:,::1], f8[:,::1])"
@@ -185,7 +173,6 @@ def _ask_unit(planes, places, t, number, relaxed, relaxed_on, slack, vertices, b
     return (ABOVE if value >= 0 else BELOW), value, c0 / norm, e_off, e_on
 
 
-@no_type_check
 @compiled(
     "void(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, b1[::1], b1, b1, b1, i8[::1], i8, "
     "f8, f8, f8, u1[::1], i8, i4[::1], u1[:,::1], i8[::1], u1[:,::1], i8[::1], i8[::1], i8[::1], "

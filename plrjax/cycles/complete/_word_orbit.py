@@ -6,8 +6,6 @@ unit a function of z (coefficients, constant); `bits`, letter after letter; `map
 what is added up in it, v being the start in the unit box.
 """
 
-from typing import no_type_check
-
 import numpy as np
 
 from ..._compiled import inner
@@ -15,7 +13,6 @@ from ..._compiled import inner
 NO_CYCLE, CANDIDATE, SINGULAR = range(3)
 
 
-@no_type_check
 @inner("void(f8[:,:,::1], f8[:,:,::1], i8)")
 def _place(maps, places, t):
     """Write z_t = T (P0 v + q0) + r as P v + q, and bounds of what is added up in it."""
@@ -36,7 +33,6 @@ def _place(maps, places, t):
         places[t, a, size + 1] = magnitude
 
 
-@no_type_check
 @inner("void(f8[:,::1], f8[:,::1], f8[:,::1], u1[::1], i8, f8[:,::1], f8[:,:,::1], f8[:,:,::1])")
 def advance(A1, W1, planes, bits, t, J, maps, places):
     """Compose one more step: z_(t+1) = J z_t + c for the subregion of letter t."""
@@ -60,7 +56,6 @@ def advance(A1, W1, planes, bits, t, J, maps, places):
     _place(maps, places, t + 1)
 
 
-@no_type_check
 @inner("f8(f8[:,::1], i8)")
 def _solve(system, size):
     """Solve (A, b) in place, x in the last column; return least pivot over largest entry."""
@@ -96,7 +91,6 @@ def _solve(system, size):
     return least / largest
 
 
-@no_type_check
 @inner("b1(f8[:,::1], f8[:,::1], f8[:,::1], u1[::1], i8, f8[:,::1], i8, f8)")
 def _has_signs(A1, W1, planes, bits, t, orbit, size, tolerance):
     """Step from orbit[0] to orbit[1]; return whether the units of letter t have its signs."""
@@ -125,7 +119,6 @@ def _has_signs(A1, W1, planes, bits, t, orbit, size, tolerance):
     return True
 
 
-@no_type_check
 @inner(
     "i8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], u1[::1], i8, f8[:,:,::1], f8[:,::1], "
     "f8[:,::1], b1)"
@@ -162,7 +155,6 @@ def closing(A1, W1, planes, sides, bits, n, maps, system, orbit, far):
     return CANDIDATE if outside else NO_CYCLE
 
 
-@no_type_check
 @inner("b1(u1[::1], i8, i8, i8[::1])")
 def is_known(bits, begin, end, language):
     """Return whether the letters from bit `begin` to bit `end` are a code of the language."""

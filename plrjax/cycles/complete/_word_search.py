@@ -1,6 +1,5 @@
 """The word search: prepares a map for the compiled search, and runs it piece by piece."""
 
-import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,11 +36,6 @@ class Piece(NamedTuple):
     log: list[int]
     counts: np.ndarray
     depths: np.ndarray
-
-
-def is_compiled() -> bool:
-    """Return whether the compiled search is loaded: else its first piece compiles or loads it."""
-    return f"{__package__}._word_kernel" in sys.modules
 
 
 def is_central(map: PiecewiseAffineMap) -> bool:

@@ -12,6 +12,7 @@ from ._base import FEW_SEARCHES, AbstractCycleSolver, CycleProblem, Outcome, nod
 from ._catalog import Catalog, merge
 from ._enumerate import reduced_system
 from ._exhaustive import Exhaustive
+from ._path_engines import prepare_loop
 from ._paths import MAX_UNKNOWNS, PathFollowing, work_per_path
 from ._scyfi import SCYFI
 from ._starts import plan_of
@@ -113,6 +114,7 @@ class Auto(AbstractCycleSolver):
         if self._enumerates(problem.map, problem.period):
             solver: AbstractCycleSolver = Exhaustive(max_bits=self.max_bits)
             return _State(solver, solver.init(problem), problem)
+        prepare_loop()
         total = problem.num_searches
         walks = total if total is None or not self._num_paths(problem) else (total + 1) // 2
         task = dataclasses.replace(problem, num_searches=walks)

@@ -2,6 +2,8 @@
 
 import abc
 import functools
+import importlib
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -85,6 +87,14 @@ def engine_of(
     if lanes is None and devices is None and jax.default_backend() == "cpu":
         return LoopEngine(form, most)
     return LaneEngine(form, most, lanes, devices)
+
+
+@functools.cache
+def prepare_loop() -> None:
+    """Begin to compile the loop, once after installation, beside XLA's compiler and the walks."""
+    if jax.default_backend() == "cpu":
+        name = f"{__package__}._path_loop"
+        threading.Thread(target=importlib.import_module, args=(name,), name="compiling").start()
 
 
 class LoopEngine(AbstractEngine):

@@ -209,7 +209,9 @@ class LaneEngine(AbstractEngine):
         self.over = not np.any(more)
         device, block, step, lane = np.nonzero(hits.hit)
         rows = np.ascontiguousarray(hits.bits[device, block, step, lane].astype("<u4"))
-        cells = rows.view(np.uint8).reshape(len(block), -1)[:, : -(-self.form.num_units // 8)]
+        cells = rows.view(np.uint8).reshape(len(block), 4 * rows.shape[1])[
+            :, : -(-self.form.num_units // 8)
+        ]
         return Crossings(hits.start[device, block, lane].astype(np.int64), cells)
 
     def tally(self):

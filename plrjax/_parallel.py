@@ -44,7 +44,24 @@ def over_devices(function: Callable, mesh: Mesh, num_shared: int, num_split: int
         out_specs=spec,
         check_vma=False,
     )
-    return jax.jit(mapped)
+    return jax.jit(mapped, compiler_options=_options(mesh.devices.flat[0].platform))
+
+
+@functools.cache
+def _options(platform: str) -> dict[str, Any] | None:
+    """Return settings of XLA for loops that run long: on a CPU half the time to compile, as fast.
+
+    Measured: a walk compiles in 2.8 instead of 5.7 s without the newer code generator, and runs no
+    slower. An XLA that knows no such settings is left to its own.
+    """
+    options = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 3}
+    if platform != "cpu":
+        return None
+    try:
+        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
+    except (RuntimeError, ValueError):
+        return None
+    return options
 
 
 @functools.cache

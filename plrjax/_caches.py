@@ -33,12 +33,17 @@ def enable_compilation_cache() -> Path | None:
     """
     import jax
 
-    given = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-    options = {} if _switched_off() else _options(given)
+    options = {} if _switched_off() else _options(_folder_in_use())
     for name, value in options.items():
         if name.upper() not in os.environ:
             jax.config.update(name, value)
     return Path(str(options["jax_compilation_cache_dir"])) if options else None
+
+
+def _folder_in_use() -> str | None:
+    import jax
+
+    return jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
 
 
 def enable_compilation_cache_by_environment() -> None:

@@ -19,6 +19,7 @@ def config(monkeypatch):
     for name in (DIR, "jax_persistent_cache_min_compile_time_secs"):
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.delenv("PLRJAX_CACHE", raising=False)
+    monkeypatch.setattr(_caches, "_folder_in_use", lambda: None)
     monkeypatch.setattr(jax.config, "update", told.__setitem__)
     return told
 

@@ -49,7 +49,7 @@ def run(files) -> pathlib.Path:
     folder = open_run(files / "run", config)
     writer = RunWriter(folder, num_steps=40, log_every=20, snapshot_every=20)
     plr.fit(
-        plr.ClippedShallowPLRNN(2, 3, key=jr.key(1)), data, key=jr.key(2), num_steps=40,
+        plr.ClippedShallowPLRNN(2, 3, key=jr.key(6)), data, key=jr.key(2), num_steps=40,
         forcing=tr.GeneralizedForcing(0.1), sequence_length=10, batch_size=4, callbacks=[writer],
         checkpoint=folder.path / CHECKPOINT, progress=plr.NoProgress(),
     )  # fmt: skip

@@ -16,7 +16,7 @@ def rational(matrix):
     """Return floats as an exact matrix."""
     rows = np.atleast_2d(np.asarray(matrix, float))
     entries = [flint.fmpq(*float(x).as_integer_ratio()) for x in rows.ravel()]
-    return flint.fmpq_mat(*rows.shape, entries)
+    return flint.fmpq_mat(len(rows), rows.shape[1], entries)
 
 
 def exact_words(map, period):

@@ -82,7 +82,7 @@ def henon_cycles(period: int) -> int:
     where there is one, and runs away elsewhere.
     """
     signs = np.array(list(itertools.product([-1.0, 1.0], repeat=period)))
-    x = signs / 2
+    x, defect = signs / 2, signs
     for _ in range(6000):
         defect = 1.4 - x**2 + 0.3 * np.roll(x, 1, 1) - np.roll(x, -1, 1)
         x = np.clip(x + 0.05 * signs * defect, -10, 10)

@@ -96,24 +96,41 @@ class SchurComplement(AbstractEnumeration):
 
     def _one_by_one(self, problem, system: ReducedSystem, prefixes: list):
         """Try every pattern that begins with one of the decided bits (last unknown first)."""
-        unknowns = len(system.c)
-        found, budget, untried = [], self.max_suspects, 0
+        tried, budget, untried = [], self.max_suspects, 0
         for bits in prefixes:
-            free = unknowns - len(bits)
-            if (1 << free) > budget:
-                untried += 1 << free
-                continue
-            budget -= 1 << free
-            size = _words_per_step(problem)
-            for low in range(0, 1 << free, size):
-                numbers = np.arange(low, min(low + size, 1 << free))
-                patterns = np.empty((len(numbers), unknowns), bool)
-                patterns[:, :free] = (numbers[:, None] >> np.arange(free)) & 1
-                patterns[:, free:] = np.array(bits[::-1], bool)
-                words = _words_of(patterns, system)
-                found.append(words[admissible(problem.map, words)])
-        shape = (0, problem.period, problem.map.num_units)
-        return np.concatenate(found) if found else np.zeros(shape, bool), untried
+            count = 1 << (len(system.c) - len(bits))
+            if count > budget:
+                untried += count
+            else:
+                budget -= count
+                tried.append((count, bits))
+        found = [np.zeros((0, problem.period, problem.map.num_units), bool)]
+        for patterns in _in_batches(tried, len(system.c), _words_per_step(problem)):
+            words = _words_of(patterns, system)
+            found.append(words[admissible(problem.map, words)])
+        return np.concatenate(found), untried
+
+
+def _in_batches(prefixes: list[tuple[int, tuple[bool, ...]]], unknowns: int, size: int):
+    """Yield all patterns behind prefixes (how many, decided bits, last unknown first), by `size`.
+
+    Few patterns are behind most prefixes, and a system costs far less in company.
+    """
+    parts, gathered = [], 0
+    for count, bits in prefixes:
+        free = unknowns - len(bits)
+        for low in range(0, count, size):
+            numbers = np.arange(low, min(low + size, count))
+            patterns = np.empty((len(numbers), unknowns), bool)
+            patterns[:, :free] = (numbers[:, None] >> np.arange(free)) & 1
+            patterns[:, free:] = np.array(bits[::-1], bool)
+            parts.append(patterns)
+            gathered += len(patterns)
+            if gathered >= size:
+                yield np.concatenate(parts)
+                parts, gathered = [], 0
+    if parts:
+        yield np.concatenate(parts)
 
 
 def _numbered_words(numbers: np.ndarray, period: int, num_units: int) -> np.ndarray:

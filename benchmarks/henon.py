@@ -1,9 +1,12 @@
 """A network learned from 5,500 points of the Henon map, and its cycles against those of the map.
 
 Run `python -m benchmarks.henon [--network FILE.safetensors] [--seeds 16]`: it trains a network per
-seed, takes the one whose largest Lyapunov exponent is nearest to that of the map, searches every
-one for all of its cycles, prints them beside those of the map, and writes the network with its
-provenance.
+seed, searches every one for all of its cycles, prints their numbers beside those of the map, takes
+the network whose numbers agree with the map's up to the longest period (of several, the one with
+the least one-step error on held-out points), and writes it with its provenance.
+
+The network is chosen by its cycle counts, so that it agrees so far is no sign of how well the
+recipe does; the table over all seeds is.
 """
 
 import argparse
@@ -22,8 +25,8 @@ import plrjax as plr
 
 A, B = 1.4, 0.3
 NUM_POINTS, DATA_SEED, HELD_OUT_SEED = 5_500, 0, 1
-UNITS, ALPHA, WINDOW, BATCH, UPDATES = 20, 0.9, 10, 32, 60_000
-FIRST_RATE, LAST_RATE = 5e-3, 5e-6
+UNITS, ALPHA, WINDOW, BATCH, UPDATES = 20, 0.9, 20, 32, 20_000
+FIRST_RATE, LAST_RATE = 5e-3, 5e-5
 LONGEST = 13
 QUIET = plr.NoProgress()
 RECIPE = (
@@ -87,7 +90,7 @@ def polished(x: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
 
 
 def train(seed: int, data: plr.systems.Series, held_out: np.ndarray) -> Trained:
-    """Train the network of one seed."""
+    """Train the network of one seed; the optimizer is the default of `fit`, spelled out."""
     begun = time.process_time()
     rate = optax.exponential_decay(FIRST_RATE, UPDATES, LAST_RATE / FIRST_RATE)
     run = plr.fit(
@@ -159,24 +162,33 @@ def exponent(system: Any) -> float:
     return float(np.nan_to_num(found.exponents[0], nan=np.inf))
 
 
-def report(trained: Trained, found: plr.CycleSet, seconds: float, true: dict) -> str:
-    """Return the row of one network: its errors, and its cycles where they are not the map's."""
-    counts = found.counts()
-    agree = next((k - 1 for k in true if counts[k] != len(true[k])), LONGEST)
+def agreement(found: plr.CycleSet, counts: dict[int, int]) -> int:
+    """Return the longest period up to which a network has as many cycles as the map."""
+    own = found.counts()
+    return next((period - 1 for period, count in counts.items() if own[period] != count), LONGEST)
+
+
+def report(trained: Trained, found: plr.CycleSet, seconds: float, same: int) -> str:
+    """Return the row of one network: its error, its exponent and its cycles."""
     return (
         f"{trained.seed} | {trained.seconds:.0f} | {trained.error:.4f} | {trained.exponent:.4f} | "
-        f"{' '.join(map(str, counts.values()))} | {agree} | {seconds:.0f} | {found.coverage}, "
-        f"{found.coverage_domain}"
+        f"{' '.join(map(str, found.counts().values()))} | {same} | {seconds:.0f} | "
+        f"{found.coverage}, {found.coverage_domain}"
     )
 
 
-def provenance(best: Trained, tried: int, counts: dict[int, int]) -> dict:
+def provenance(best: Trained, same: dict[int, int], counts: dict[int, int]) -> dict:
     """Return what the network's file says about where it comes from."""
     return {
         "recipe": RECIPE,
         "data": DATA,
         "seed": best.seed,
-        "chosen": f"largest exponent nearest to the map's among {tried} seeds",
+        "chosen": (
+            f"by its cycle counts: of {len(same)} seeds the one with as many cycles as the map up "
+            "to the longest period, of equals the one with the least held_out_error"
+        ),
+        "same_up_to": same[best.seed],
+        "same_up_to_of_all_seeds": [same[seed] for seed in sorted(same)],
         "exponent": best.exponent,
         "held_out_error": best.error,
         "script": "benchmarks/henon.py",
@@ -202,20 +214,20 @@ def main() -> None:
     print("seed | CPU s | error | exponent | cycles | same up to | search, CPU s | coverage")
     goal = exponent(system)
     print(f"map | | | {goal:.4f} | {' '.join(map(str, counts.values()))}")
-    best, cycles = None, None
+    tried, same = [], {}
     for seed in range(given.seeds):
         trained = train(seed, data, held_out)
         found, seconds = all_cycles(trained.model)
-        print(report(trained, found, seconds, true), flush=True)
-        if best is None or abs(trained.exponent - goal) < abs(best.exponent - goal):
-            best, cycles = trained, found
-    assert best is not None and cycles is not None
+        same[seed] = agreement(found, counts)
+        tried.append((trained, found))
+        print(report(trained, found, seconds, same[seed]), flush=True)
+    best, cycles = min(tried, key=lambda pair: (-same[pair[0].seed], pair[0].error))
     print(f"seed {best.seed} is chosen; pairs of cycles, their distances:")
     for period, far in distances(cycles, true, data).items():
         if len(far):
             print(f"{period:3d}: {len(far)}, median {np.median(far):.4f}, largest {far.max():.4f}")
     if given.network is not None:
-        plr.save(given.network, best.model, provenance=provenance(best, given.seeds, counts))
+        plr.save(given.network, best.model, provenance=provenance(best, same, counts))
 
 
 if __name__ == "__main__":

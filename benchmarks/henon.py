@@ -1,9 +1,13 @@
 """A network learned from 5,500 points of the Henon map, and its cycles against those of the map.
 
 Run `python -m benchmarks.henon [--network FILE.safetensors] [--seeds 16]`: it trains a network per
-seed, takes the one whose largest Lyapunov exponent is nearest to that of the map, searches every
-one for all of its cycles, prints them beside those of the map, and writes the network with its
-provenance.
+seed, searches every one for all of its cycles, prints their numbers beside those of the map, takes
+the network whose numbers agree with the map's up to the longest period (of several, the one with
+the least one-step error on held-out points), and writes it with its provenance.
+
+The network is chosen by its cycle counts, so that it agrees so far is no sign of how well the
+recipe does; the table over all seeds is. Equal numbers are not equal cycles: another column says
+how far the cycles themselves are the map's, paired one to one.
 """
 
 import argparse
@@ -22,9 +26,10 @@ import plrjax as plr
 
 A, B = 1.4, 0.3
 NUM_POINTS, DATA_SEED, HELD_OUT_SEED = 5_500, 0, 1
-UNITS, ALPHA, WINDOW, BATCH, UPDATES = 20, 0.9, 10, 32, 60_000
-FIRST_RATE, LAST_RATE = 5e-3, 5e-6
+UNITS, ALPHA, WINDOW, BATCH, UPDATES = 20, 0.9, 20, 32, 20_000
+FIRST_RATE, LAST_RATE = 5e-3, 5e-5
 LONGEST = 13
+SAME = 0.5  # cycles that are nowhere farther apart, in standard deviations, count as the same
 QUIET = plr.NoProgress()
 RECIPE = (
     f"ShallowPLRNN(2, {UNITS}) trained by plrjax.fit: generalized teacher forcing, alpha {ALPHA}, "
@@ -87,7 +92,7 @@ def polished(x: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
 
 
 def train(seed: int, data: plr.systems.Series, held_out: np.ndarray) -> Trained:
-    """Train the network of one seed."""
+    """Train the network of one seed; the optimizer is the default of `fit`, spelled out."""
     begun = time.process_time()
     rate = optax.exponential_decay(FIRST_RATE, UPDATES, LAST_RATE / FIRST_RATE)
     run = plr.fit(
@@ -159,24 +164,44 @@ def exponent(system: Any) -> float:
     return float(np.nan_to_num(found.exponents[0], nan=np.inf))
 
 
-def report(trained: Trained, found: plr.CycleSet, seconds: float, true: dict) -> str:
-    """Return the row of one network: its errors, and its cycles where they are not the map's."""
-    counts = found.counts()
-    agree = next((k - 1 for k in true if counts[k] != len(true[k])), LONGEST)
+def agreement(found: plr.CycleSet, counts: dict[int, int]) -> int:
+    """Return the longest period up to which a network has as many cycles as the map."""
+    own = found.counts()
+    return next((period - 1 for period, count in counts.items() if own[period] != count), LONGEST)
+
+
+def pairs_up_to(far: dict[int, np.ndarray], own: dict[int, int], counts: dict[int, int]) -> int:
+    """Return the longest period up to which every cycle of the map is one of the network's."""
+    near = {period: int((apart < SAME).sum()) for period, apart in far.items()}
+    return next((k - 1 for k in counts if not near[k] == own[k] == counts[k]), LONGEST)
+
+
+def report(
+    trained: Trained, found: plr.CycleSet, seconds: float, same: int, same_cycles: int
+) -> str:
+    """Return the row of one network: its error, its exponent and its cycles."""
     return (
         f"{trained.seed} | {trained.seconds:.0f} | {trained.error:.4f} | {trained.exponent:.4f} | "
-        f"{' '.join(map(str, counts.values()))} | {agree} | {seconds:.0f} | {found.coverage}, "
-        f"{found.coverage_domain}"
+        f"{' '.join(map(str, found.counts().values()))} | {same} | {same_cycles} | {seconds:.0f} | "
+        f"{found.coverage}, {found.coverage_domain}"
     )
 
 
-def provenance(best: Trained, tried: int, counts: dict[int, int]) -> dict:
+def provenance(
+    best: Trained, same: dict[int, int], same_cycles: dict[int, int], counts: dict[int, int]
+) -> dict:
     """Return what the network's file says about where it comes from."""
     return {
         "recipe": RECIPE,
         "data": DATA,
         "seed": best.seed,
-        "chosen": f"largest exponent nearest to the map's among {tried} seeds",
+        "chosen": (
+            f"by its cycle counts: of {len(same)} seeds the one with as many cycles as the map up "
+            "to the longest period, of equals the one with the least held_out_error"
+        ),
+        "counts_same_up_to": same[best.seed],
+        "counts_same_up_to_of_all_seeds": [same[seed] for seed in sorted(same)],
+        "cycles_same_up_to": same_cycles[best.seed],
         "exponent": best.exponent,
         "held_out_error": best.error,
         "script": "benchmarks/henon.py",
@@ -199,23 +224,33 @@ def main() -> None:
     system = plr.systems.henon(a=A, b=B)
     data = plr.systems.simulate(system, NUM_POINTS, key=jr.key(DATA_SEED))
     held_out = held_out_points(data)
-    print("seed | CPU s | error | exponent | cycles | same up to | search, CPU s | coverage")
+    print(
+        "seed | CPU s | error | exponent | cycles | same numbers up to | same cycles up to | "
+        "search, CPU s | coverage"
+    )
     goal = exponent(system)
     print(f"map | | | {goal:.4f} | {' '.join(map(str, counts.values()))}")
-    best, cycles = None, None
+    tried, same, same_cycles, far = [], {}, {}, {}
     for seed in range(given.seeds):
         trained = train(seed, data, held_out)
         found, seconds = all_cycles(trained.model)
-        print(report(trained, found, seconds, true), flush=True)
-        if best is None or abs(trained.exponent - goal) < abs(best.exponent - goal):
-            best, cycles = trained, found
-    assert best is not None and cycles is not None
-    print(f"seed {best.seed} is chosen; pairs of cycles, their distances:")
-    for period, far in distances(cycles, true, data).items():
-        if len(far):
-            print(f"{period:3d}: {len(far)}, median {np.median(far):.4f}, largest {far.max():.4f}")
+        far[seed] = distances(found, true, data)
+        same[seed] = agreement(found, counts)
+        same_cycles[seed] = pairs_up_to(far[seed], found.counts(), counts)
+        tried.append(trained)
+        print(report(trained, found, seconds, same[seed], same_cycles[seed]), flush=True)
+    best = min(tried, key=lambda trained: (-same[trained.seed], trained.error))
+    print(
+        f"seed {best.seed} is chosen; pairs of cycles, their distances, how many are not the same:"
+    )
+    for period, apart in far[best.seed].items():
+        if len(apart):
+            print(
+                f"{period:3d}: {len(apart)}, median {np.median(apart):.4f}, largest "
+                f"{apart.max():.4f}, {int((apart >= SAME).sum())}"
+            )
     if given.network is not None:
-        plr.save(given.network, best.model, provenance=provenance(best, given.seeds, counts))
+        plr.save(given.network, best.model, provenance=provenance(best, same, same_cycles, counts))
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def test_table_shown_is_the_one_printed(capsys):
     assert main(["cycles", "--periods", "1:10"]) == 0
     printed = counted(capsys.readouterr().out)
     assert len(printed) == 11 and printed == counted(blocks("text")[0])
+    assert all(row[1] == row[2] for row in printed[1:]), "README: as many as the map, to period 10"
 
 
 def counted(table: str) -> list[list[str]]:

@@ -105,6 +105,10 @@ def test_the_file_of_the_example_tells_how_it_was_made():
     assert {"recipe", "data", "seed", "chosen", "script", "versions", "reference"} <= set(told)
     script = pathlib.Path(__file__).resolve().parents[1] / told["script"]
     assert script.exists() and "teacher forcing" in told["recipe"]
+    assert "by its cycle counts" in told["chosen"]
+    reached = told["counts_same_up_to_of_all_seeds"]
+    assert told["counts_same_up_to"] == reached[told["seed"]] == max(reached) == 10
+    assert told["cycles_same_up_to"] == 8  # equal numbers are not equal cycles
 
 
 def test_native_conflicts(tmp_path):

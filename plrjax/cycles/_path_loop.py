@@ -42,7 +42,8 @@ _FAST = {"fastmath": {"contract"}}
 @inner("i8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8, f8, i8)", **_FAST)
 def _next_unit(W2T, nudge, T, cells, c, s, sign, last):
     """Write the levels of all units; return the first one to reach zero (at infinity: never)."""
-    units, steps, size, r = cells.shape[1], nudge.shape[0], W2T.shape[0] - 1, c + 1
+    units, steps, size = cells.shape[1], nudge.shape[0], W2T.shape[0] - 1
+    r = c + 1
     if steps == 0:
         for u in range(units):
             cells[YC, u] = T[c, u]
@@ -129,7 +130,8 @@ def _renew(A1, V, nudge, starts, path, T, cells, lines, solving):
 
     By Gauss-Jordan elimination with pivoting; NaN or inf if singular.
     """
-    size, unknowns, filled, steps = A1.shape[0], starts.shape[1] - 1, T.shape[1], nudge.shape[0]
+    size, unknowns, filled = A1.shape[0], starts.shape[1] - 1, T.shape[1]
+    steps = nudge.shape[0]
     c = unknowns
     r = c + 1
     system = c + 2
@@ -206,8 +208,10 @@ def follow(
     from `now[HITS]` on, with their start in `owners`; if these are full it pauses, too.
     """
     max_pivots, refresh, time = limits[0], limits[1], limits[2]
-    path, leg, last, pivots, stalled = now[PATH], now[LEG], now[LAST], now[PIVOTS], now[STALLED]
-    age, away, status, solved, noted = now[AGE], now[AWAY], now[STATUS], now[SOLVED], now[HITS]
+    path, leg, last = now[PATH], now[LEG], now[LAST]
+    pivots, stalled = now[PIVOTS], now[STALLED]
+    age, away, status = now[AGE], now[AWAY], now[STATUS]
+    solved, noted = now[SOLVED], now[HITS]
     s, sign = at[S], at[SIGN]
     units, filled, c = cells.shape[1], T.shape[1], starts.shape[1] - 1
     width, begin = c + 2, c + 2 + c
@@ -230,7 +234,8 @@ def follow(
             for u in range(units):
                 cells[SIDE, u] = home[path, u]
             s = starts[path, 0]
-            last, pivots, stalled, away, solved, status = -1, 0, 0, 0, leg, RUNNING
+            last, pivots, stalled = -1, 0, 0
+            away, solved, status = 0, leg, RUNNING
         if age >= refresh:
             _renew(A1, V, nudge, starts, path, T, cells, lines, solving)
             age, solved = 0, 1
@@ -293,7 +298,9 @@ def follow(
             now[MADE] += 1
             if rho < 0.0:
                 sign = -sign
-    now[PATH], now[LEG], now[LAST], now[PIVOTS], now[STALLED] = path, leg, last, pivots, stalled
-    now[AGE], now[AWAY], now[STATUS], now[SOLVED], now[HITS] = age, away, status, solved, noted
+    now[PATH], now[LEG], now[LAST] = path, leg, last
+    now[PIVOTS], now[STALLED] = pivots, stalled
+    now[AGE], now[AWAY], now[STATUS] = age, away, status
+    now[SOLVED], now[HITS] = solved, noted
     at[S], at[SIGN] = s, sign
     return why

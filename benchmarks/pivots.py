@@ -265,7 +265,7 @@ def drift(state_size: int = 30, least_pivots: int = 1_000_000) -> tuple[float, i
             engine.advance()
             if engine.now[engine.loop.STATUS] == _pivots.RUNNING:
                 T = engine.tableau[:, : len(c)].T
-                direction = engine.starts[2][engine.now[engine.loop.PATH]]
+                direction = engine.starts[1][engine.now[engine.loop.PATH], 1:]
                 right = np.column_stack([B, c, direction])
                 error = np.abs(T - (B * (engine.side < 0)) @ T - right).max(axis=0)
                 sizes = np.maximum(np.abs(T), np.abs(right)).max(axis=0)

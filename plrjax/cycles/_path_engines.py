@@ -113,57 +113,61 @@ class LoopEngine(AbstractEngine):
         cell = (steps, units // steps)
         piece = int(np.clip(0.1 * _CHUNK_SECONDS * 2e9 / form.cost, 16, 2**20))
         self.limits = np.array([max_pivots, refresh_of(form), piece, _SMALL])
-        self.now, self.at = np.zeros(9, np.int64), np.zeros(2)
-        self.counts = np.zeros(loop.LEGS + 5, np.int64)
-        self.tableau, self.side = np.zeros((width, filled)), np.zeros(cell)
-        self.room = np.zeros((width, filled)), np.zeros((2, *cell)), np.zeros(filled)
-        self.room += np.zeros(width), np.zeros(cell), np.zeros((unknowns, unknowns))
+        self.now, self.at = np.zeros(loop.LEGS + 5, np.int64), np.zeros(2)
+        self.counts = self.now[loop.MADE :]
+        tableaus = np.zeros((2 * width + unknowns, filled))
+        self.tableau = tableaus[:width]
+        self.system = tableaus[width : width + unknowns, :unknowns]
+        cells = np.zeros((4, units))
+        self.side = cells[loop.SIDE].reshape(cell)
+        self.room = tableaus, cells, np.zeros((2, filled + loop.ALIGNED))
         self.hits = np.zeros((_NOTES, -(-units // 8)), np.uint8)
         self.owners = np.zeros(_NOTES, np.int64)
 
     def begin(self, table):
-        home = np.where(table.region, -1.0, 1.0).reshape(-1, *self.side.shape)
-        directions = np.ascontiguousarray(np.nan_to_num(table.direction))
-        self.starts, self.over = (home, np.array(table.s, float), directions), False
+        home = np.where(table.region, -1.0, 1.0).reshape(-1, self.side.size)
+        starts = np.column_stack([table.s, np.nan_to_num(table.direction)])
+        self.starts, self.over = (home, np.ascontiguousarray(starts, float)), False
         self.counts[:] = 0
         self.now[self.loop.PATH], self.now[self.loop.STATUS] = -1, self.loop.CLOSED
 
     def advance(self):
         end, loop = time.perf_counter() + self.chunk_seconds, self.loop
-        state = (self.now, self.at, self.counts, self.tableau, self.side, *self.room)
+        state = (self.now, self.at, *self.room)
         while True:
             why = loop.follow(*self.map, *self.starts, self.limits, *state, self.hits, self.owners)
             if why == loop.STALE:
                 self._solve()
                 continue
-            self.over, made = why == loop.OVER, self.counts[loop.HITS]
+            self.over, made = why == loop.OVER, self.now[loop.HITS]
             if self.over or made == len(self.hits) or time.perf_counter() > end:
-                self.counts[loop.HITS] = 0
+                self.now[loop.HITS] = 0
                 return Crossings(self.owners[:made].copy(), self.hits[:made].copy())
 
     def _solve(self) -> None:
         """Solve by LAPACK for the tableau; NaN where the system is singular."""
-        system, right = self.room[-1].T, self.tableau[:, : len(self.room[-1])].T
+        system, right = self.system.T, self.tableau[:, : len(self.system)].T
         *_, solution, info = scipy.linalg.lapack.dgesv(system, right, True, True)
         right[:] = solution if info == 0 else np.nan
 
     def tally(self):
         loop = self.loop
-        legs = self.counts[loop.LEGS :].copy()
-        return Tally(int(self.counts[loop.MADE]), int(self.counts[loop.TIES]), legs)
+        legs = self.now[loop.LEGS :].copy()
+        return Tally(int(self.now[loop.MADE]), int(self.now[loop.TIES]), legs)
 
 
 def _loop_arrays(data: Any) -> tuple[tuple[np.ndarray, ...], int]:
-    """Return A, h1, W1^T, W2, W2^T, h2 and the nudge as the loop wants them, and the time steps.
+    """Return A1, V, W2T and the nudge as the loop wants them, and the time steps.
 
-    Of a reduced system these are B and c and nothing else, and there is one step.
+    Of a reduced system A1 is (B, c), the rest is empty, and there is one step.
     """
+    table: Any = np.zeros((0, 0))
     if isinstance(data, StateData):
-        arrays = (data.A, data.h1, data.W1.T, data.W2, data.W2.T, data.h2, data.nudge)
-        steps = len(data.nudge)
+        units = np.column_stack([data.W1.T, data.W2, data.h2])
+        arrays = (np.column_stack([data.A, data.h1]), units, np.vstack([data.W2.T, data.h2]))
+        arrays, steps = (*arrays, data.nudge), len(data.nudge)
     else:
-        table = np.zeros((0, 0))
-        arrays, steps = (data.B, data.c, table, table, table, np.zeros(0), table), 1
+        arrays, steps = (np.column_stack([data.B, data.c]), table, table, table), 1
     return tuple(np.array(array, float, order="C") for array in arrays), steps
 
 

@@ -3,6 +3,12 @@
 The path, its ends and what it crosses are those of `_pivots`; see there. Tableaus are transposed,
 "width unknown", with the unknowns filled up to a multiple of `ALIGNED` by zeros: then all inner
 loops run along rows, in whole vectors. Import this module inside functions only: it is compiled.
+
+Few functions with few arrays compile soonest, so arrays are joined: `A1` = (A, h1); `V` = (W1, W2,
+h2), a row for each unit; `W2T`, the transpose of W2 and below it h2; `nudge`, a row for each time.
+The last three are empty for a reduced system, whose B and c are then `A1`. `T` are the rows of the
+tableau, of the system it solves, and of the start's tableau; `cells` the rows named below, a column
+for each unit at each time; `lines` the column and the row of the unit to flip.
 """
 
 import numpy as np
@@ -16,325 +22,285 @@ ALIGNED = 4
 OVER, STALE, PAUSED = range(3)
 """Why `follow` came back: all starts are done; the tableau is to be solved anew; time is up."""
 
-PATH, LEG, LAST, PIVOTS, STALLED, AGE, AWAY, STATUS, SOLVED = range(9)
-"""Places in `now`: the start, what `Lanes` in `_pivots` calls so, whether T was just solved."""
+PATH, LEG, LAST, PIVOTS, STALLED, AGE, AWAY, STATUS, SOLVED, MADE, TIES, HITS, LEGS = range(13)
+"""Places in `now`: the start, what `Lanes` in `_pivots` calls so, whether T was just solved; counts
+of pivots, of those of length zero, of cells noted; from `LEGS` on of legs by status."""
 
 S, SIGN = range(2)
 """Places in `at`."""
 
-MADE, TIES, HITS, LEGS = range(4)
-"""Places in `tally`: pivots, those of length zero, cells noted; from `LEGS` on legs by status."""
+SIDE, YC, YR, WAIT = range(4)
+"""Rows of `cells`: 1 for off and -1 for on, the levels y_c and y_r, and how far the zero is."""
+
+COLUMN, ROW = range(2)
+"""Rows of `lines`."""
 
 _FAST = {"fastmath": {"contract"}}
 """Multiplications and additions may be fused."""
 
 
-@inner("void(f8[:,::1], f8[:,::1], f8[::1], f8[:,::1], f8[:,:,::1])", **_FAST)
-def _look(T, W2T, h2, nudge, y):
-    """y <- the levels y_c and y_r of all units; without `nudge` the unknowns are the units."""
-    width = T.shape[0]
-    if not nudge.shape[0]:
-        for i in range(y.shape[2]):
-            y[0, 0, i], y[1, 0, i] = T[width - 2, i], T[width - 1, i]
-        return
-    size, units = W2T.shape
-    for t in range(nudge.shape[0]):
-        c, r = T[width - 2, t * size], T[width - 1, t * size]
+@inner("i8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8, f8, i8)", **_FAST)
+def _next_unit(W2T, nudge, T, cells, c, s, sign, last):
+    """Write the levels of all units; return the first one to reach zero (at infinity: never)."""
+    units, steps, size = cells.shape[1], nudge.shape[0], W2T.shape[0] - 1
+    r = c + 1
+    if steps == 0:
         for u in range(units):
-            y[0, t, u] = h2[u] + c * W2T[0, u]
-            y[1, t, u] = nudge[t, u] + r * W2T[0, u]
-        for j in range(1, size, 2):  # two at a time: fewer passes
-            more = j + 1 if j + 1 < size else 0
-            c, r = T[width - 2, t * size + j], T[width - 1, t * size + j]
-            c2 = T[width - 2, t * size + more] if more else 0.0
-            r2 = T[width - 1, t * size + more] if more else 0.0
-            for u in range(units):
-                y[0, t, u] += c * W2T[j, u] + c2 * W2T[more, u]
-                y[1, t, u] += r * W2T[j, u] + r2 * W2T[more, u]
-
-
-@inner("i8(f8[:,:,::1], f8[:,::1], f8[::1], i8, f8[:,::1])", **_FAST)
-def _next_unit(y, side, at, last, wait):
-    """Return the first unit to reach zero; `wait` holds how far in s that is (infinity: never)."""
-    s, sign = at[S], at[SIGN]
-    steps, units = side.shape
-    unit, least = 0, np.inf
+            cells[YC, u] = T[c, u]
+            cells[YR, u] = T[r, u]
     for t in range(steps):
-        for u in range(units):  # no branches, so that the compiler can use vectors
-            rate = sign * y[1, t, u]
-            length = -(y[0, t, u] + s * y[1, t, u]) / rate
-            length = length if length > 0.0 else 0.0
-            wait[t, u] = length if side[t, u] * rate > 0.0 else np.inf
-        if last // units == t:
-            wait[t, last % units] = np.inf
-        for u in range(units):
-            if wait[t, u] < least:
-                unit, least = t * units + u, wait[t, u]
+        first = t * size
+        begin = t * nudge.shape[1]
+        tc = T[c, first]
+        tr = T[r, first]
+        for u in range(nudge.shape[1]):
+            w = W2T[0, u]
+            cells[YC, begin + u] = W2T[size, u] + tc * w
+            cells[YR, begin + u] = nudge[t, u] + tr * w
+        for half in range(size // 2):  # two at a time: fewer passes
+            j = 2 * half + 1
+            tc = T[c, first + j]
+            tr = T[r, first + j]
+            more, tc2, tr2 = 0, 0.0, 0.0
+            if j + 1 < size:
+                more = j + 1
+                tc2 = T[c, first + more]
+                tr2 = T[r, first + more]
+            for u in range(nudge.shape[1]):
+                w = W2T[j, u]
+                w2 = W2T[more, u]
+                cells[YC, begin + u] += tc * w + tc2 * w2
+                cells[YR, begin + u] += tr * w + tr2 * w2
+    for u in range(units):  # no branches, so that the compiler can use vectors
+        yr = cells[YR, u]
+        rate = sign * yr
+        length = -(cells[YC, u] + s * yr) / rate
+        length = length if length > 0.0 else 0.0
+        cells[WAIT, u] = length if cells[SIDE, u] * rate > 0.0 else np.inf
+    if last >= 0:
+        cells[WAIT, last] = np.inf
+    unit, least = 0, np.inf
+    for u in range(units):
+        length = cells[WAIT, u]
+        if length < least:
+            unit = u
+            least = length
     return unit
 
 
-@inner(
-    "f8(f8[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8[:,::1], i8, f8[::1], f8[::1])",
-    **_FAST,
-)
-def _read(T, W1, W2, h2, nudge, unit, column, row):
+@inner("f8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, i8)", **_FAST)
+def _read(V, nudge, T, lines, c, unit):
     """Read column and row of the unit to flip; return its response to itself."""
-    width, unknowns = T.shape
-    if not nudge.shape[0]:
-        for i in range(unknowns):
-            column[i] = T[unit, i]
+    width, filled = c + 2, T.shape[1]
+    if nudge.shape[0] == 0:
+        for i in range(filled):
+            lines[COLUMN, i] = T[unit, i]
         for w in range(width):
-            row[w] = T[w, unit]
-        return row[unit]
-    units, size = W1.shape
-    time, u = unit // units, unit % units
+            lines[ROW, w] = T[w, unit]
+        return lines[ROW, unit]
+    size, units = V.shape[1] // 2, nudge.shape[1]
+    time = unit // units
+    u = unit - time * units
     first = time * size
-    for i in range(unknowns):
-        column[i] = 0.0
+    for i in range(filled):
+        lines[COLUMN, i] = 0.0
     for j in range(size):
-        f = W1[u, j]
-        for i in range(unknowns):
-            column[i] += f * T[first + j, i]
+        f = V[u, j]
+        for i in range(filled):
+            lines[COLUMN, i] += f * T[first + j, i]
     for w in range(width):
         total = 0.0
         for j in range(size):
-            total += W2[u, j] * T[w, first + j]
-        row[w] = total
-    row[width - 2] += h2[u]
-    row[width - 1] += nudge[time, u]
+            total += V[u, size + j] * T[w, first + j]
+        lines[ROW, w] = total
+    lines[ROW, c] += V[u, 2 * size]
+    lines[ROW, c + 1] += nudge[time, u]
     own = 0.0
     for j in range(size):
-        own += W2[u, j] * column[first + j]
+        own += V[u, size + j] * lines[COLUMN, first + j]
     return own
 
 
-@inner("void(f8[:,::1], f8, f8[::1], f8[::1])", **_FAST)
-def _update(T, factor, column, row):
-    """T <- T + factor * row column^T."""
-    for w in range(T.shape[0]):
-        f = factor * row[w]
-        for i in range(T.shape[1]):
-            T[w, i] += f * column[i]
-
-
-@inner("void(f8[:,::1], f8[:,::1])", **_FAST)
-def _copy(source, target):
-    """target <- source."""
-    for w in range(source.shape[0]):
-        for i in range(source.shape[1]):
-            target[w, i] = source[w, i]
-
-
-@inner("b1(f8[:,::1], f8[:,:,::1], f8[::1], i8, i8[::1], f8[::1], f8[:,::1], f8[:,::1])", **_FAST)
-def _next_leg(first, home, begin, refresh, now, at, T, side):
-    """Set out on the next leg, the second one with `first`; return whether there is one."""
-    if now[PATH] >= 0 and now[LEG] == 0 and now[STATUS] != CLOSED:
-        now[LEG] = 1
-    else:
-        now[PATH] += 1
-        now[LEG] = 0
-    path = now[PATH]
-    if path >= len(begin):
-        return False
-    for t in range(side.shape[0]):
-        for u in range(side.shape[1]):
-            side[t, u] = home[path, t, u]
-    at[S] = begin[path]
-    at[SIGN] = -1.0 if now[LEG] == 0 else 1.0
-    now[LAST] = -1
-    now[PIVOTS] = now[STALLED] = now[AWAY] = 0
-    now[AGE] = refresh if now[LEG] == 0 else 0
-    now[SOLVED] = now[LEG]
-    now[STATUS] = RUNNING
-    if now[LEG] == 1:
-        _copy(first, T)
-    return True
-
-
-@inner("b1(f8[:,::1])", **_FAST)
-def _sound(T):
-    """Return whether the columns of the two right-hand sides are finite."""
-    total = 0.0
-    for i in range(T.shape[1]):
-        total += 0.0 * T[T.shape[0] - 2, i] + 0.0 * T[T.shape[0] - 1, i]
-    return total == 0.0
-
-
-@inner("void(f8[:,::1], u1[:,::1], i8)", **_FAST)
-def _note(side, hits, place):
-    """Pack the units that are on into a row of bytes, little bit order."""
-    for byte in range(hits.shape[1]):
-        hits[place, byte] = 0
-    for t in range(side.shape[0]):
-        for u in range(side.shape[1]):
-            if side[t, u] < 0.0:
-                i = t * side.shape[1] + u
-                hits[place, i // 8] |= 1 << (i % 8)
-
-
-@inner("i8(i8[::1], i8, i8, f8, f8, f8)", **_FAST)
-def _ending(now, units, max_pivots, length, rho, own):
-    """Return the status after a look at the next boundary: that of `_pivots`."""
-    if now[PIVOTS] > 0 and now[AWAY] == 0:
-        return CLOSED
-    if length == np.inf:
-        return RAY
-    if not own - own == 0.0 or now[STALLED] > units or not abs(rho) > DEAD_PIVOT:
-        return BROKEN
-    return CAPPED if now[PIVOTS] >= max_pivots else RUNNING
-
-
 @inner(
-    "void(f8[:,::1], f8[::1], f8[:,::1], f8[:,::1], f8[::1], f8[:,::1], f8[::1], "
-    "f8[:,::1], f8[:,::1], f8[:,::1])",
+    "void(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], b1)",
     **_FAST,
 )
-def _assemble(A, h1, W1, W2, h2, nudge, direction, side, system, T):
-    """system, T <- the system of the cell and what is solved for, both transposed: `_tableau`'s.
+def _renew(A1, V, nudge, starts, path, T, cells, lines, solving):
+    """T <- the right sides and, below, the system of the cell (transposed); solve it if wanted.
 
-    Without `nudge` A and h1 are B and c of the reduced system.
+    By Gauss-Jordan elimination with pivoting; NaN or inf if singular.
     """
-    unknowns, size = len(system), len(h1)
-    for j in range(unknowns):
-        for i in range(unknowns):
-            system[j, i] = T[j, i] = 0.0
-    c, r = unknowns, unknowns + 1
-    if not nudge.shape[0]:
-        for i in range(unknowns):
-            for j in range(unknowns):
-                system[j, i] = -A[i, j] if side[0, j] < 0.0 else 0.0
-                T[j, i] = A[i, j]
-            system[i, i] += 1.0
-            T[c, i], T[r, i] = h1[i], direction[i]
-        return
-    for t in range(len(nudge)):
-        now, after = t * size, (t + 1) % len(nudge) * size
+    size, unknowns, filled = A1.shape[0], starts.shape[1] - 1, T.shape[1]
+    steps = nudge.shape[0]
+    c = unknowns
+    r = c + 1
+    system = c + 2
+    for w in range(system + unknowns):
+        for i in range(filled):
+            T[w, i] = 0.0
+    for i in range(unknowns):
+        T[r, i] = starts[path, 1 + i]
+    for t in range(1 if steps == 0 else steps):
+        now = t * size
+        after = now + size if t + 1 < steps else 0
         for i in range(size):
-            system[after + i, now + i] += 1.0
-            T[now + i, now + i] = 1.0
-            T[c, now + i], T[r, now + i] = h1[i], direction[now + i]
+            here = now + i
+            T[system + after + i, here] += 1.0
+            T[c, here] = A1[i, size]
             for j in range(size):
-                system[now + j, now + i] -= A[i, j]
-        for u in range(len(h2)):
-            if side[t, u] < 0.0:
+                a = A1[i, j]
+                if steps == 0:
+                    T[j, i] = a
+                    if cells[SIDE, j] < 0.0:
+                        T[system + j, i] -= a
+                else:
+                    T[system + now + j, here] -= a
+            if steps > 0:
+                T[here, here] = 1.0
+        for u in range(nudge.shape[1]):
+            if cells[SIDE, t * nudge.shape[1] + u] < 0.0:
+                h = V[u, 2 * size]
+                n = nudge[t, u]
                 for i in range(size):
-                    T[c, now + i] += W1[u, i] * h2[u]
-                    T[r, now + i] += W1[u, i] * nudge[t, u]
+                    here = now + i
+                    f = V[u, i]
+                    T[c, here] += f * h
+                    T[r, here] += f * n
                     for j in range(size):
-                        system[now + j, now + i] -= W1[u, i] * W2[u, j]
-
-
-@inner("void(f8[:,::1], i8, i8, f8[::1])", **_FAST)
-def _clear(rows, p, best, factors):
-    """Swap columns p and `best`, and subtract from all columns theirs times their factors."""
-    for w in range(len(rows)):
-        pivot = rows[w, best]
-        rows[w, best] = rows[w, p]
-        rows[w, p] = pivot
-        for i in range(rows.shape[1]):
-            rows[w, i] -= factors[i] * pivot
-
-
-@inner("void(f8[:,::1], f8[:,::1], f8[::1])", **_FAST)
-def _eliminate(system, T, factors):
-    """T <- the solution, by Gauss-Jordan elimination with pivoting; NaN or inf if singular."""
-    unknowns = len(system)
-    for i in range(unknowns, len(factors)):
-        factors[i] = 0.0
+                        T[system + now + j, here] -= f * V[u, size + j]
+    if not solving:
+        return
+    for i in range(filled):
+        lines[COLUMN, i] = 0.0
     for p in range(unknowns):
-        best = p
+        best, row = p, system + p
         for i in range(p + 1, unknowns):
-            if abs(system[p, i]) > abs(system[p, best]):
+            if abs(T[row, i]) > abs(T[row, best]):
                 best = i
-        inverse = 1.0 / system[p, best]
+        inverse = 1.0 / T[row, best]
         for i in range(unknowns):
-            factors[i] = system[p, i] * inverse
-        factors[best] = factors[p]
-        factors[p] = 1.0 - inverse
-        _clear(system, p, best, factors)
-        _clear(T, p, best, factors)
-
-
-_FOLLOW = (
-    "i8("
-    "f8[:,::1], f8[::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8[:,::1], "
-    "f8[:,:,::1], f8[::1], f8[:,::1], i8[::1], "
-    "i8[::1], f8[::1], i8[::1], f8[:,::1], f8[:,::1], f8[:,::1], "
-    "f8[:,:,::1], f8[::1], f8[::1], f8[:,::1], f8[:,::1], "
-    "u1[:,::1], i8[::1])"
-)
+            lines[COLUMN, i] = T[row, i] * inverse
+        lines[COLUMN, best] = lines[COLUMN, p]
+        lines[COLUMN, p] = 1.0 - inverse
+        for w in range(system + unknowns):
+            pivot = T[w, best]
+            T[w, best] = T[w, p]
+            T[w, p] = pivot
+            for i in range(filled):
+                T[w, i] -= lines[COLUMN, i] * pivot
 
 
 # fmt: off
-@compiled(_FOLLOW, **_FAST)
+@compiled(
+    "i8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8[::1], i8[::1], "
+    "f8[::1], f8[:,::1], f8[:,::1], f8[:,::1], u1[:,::1], i8[::1])",
+    **_FAST,
+)
 def follow(
-    A, h1, W1, W2, W2T, h2, nudge,
-    home, begin, direction, limits,
-    now, at, tally, T, side, first,
-    y, column, row, wait, system,
-    hits, owners,
+    A1, V, W2T, nudge, home, starts, limits, now, at, T, cells, lines, hits, owners,
 ):  # fmt: on
     """Go on with the curves of a table of starts, and note the cells in which s passes zero.
 
-    `W1` and `W2` are "unit state", `W2T` its transpose, empty without `nudge` (A and h1 are then B
-    and c of the reduced system); `home` are the cells of the starts (1: off, -1: on), `begin` their
-    s, `direction` their r; `limits` are pivots a leg may take, pivots until a tableau is solved
-    anew, pivots until `PAUSED`, and the unknowns up to which it is solved here: otherwise `STALE`
-    asks for T <- T system^-1. What goes on is `now`, `at`, `tally`, the tableau `T`, the cell
-    `side` and the tableau of the start `first`; then comes room. Cells crossed are packed into
-    `hits` from `tally[HITS]` on, with their start in `owners`; if these are full it pauses, too.
+    `home` are the cells of the starts (1: off, -1: on), `starts` their (s, r); `limits` are pivots
+    a leg may take, pivots until a tableau is solved anew, pivots until `PAUSED`, and the unknowns
+    up to which it is solved here: otherwise `STALE` asks for T <- T system^-1. What goes on is
+    `now`, `at`, the tableaus and the cell. Cells crossed are packed into `hits`, little bit order,
+    from `now[HITS]` on, with their start in `owners`; if these are full it pauses, too.
     """
-    max_pivots, refresh, time, small = limits[0], limits[1], limits[2], limits[3]
-    units = side.shape[1]
+    max_pivots, refresh, time = limits[0], limits[1], limits[2]
+    path, leg, last = now[PATH], now[LEG], now[LAST]
+    pivots, stalled = now[PIVOTS], now[STALLED]
+    age, away, status = now[AGE], now[AWAY], now[STATUS]
+    solved, noted = now[SOLVED], now[HITS]
+    s, sign = at[S], at[SIGN]
+    units, filled, c = cells.shape[1], T.shape[1], starts.shape[1] - 1
+    width, begin = c + 2, c + 2 + c
+    solving = c <= limits[3]
     while True:
-        if now[STATUS] != RUNNING:
-            if now[PATH] >= 0:
-                tally[LEGS + now[STATUS]] += 1
-            if not _next_leg(first, home, begin, refresh, now, at, T, side):
-                return OVER
-        if now[AGE] >= refresh:
-            _assemble(A, h1, W1, W2, h2, nudge, direction[now[PATH]], side, system, T)
-            now[AGE], now[SOLVED] = 0, 1
-            if len(system) > small:
-                return STALE
-            _eliminate(system, T, column)
-        if now[SOLVED]:
-            now[SOLVED] = 0
-            if not _sound(T):
-                now[STATUS] = BROKEN
-            if now[PIVOTS] == 0 and now[LEG] == 0:
-                _copy(T, first)
+        if status != RUNNING:  # the next leg, the second one with the start's tableau
+            if path >= 0:
+                now[LEGS + status] += 1
+            if path >= 0 and leg == 0 and status != CLOSED:
+                leg, sign, age = 1, 1.0, 0
+                for w in range(width):
+                    for i in range(filled):
+                        T[w, i] = T[begin + w, i]
+            else:
+                path += 1
+                leg, sign, age = 0, -1.0, refresh
+                if path >= len(starts):
+                    why = OVER
+                    break
+            for u in range(units):
+                cells[SIDE, u] = home[path, u]
+            s = starts[path, 0]
+            last, pivots, stalled = -1, 0, 0
+            away, solved, status = 0, leg, RUNNING
+        if age >= refresh:
+            _renew(A1, V, nudge, starts, path, T, cells, lines, solving)
+            age, solved = 0, 1
+            if not solving:
+                why = STALE
+                break
+        if solved:
+            solved, total = 0, 0.0
+            for i in range(filled):
+                total += 0.0 * T[c, i] + 0.0 * T[c + 1, i]
+            if total != 0.0:  # NaN: some column is not finite
+                status = BROKEN
+            if pivots == 0 and leg == 0:
+                for w in range(width):
+                    for i in range(filled):
+                        T[begin + w, i] = T[w, i]
             continue
-        if time <= 0 or tally[HITS] >= len(hits):
-            return PAUSED
+        if time <= 0 or noted >= len(hits):
+            why = PAUSED
+            break
         time -= 1
-        _look(T, W2T, h2, nudge, y)
-        unit = _next_unit(y, side, at, now[LAST], wait)
-        t, u = unit // units, unit % units
-        length = wait[t, u]
-        s = at[S] + at[SIGN] * length
-        if (at[S] < 0.0 and s >= 0.0) or (at[S] > 0.0 and s <= 0.0):
-            _note(side, hits, tally[HITS])
-            owners[tally[HITS]] = now[PATH]
-            tally[HITS] += 1
-        own = _read(T, W1, W2, h2, nudge, unit, column, row)
-        on = side[t, u] < 0.0
-        rho = 1.0 + own if on else 1.0 - own
-        now[STATUS] = _ending(now, side.size, max_pivots, length, rho, own)
-        if now[STATUS] != RUNNING:
-            continue
-        _update(T, (-1.0 if on else 1.0) / rho, column, row)
-        side[t, u] = -side[t, u]
-        now[AWAY] += 1 if side[t, u] != home[now[PATH], t, u] else -1
-        if length == 0.0:
-            tally[TIES] += 1 if now[PIVOTS] > 0 else 0
-            now[STALLED] += 1
+        unit = _next_unit(W2T, nudge, T, cells, c, s, sign, last)
+        length = cells[WAIT, unit]
+        reached = s + sign * length
+        if (s < 0.0 and reached >= 0.0) or (s > 0.0 and reached <= 0.0):
+            for byte in range(hits.shape[1]):
+                hits[noted, byte] = 0
+            for u in range(units):
+                if cells[SIDE, u] < 0.0:
+                    hits[noted, u // 8] |= 1 << (u % 8)
+            owners[noted] = path
+            noted += 1
+        own = _read(V, nudge, T, lines, c, unit)
+        side = cells[SIDE, unit]
+        rho = 1.0 - side * own
+        if pivots > 0 and away == 0:
+            status = CLOSED
+        elif length == np.inf:
+            status = RAY
+        elif own - own != 0.0 or stalled > units or not abs(rho) > DEAD_PIVOT:
+            status = BROKEN
+        elif pivots >= max_pivots:
+            status = CAPPED
         else:
-            now[STALLED] = 0
-        now[AGE] += 1 if abs(rho) >= TRUSTED_PIVOT else refresh
-        now[LAST] = unit
-        now[PIVOTS] += 1
-        tally[MADE] += 1
-        at[S] = s
-        if rho < 0.0:
-            at[SIGN] = -at[SIGN]
+            factor = side / rho
+            for w in range(width):
+                f = factor * lines[ROW, w]
+                for i in range(filled):
+                    T[w, i] += f * lines[COLUMN, i]
+            cells[SIDE, unit] = -side
+            away += -1 if side != home[path, unit] else 1
+            stalled += 1
+            if length > 0.0:
+                stalled = 0
+            elif pivots > 0:
+                now[TIES] += 1
+            age += 1 if abs(rho) >= TRUSTED_PIVOT else refresh
+            last, s = unit, reached
+            pivots += 1
+            now[MADE] += 1
+            if rho < 0.0:
+                sign = -sign
+    now[PATH], now[LEG], now[LAST] = path, leg, last
+    now[PIVOTS], now[STALLED] = pivots, stalled
+    now[AGE], now[AWAY], now[STATUS] = age, away, status
+    now[SOLVED], now[HITS] = solved, noted
+    at[S], at[SIGN] = s, sign
+    return why

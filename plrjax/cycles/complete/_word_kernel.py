@@ -14,21 +14,25 @@ import math
 
 from ..._checker import BOTH, DEAD, OFF_EMPTY, ON_EMPTY
 from ..._compiled import compiled, inner
-from ._simplex import COST, OPTIMUM, UP, cross, keep, vertex
-from ._word_orbit import CANDIDATE, SINGULAR, advance, closing, is_known
-from ._word_search import HEAD, LOGGED, NODES, NUM_OPEN, NUM_WORDS, PROGRAMS
+from ._simplex import COST, OPTIMUM, cross, keep, vertex
+from ._word_orbit import CANDIDATE, SINGULAR, advance, closing
+from ._word_search import HEAD, LOGGED, NODES, NUM_COUNTS, NUM_OPEN, NUM_WORDS, PROGRAMS
 
 ROUNDING = 4e-15
 """Rounding errors are bounded by this multiple of what was added up, per step."""
 
-AROUND, BEYOND, UNCLEAR, ABOVE, BELOW = range(5)
-"""The polytope is on the positive side, on the negative one, or flat; else the vertex is."""
+AROUND, BEYOND, UNCLEAR, CUT = range(4)
+"""The polytope is on the positive side, on the negative one, flat, or perhaps on both sides."""
 
 
-@inner("Tuple((f8, f8, f8, f8))(f8[:,::1], i8, f8, f8[:,:,::1], i8, f8[:,::1])")
-def _function(planes, number, constant, places, t, work):
-    """Write a function of z_t as one of v to work[COST]; return constant, norms 1 and 2, noise."""
-    size = work.shape[1]
+@inner("Tuple((i8, f8, f8, f8))(f8[:,::1], i8, f8, b1, f8[:,:,::1], i8, f8[:,:,::1], f8[:,::1])")
+def _ask(planes, number, constant, is_side, places, t, vertices, work):
+    """Say on which side of a function of z_t the polytope or its vertex lies.
+
+    Returns with it the value at the vertex, the constant and the rounding errors of the function
+    of v whose coefficients, of norm 1, are work[COST].
+    """
+    size = vertices.shape[2]
     total, square, magnitude = 0.0, 0.0, abs(constant)
     for k in range(size):
         work[COST, k] = 0.0
@@ -43,42 +47,41 @@ def _function(planes, number, constant, places, t, work):
         x = work[COST, k]
         total += abs(x)
         square += x * x
-    return constant, total, math.sqrt(square), ROUNDING * (t + 2) * magnitude
-
-
-@inner("f8(f8[:,::1], f8, f8, f8[:,:,::1])")
-def _normalize(work, constant, norm, vertices):
-    """Divide work[COST] by its norm; return the function's value at the vertex."""
-    size = work.shape[1]
-    value = constant / norm
+    norm = math.sqrt(square)
+    noise = ROUNDING * (t + 2) * magnitude
+    flat = norm <= 10 * noise
+    where = UNCLEAR
+    if is_side:
+        if constant >= total or (flat and constant >= -total - noise):
+            where = AROUND
+        elif constant + total < -noise:
+            where = BEYOND
+        else:
+            flat = False
+    elif flat or abs(constant) > total + noise:
+        flat = True
+        if constant > total + noise:
+            where = AROUND
+        elif constant < -total - noise:
+            where = BEYOND
+    if flat or where != UNCLEAR:
+        return where, 0.0, 0.0, 0.0
+    constant /= norm
+    value = constant
     for k in range(size):
-        work[COST, k] /= norm
-        value += work[COST, k] * vertices[0, size, k]
-    return value
-
-
-@inner("void(f8[:,::1], f8)")
-def _aim(work, sign):
-    """Make the program's function that of the row times a sign."""
-    for k in range(work.shape[1]):
-        work[UP, k] = sign * work[COST, k]
+        x = work[COST, k] / norm
+        work[COST, k] = x
+        value += x * vertices[0, size, k]
+    return CUT, value, constant, noise / norm
 
 
 @inner("void(f8[:,::1], i8, f8[:,::1], f8, f8)")
 def _write_row(rows, n, work, sign, right):
     """Write the row sign * work[COST] . v <= right."""
-    size = work.shape[1]
+    size = rows.shape[1] - 1
     for k in range(size):
         rows[n, k] = sign * work[COST, k]
     rows[n, size] = right
-
-
-@inner("void(i4[::1], i8[::1], i8)")
-def _note(log, counts, kind):
-    """Write a record without a proof."""
-    if len(log) > 0:
-        log[counts[LOGGED]] = kind
-        counts[LOGGED] += 1
 
 
 @inner("void(i4[::1], i8[::1], i8, i8[::1], i8[:,::1], i8, i8, i8)")
@@ -87,103 +90,39 @@ def _prove(log, counts, kind, ids, basis, place, size, own):
     if len(log) == 0:
         return
     at = counts[LOGGED]
-    count = size + (1 if own >= 0 else 0)
     log[at] = kind
-    log[at + 1] = count
+    log[at + 1] = size
+    at += 2
     for i in range(size):
-        log[at + 2 + i] = ids[basis[place, i]]
+        log[at + i] = ids[basis[place, i]]
+    at += size
     if own >= 0:
-        log[at + 1 + count] = own
-    counts[LOGGED] = at + 2 + count
+        log[at - size - 1] = size + 1
+        log[at] = own
+        at += 1
+    counts[LOGGED] = at
 
 
-@inner("void(u1[::1], i8, u1[:,::1], i8[::1], i8)")
-def _store(bits, count, table, lengths, row):
-    """Write the first bits to a row of a table."""
+@inner("void(u1[::1], i8, u1[:,::1], i8[::1], i8[::1], i8)")
+def _store(bits, count, table, lengths, counts, place):
+    """Write the first bits to the next row of a table, of which a count says how many are taken."""
+    row = counts[place]
     for pos in range(count):
         table[row, pos] = bits[pos]
     lengths[row] = count
-
-
-@inner(
-    "Tuple((i8, f8, f8, f8))(f8[:,::1], f8[:,::1], f8[:,:,::1], i8, i8, f8, f8, "
-    "f8[:,:,::1], i8[:,::1], f8[:,::1])"
-)
-def _ask_side(planes, sides, places, t, number, relaxed, slack, vertices, basis, work):
-    """Say where a side of the box lies; return, for the program, value and level, and the row."""
-    c0, total, norm, noise = _function(planes, number, sides[t, number], places, t, work)
-    if c0 - total >= 0.0 or (norm <= 10 * noise and c0 >= -total - noise):
-        return AROUND, 0.0, 0.0, 0.0
-    if c0 + total < -noise:
-        return BEYOND, 0.0, 0.0, 0.0
-    value, e = _normalize(work, c0, norm, vertices), relaxed + slack * noise / norm
-    keep(vertices, basis, 0, 1)
-    if value >= -e:
-        _aim(work, -1.0)
-        return ABOVE, -value, e, c0 / norm + e
-    _aim(work, 1.0)
-    return BELOW, value, -e, c0 / norm + e
-
-
-@inner("void(i8[:,::1], f8[:,::1], i8, i8, i8, i8, i8, b1, i8[:,::1], i8, f8[:,::1], f8, b1)")
-def _fork(
-    forks, fork_rows, sp, t, i, n, p, eq, basis, place, work, right, with_row,
-):  # fmt: skip
-    """Keep what the other branch of a node, the unit being on, goes on from."""
-    size = basis.shape[1]
-    forks[sp, 0] = t
-    forks[sp, 1] = i
-    forks[sp, 2] = n
-    forks[sp, 3] = p
-    forks[sp, 4] = eq
-    forks[sp, 5] = with_row
-    for k in range(size):
-        forks[sp, HEAD + k] = basis[place, k]
-    _write_row(fork_rows, sp, work, -1.0, right)
-
-
-@inner("i8(i8[:,::1], f8[:,::1], i8, i8, f8[:,::1], i8[::1], i8[:,::1])")
-def _return_to(forks, fork_rows, sp, own, rows, ids, basis):
-    """Go back to the rows and the basis of a fork; return the number of rows."""
-    size, n = basis.shape[1], forks[sp, 2]
-    for k in range(size):
-        basis[0, k] = forks[sp, HEAD + k]
-    if not forks[sp, 5]:
-        return n
-    for k in range(size + 1):
-        rows[n, k] = fork_rows[sp, k]
-    ids[n] = own
-    return n + 1
-
-
-@inner(
-    "Tuple((i8, f8, f8, f8, f8))(f8[:,::1], f8[:,:,::1], i8, i8, f8, f8, f8, f8[:,:,::1], "
-    "i8[:,::1], f8[:,::1])"
-)
-def _ask_unit(planes, places, t, number, relaxed, relaxed_on, slack, vertices, basis, work):
-    """Say on which side of a boundary polytope or vertex lie; return value, constant, margins."""
-    size = work.shape[1]
-    c0, total, norm, noise = _function(planes, number, planes[number, size], places, t, work)
-    if abs(c0) > total + noise or norm <= 10 * noise:
-        if c0 > total + noise:
-            return AROUND, 0.0, 0.0, 0.0, 0.0
-        return (BEYOND if c0 < -total - noise else UNCLEAR), 0.0, 0.0, 0.0, 0.0
-    value = _normalize(work, c0, norm, vertices)
-    e_off, e_on = relaxed + slack * noise / norm, relaxed_on + slack * noise / norm
-    return (ABOVE if value >= 0 else BELOW), value, c0 / norm, e_off, e_on
+    counts[place] = row + 1
 
 
 @compiled(
-    "void(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, b1[::1], b1, b1, b1, i8[::1], i8, "
-    "f8, f8, f8, u1[::1], i8, i4[::1], u1[:,::1], i8[::1], u1[:,::1], i8[::1], i8[::1], i8[::1], "
-    "f8[:,:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8[::1], b1[::1], f8[:,:,::1], "
-    "i8[:,::1], f8[:,::1], f8[:,::1], u1[::1], i8[:,::1], f8[:,::1])"
+    "void(f8[:,::1], f8[:,::1], f8[:,::1], i8, b1[::1], b1, b1, b1, i8[::1], i8, "
+    "f8, f8, f8, u1[::1], i8, i4[::1], u1[:,::1], i8[::1], u1[:,::1], i8[::1], i8[::1], "
+    "f8[:,:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1], i8[::1], b1[::1], f8[:,:,::1], "
+    "i8[:,::1], f8[:,::1], u1[::1], i8[:,::1], f8[:,::1])"
 )
 def explore(
-    A1, W1, planes, sides, boxed, wanted, necklaces, far, all_words, language, width,
+    W1, planes, sides, boxed, wanted, necklaces, far, all_words, language, width,
     relaxed, slack, relaxed_on, prefix, max_nodes, log, words, lengths, open_bits, open_lengths,
-    depths, counts, maps, places, system, orbit, rows, ids, inside, vertices, basis, work, tableau,
-    bits, forks, fork_rows,
+    counts, maps, places, system, rows, ids, inside, vertices, basis, work, bits, forks, fork_rows,
 ):  # fmt: skip
     """Search the words that begin with the bits `prefix`.
 
@@ -193,11 +132,15 @@ def explore(
     prefixes left over at `max_nodes` to `open_bits`.
     """
     M, H = W1.shape
-    stride, K, logging = len(planes), len(maps) - 1, len(log) > 0
+    stride = 2 * M + H
+    K = len(maps) - 1
+    logging = len(log) > 0
     room = len(forks)
     margin = 8 * room + 2 * stride * (M + 4)
-    vertex(rows, vertices, basis, 0, tableau)
-    n, sp, t, i, p, eq, bit = 2 * M, 0, 0, 0, 0, True, -1
+    vertex(rows, vertices, basis, 0, work)
+    n = 2 * M
+    sp, t, i = 0, 0, 0
+    p, eq, bit = 0, True, -1
     stopping, hole = False, False
     while True:
         back = False
@@ -211,25 +154,35 @@ def explore(
                 depth = t + 1
                 fresh = depth * H > len(prefix)
                 counts[NODES] += 1
-                depths[depth] += 1
+                counts[NUM_COUNTS + depth] += 1
                 if width and depth >= width and fresh:
-                    back = not is_known(bits, (depth - width) * H, depth * H, language)
+                    code = 0
+                    for pos in range((depth - width) * H, depth * H):
+                        code = 2 * code + bits[pos]
+                    low = 0
+                    high = len(language)
+                    while low < high:
+                        middle = (low + high) // 2
+                        if language[middle] < code:
+                            low = middle + 1
+                        else:
+                            high = middle
+                    back = low == len(language) or language[low] != code
                 if not back:
                     p = p if p and eq else depth
-                    advance(A1, W1, planes, bits, t, system, maps, places)
+                    advance(W1, planes, bits, t, system, maps, places)
                     emit = False
                     if fresh and all_words:
                         emit = depth == K
                     elif fresh and wanted[depth] and (not necklaces or depth % p == 0):
-                        found = closing(
-                            A1, W1, planes, sides, bits, depth, maps, system, orbit, far
-                        )
+                        found = closing(W1, planes, sides, bits, depth, maps, system, far)
                         primitive = not necklaces or depth == p
                         emit = found == SINGULAR or (found == CANDIDATE and primitive)
                     if emit:
-                        _store(bits, depth * H, words, lengths, counts[NUM_WORDS])
-                        counts[NUM_WORDS] += 1
-                    t, i, eq = depth, 0, True
+                        _store(bits, depth * H, words, lengths, counts, NUM_WORDS)
+                    t = depth
+                    i = 0
+                    eq = True
                     back = depth == K
         pos = t * H + i
         replay = pos < len(prefix)
@@ -239,47 +192,52 @@ def explore(
             stopping = stopping or counts[NUM_WORDS] + room > len(words)
             if stopping or hole:
                 _prove(log, counts, DEAD, ids, basis, 0, 0, -1)
-                _store(bits, pos, open_bits, open_lengths, counts[NUM_OPEN])
-                counts[NUM_OPEN] += 1
-                back, hole = True, False
+                _store(bits, pos, open_bits, open_lengths, counts, NUM_OPEN)
+                back = True
+                hole = False
         number = 0 if i == 0 and t > 0 else 2 * boxed
         while not back and number < 2 * boxed:
             own = t * stride + number
-            where, value, level, right = _ask_side(
-                planes, sides, places, t, number, relaxed, slack, vertices, basis, work
+            where, value, constant, noise = _ask(
+                planes, number, sides[t, number], True, places, t, vertices, work
             )
             number += 1
             if where == BEYOND and not replay:
                 _prove(log, counts, DEAD, ids, basis, 0, 0, own)
                 back = True
-            if where < ABOVE:
+            if where != CUT:
                 continue
+            e = relaxed + slack * noise
+            sign = -1.0 if value >= -e else 1.0
             counts[PROGRAMS] += 1
-            place = cross(rows, n, inside, vertices, basis, work, tableau, value, level)
-            if where == ABOVE and place == OPTIMUM:
-                keep(vertices, basis, 1, 0)
+            place = cross(rows, n, inside, vertices, basis, work, sign, sign * value, -sign * e)
+            if sign < 0.0 and place == OPTIMUM:
+                keep(vertices, basis)
                 continue
-            if where == BELOW and place < 0:
+            if sign > 0.0 and place < 0:
                 if place == OPTIMUM and not replay:
                     _prove(log, counts, DEAD, ids, basis, 1, M, own)
                     back = True
                 continue
-            _write_row(rows, n, work, -1.0, right)
+            _write_row(rows, n, work, -1.0, constant + e)
             ids[n] = own
-            if where == BELOW:
+            if sign > 0.0:
                 basis[1, place] = n
-                if not vertex(rows, vertices, basis, 1, tableau):
+                if not vertex(rows, vertices, basis, 1, work):
                     continue
-                keep(vertices, basis, 1, 0)
+                keep(vertices, basis)
             n += 1
         if not back:
             given = prefix[pos] if replay else -1
             barred = necklaces and eq and t > 0 and bits[(t - p) * H + i] == 1
             free = not replay and not barred
-            where, value, constant, e_off, e_on = _ask_unit(
-                planes, places, t, 2 * M + i, relaxed, relaxed_on, slack, vertices, basis, work
+            number = 2 * M + i
+            where, value, constant, noise = _ask(
+                planes, number, planes[number, M], False, places, t, vertices, work
             )
-            side = 1 if where == AROUND or where == ABOVE else 0
+            programmed = where == CUT
+            e_off, e_on = relaxed + slack * noise, relaxed_on + slack * noise
+            side = 1 if where == AROUND or (programmed and value >= 0.0) else 0
             first = given if replay else (1 if barred else 0)
             empty, place = False, 0
             if where == AROUND or where == BEYOND:
@@ -288,49 +246,64 @@ def explore(
             elif where == UNCLEAR:
                 bit = first
             elif given == side or (barred and side and not replay):
-                bit, free = side, False
+                bit = side
+                free = False
             else:
-                keep(vertices, basis, 0, 1)
-                sign, e = (-1.0, e_off) if side else (1.0, e_on)
-                _aim(work, sign)
+                sign = -1.0 if side else 1.0
+                e = e_off if side else e_on
                 counts[PROGRAMS] += 1
-                place = cross(rows, n, inside, vertices, basis, work, tableau, sign * value, -e)
+                place = cross(rows, n, inside, vertices, basis, work, sign, sign * value, -e)
                 bit = first
                 if place == OPTIMUM and not replay:
-                    keep(vertices, basis, 1, 0)
-                    bit, empty, place = side, True, M
+                    keep(vertices, basis)
+                    bit = side
+                    empty = True
+                    place = M
                 elif place >= 0:
                     basis[1, place] = n
             if empty:
                 back = barred and side == 0
                 _prove(log, counts, OFF_EMPTY if side else ON_EMPTY, ids, basis, 0, place, -1)
             else:
-                programmed = where >= ABOVE
-                if not replay:
-                    _note(log, counts, BOTH)
-                if free:
+                if logging and not replay:
+                    log[counts[LOGGED]] = BOTH
+                    counts[LOGGED] += 1
+                if free:  # keep what the other branch, the unit being on, goes on from
                     tight = side == 1 or place < 0 or not programmed
-                    _fork(
-                        forks, fork_rows, sp, t, i, n, p, eq, basis, 0 if tight else 1, work,
-                        constant + e_on, programmed and (side == 1 or place >= 0),
-                    )  # fmt: skip
+                    forks[sp, 0] = t
+                    forks[sp, 1] = i
+                    forks[sp, 2] = n
+                    forks[sp, 3] = p
+                    forks[sp, 4] = eq
+                    forks[sp, 5] = programmed and (side == 1 or place >= 0)
+                    other = 0 if tight else 1
+                    for k in range(M):
+                        forks[sp, HEAD + k] = basis[other, k]
+                    _write_row(fork_rows, sp, work, -1.0, constant + e_on)
                     sp += 1
                 if programmed:
-                    sign, e = (1.0, e_on) if bit else (-1.0, e_off)
-                    _write_row(rows, n, work, -sign, sign * constant + e)
-                    ids[n] = t * stride + 2 * M + i
+                    sign = -1.0 if bit else 1.0
+                    e = e_on if bit else e_off
+                    _write_row(rows, n, work, sign, e - sign * constant)
+                    ids[n] = t * stride + number
                     if bit == side:
                         n += 1
-                    elif place >= 0 and vertex(rows, vertices, basis, 1, tableau):
-                        keep(vertices, basis, 1, 0)
+                    elif place >= 0 and vertex(rows, vertices, basis, 1, work):
+                        keep(vertices, basis)
                         n += 1
         if back:
             if sp == 0:
                 return
             sp -= 1
-            t, i, n, p = forks[sp, 0], forks[sp, 1], forks[sp, 2], forks[sp, 3]
+            t, i = forks[sp, 0], forks[sp, 1]
+            n, p = forks[sp, 2], forks[sp, 3]
             eq, bit = forks[sp, 4] != 0, 1
-            own = t * stride + 2 * M + i
-            n = _return_to(forks, fork_rows, sp, own, rows, ids, basis)
-            if not vertex(rows, vertices, basis, 0, tableau):
+            for k in range(M):
+                basis[0, k] = forks[sp, HEAD + k]
+            if forks[sp, 5]:
+                for k in range(M + 1):
+                    rows[n, k] = fork_rows[sp, k]
+                ids[n] = t * stride + 2 * M + i
+                n += 1
+            if not vertex(rows, vertices, basis, 0, work):
                 hole = True

@@ -84,7 +84,8 @@ class WordSearch:
 
     def run(self, prefix: bytes = b"", max_nodes: int = 20_000, log_size: int = 0) -> Piece:
         """Search below a prefix of bits until `max_nodes` letters were met or all is done."""
-        depths, counts = np.zeros(self.length + 1, np.int64), np.zeros(NUM_COUNTS, np.int64)
+        numbers = np.zeros(NUM_COUNTS + self.length + 1, np.int64)
+        counts, depths = numbers[:NUM_COUNTS], numbers[NUM_COUNTS:]
         log = np.zeros(log_size, np.int32)
         if len(prefix) >= self.length * self.num_leads:
             return Piece([], [], [], counts, depths)
@@ -94,7 +95,7 @@ class WordSearch:
         compiled: Any = _word_kernel.explore
         compiled(
             *self._problem, np.frombuffer(bytearray(prefix), np.uint8), max_nodes, log,
-            self._words, self._lengths, self._open, self._open_lengths, depths, counts,
+            self._words, self._lengths, self._open, self._open_lengths, numbers,
             *self._space,
         )  # fmt: skip
         words = [
@@ -108,15 +109,15 @@ class WordSearch:
 
 
 def _arrays(map: PiecewiseAffineMap, boxes: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return (A, h1), W1, the functions of z whose signs matter, and the constants of the sides."""
+    """Return W1, the functions of z whose signs matter and (A, h1), the constants of the sides."""
     size, length = map.state_size, boxes.shape[1]
-    planes = np.zeros((2 * size + map.num_units, size + 1))
+    planes = np.zeros((3 * size + map.num_units, size + 1))
     planes[: 2 * size : 2, :size] = -np.eye(size)
     planes[1 : 2 * size : 2, :size] = np.eye(size)
-    planes[2 * size :] = np.column_stack([map.W2, map.h2])
+    planes[2 * size : -size] = np.column_stack([map.W2, map.h2])
+    planes[-size:] = np.column_stack([map.A, map.h1])
     sides = np.stack([boxes[1], -boxes[0]], axis=2).reshape(length, 2 * size)
-    A1 = np.column_stack([map.A, map.h1])
-    return tuple(np.ascontiguousarray(x, np.float64) for x in (A1, map.W1, planes, sides))
+    return tuple(np.ascontiguousarray(x, np.float64) for x in (map.W1, planes, sides))
 
 
 class _Space(NamedTuple):
@@ -125,14 +126,12 @@ class _Space(NamedTuple):
     maps: np.ndarray
     places: np.ndarray
     system: np.ndarray
-    orbit: np.ndarray
     rows: np.ndarray
     ids: np.ndarray
     inside: np.ndarray
     vertices: np.ndarray
     basis: np.ndarray
     work: np.ndarray
-    tableau: np.ndarray
     bits: np.ndarray
     forks: np.ndarray
     fork_rows: np.ndarray
@@ -152,8 +151,8 @@ def _space(boxes: np.ndarray, size: int, units: int, relaxed: float) -> _Space:
     rows[: 2 * size, size] = 1.0 + max(relaxed, 0.0)
     ids[: 2 * size] = np.arange(2 * size)
     return _Space(
-        maps, places, np.zeros((size, size + 1)), np.zeros((2, size)), rows, ids,
+        maps, places, np.zeros((size + 2, size + 1)), rows, ids,
         np.zeros(most, bool), np.zeros((2, size + 1, size)), np.zeros((2, size), np.int64),
-        np.zeros((3, size)), np.zeros((size, 2 * size)), np.zeros(length * units, np.uint8),
+        np.zeros((3 + size, 2 * size)), np.zeros(length * units, np.uint8),
         np.zeros((room, HEAD + size), np.int64), np.zeros((room, size + 1)),
     )  # fmt: skip

@@ -50,13 +50,14 @@ def _next_unit(W2T, nudge, T, cells, c, s, sign, last):
             cells[YR, u] = T[r, u]
     for t in range(steps):
         first = t * size
-        begin = t * nudge.shape[1]
+        begin = np.uint64(t * nudge.shape[1])  # unsigned: no check for places from the end
         tc = T[c, first]
         tr = T[r, first]
         for u in range(nudge.shape[1]):
             w = W2T[0, u]
-            cells[YC, begin + u] = W2T[size, u] + tc * w
-            cells[YR, begin + u] = nudge[t, u] + tr * w
+            place = begin + np.uint64(u)
+            cells[YC, place] = W2T[size, u] + tc * w
+            cells[YR, place] = nudge[t, u] + tr * w
         for half in range(size // 2):  # two at a time: fewer passes
             j = 2 * half + 1
             tc = T[c, first + j]
@@ -69,8 +70,9 @@ def _next_unit(W2T, nudge, T, cells, c, s, sign, last):
             for u in range(nudge.shape[1]):
                 w = W2T[j, u]
                 w2 = W2T[more, u]
-                cells[YC, begin + u] += tc * w + tc2 * w2
-                cells[YR, begin + u] += tr * w + tr2 * w2
+                place = begin + np.uint64(u)
+                cells[YC, place] += tc * w + tc2 * w2
+                cells[YR, place] += tr * w + tr2 * w2
     for u in range(units):  # no branches, so that the compiler can use vectors
         yr = cells[YR, u]
         rate = sign * yr

@@ -101,7 +101,7 @@ class LoopEngine(AbstractEngine):
     """One curve at a time in the compiled loop of `_path_loop`; tableaus are solved by LAPACK."""
 
     lanes = 1
-    chunk_seconds = _CHUNK_SECONDS
+    chunk_seconds = 0.25 * _CHUNK_SECONDS
 
     def __init__(self, form: AbstractForm, max_pivots: int):
         from . import _path_loop as loop

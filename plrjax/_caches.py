@@ -8,6 +8,7 @@ import os
 import platform
 import stat
 import tempfile
+import warnings
 from pathlib import Path
 
 import platformdirs
@@ -76,20 +77,26 @@ def folder_of_loops() -> Path:
 
     numba looks at the file of a function only, not at those that it calls into, so code in another
     state could be taken for it. The folder lies in the user's cache folder or, where that cannot be
-    written, in a private temporary one; `NUMBA_CACHE_DIR` wins. numba itself keeps processors and
-    its versions apart.
+    written, in a private temporary one, which is said; `NUMBA_CACHE_DIR` wins. numba itself keeps
+    processors and its versions apart.
     """
     given = os.environ.get("NUMBA_CACHE_DIR")
     root = Path(given) if given else _roomy("numba")
+    if not given and root != _usual("numba"):
+        text = f"plrjax: compiled code is kept in {root}; NUMBA_CACHE_DIR says where else"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
     sources = (path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
     state = hashlib.sha256(b"".join(text for text in sources if b"_compiled import" in text))
     return root / state.hexdigest()[:16]
 
 
+def _usual(name: str) -> Path:
+    return platformdirs.user_cache_path("plrjax", appauthor=False) / name
+
+
 def _roomy(name: str) -> Path:
     """Return a folder in the user's cache folder, or a private temporary one, and make room."""
-    folder = _writable(platformdirs.user_cache_path("plrjax", appauthor=False) / name)
-    folder = folder or private_temporary_folder("plrjax") / name
+    folder = _writable(_usual(name)) or private_temporary_folder("plrjax") / name
     make_room(folder, MAX_BYTES)
     return folder
 

@@ -102,3 +102,14 @@ def test_a_search_changes_no_setting():
     model = plr.from_arrays("plrnn", A=[0.5], W=[[0.0]], h=[0.4])
     assert len(plr.find_cycles(model, 1, solver=plr.Exhaustive())) == 1
     assert before == {name: repr(value) for name, value in jax.config.values.items()}
+
+
+def test_loops_in_a_temporary_folder_are_said(config, home, monkeypatch):
+    """Once for a process: the folder is looked for once."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    find = _caches.folder_of_loops.__wrapped__
+    assert find().is_relative_to(home)
+    (home / "in the way").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "in the way"))
+    with pytest.warns(RuntimeWarning, match="compiled code is kept in"):
+        assert find().is_relative_to(home.parent / "temporary")

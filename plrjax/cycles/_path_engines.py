@@ -21,7 +21,7 @@ from ._tableau import StateData
 
 _CHUNK_SECONDS = 0.2
 
-REFRESH = 128
+_REFRESH = 128
 """A tableau is solved anew after so many pivots, or four times its unknowns: a small extra cost."""
 
 _SMALL = 40
@@ -61,7 +61,7 @@ class AbstractEngine(abc.ABC):
 
     @abc.abstractmethod
     def advance(self) -> Crossings:
-        """Go on for some tenths of a second; return what was crossed."""
+        """Go on for a fraction of a second; return what was crossed."""
 
     @abc.abstractmethod
     def tally(self) -> Tally:
@@ -70,7 +70,7 @@ class AbstractEngine(abc.ABC):
 
 def refresh_of(form: AbstractForm) -> int:
     """Return after how many pivots a tableau is solved anew."""
-    return max(REFRESH, 4 * form.num_unknowns)
+    return max(_REFRESH, 4 * form.num_unknowns)
 
 
 def table_size(form: AbstractForm) -> int:

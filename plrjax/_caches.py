@@ -7,6 +7,8 @@ import importlib.metadata
 import os
 import platform
 import stat
+import subprocess
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -88,6 +90,33 @@ def folder_of_loops() -> Path:
     sources = (path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
     state = hashlib.sha256(b"".join(text for text in sources if b"_compiled import" in text))
     return root / state.hexdigest()[:16]
+
+
+_beside: dict[str, subprocess.Popen] = {}
+"""Modules of loops, and the processes that compile them."""
+
+
+def compile_beside(module: str) -> None:
+    """Begin to compile a module of loops in a process of its own, if it is not on disk.
+
+    For the command line, while it imports JAX. Where that process fails, whoever imports the module
+    compiles it, as always.
+    """
+    folder = folder_of_loops()
+    if next(folder.rglob(f"{module.rpartition('.')[2]}.*.nbi"), None) is None:
+        _beside[module] = subprocess.Popen(
+            [sys.executable, "-P", "-c", f"import {module}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(folder.parent)},
+        )
+
+
+def await_compiled(module: str) -> None:
+    """Wait for the process that compiles a module, if there is one."""
+    if module in _beside:
+        _beside.pop(module).wait()
 
 
 def _usual(name: str) -> Path:

@@ -6,13 +6,14 @@ arrays, not tuples of them (every use of a field moves the whole tuple).
 """
 
 import contextlib
+import gc
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numba
 
-from ._caches import folder_of_loops
+from ._caches import await_compiled, folder_of_loops
 from ._progress import compiling
 
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -28,7 +29,8 @@ def compiled(signature: str, **options: Any) -> Callable[[Callable], Any]:
 
     def compile(function: Callable) -> Any:
         function = inspect.unwrap(function)  # without checks of types at run time, in the tests
-        with _cache_on_disk(), compiling():
+        with compiling(), _cache_on_disk(), _collector_paused():
+            await_compiled(function.__module__)
             return numba.njit(signature, **OPTIONS, **options)(function)
 
     return compile
@@ -40,6 +42,18 @@ def inner(signature: str, **options: Any) -> Callable[[Callable], Any]:
     Without entries for Python and C it compiles sooner; called from Python it would crash.
     """
     return compiled(signature, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+
+@contextlib.contextmanager
+def _collector_paused():
+    """Keep Python from looking for garbage inside: a fifth of the time of numba's compiler."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -65,8 +65,8 @@ def module_name(path: pathlib.Path) -> str:
 
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
-STUB = ast.parse((PACKAGE / "__init__.pyi").read_text())
-"""Where the public names come from when they are first used."""
+STUBS = {module_name(path): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.pyi")}
+"""Where the names of a package come from when they are first used."""
 
 
 def house(module: str) -> str:
@@ -96,7 +96,7 @@ def targets(module: str, node: ast.AST) -> set[str]:
 @functools.cache
 def imports(module: str) -> set[str]:
     """Return every module of the package that `module` imports, also inside functions."""
-    trees = [TREES[module], STUB] if module == "plrjax" else [TREES[module]]
+    trees = [TREES[module], *([STUBS[module]] if module in STUBS else [])]
     return set().union(*(targets(module, node) for tree in trees for node in ast.walk(tree)))
 
 

@@ -2,6 +2,9 @@
 
 import os
 import pathlib
+import subprocess
+import sys
+import textwrap
 
 import jax
 import pytest
@@ -113,3 +116,20 @@ def test_loops_in_a_temporary_folder_are_said(config, home, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "in the way"))
     with pytest.warns(RuntimeWarning, match="compiled code is kept in"):
         assert find().is_relative_to(home.parent / "temporary")
+
+
+def test_loops_are_compiled_in_another_process_and_awaited(tmp_path):
+    """What the process compiled is on disk when it was awaited; then no other one is begun."""
+    script = """
+        from plrjax import _caches
+        module = "plrjax.cycles.complete._word_orbit"
+        _caches.compile_beside(module)
+        assert module in _caches._beside and "numba" not in sys.modules
+        _caches.await_compiled(module)
+        assert list(_caches.folder_of_loops().rglob("_word_orbit.closing-*.nbi"))
+        _caches.compile_beside(module)
+        assert not _caches._beside
+    """
+    code = "import sys\n" + textwrap.dedent(script)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -11,9 +11,11 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
+
+from .._caches import compile_beside
 
 OUT_SUFFIXES = (".npz", ".safetensors")
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
@@ -33,6 +35,9 @@ class EXIT(enum.IntEnum):
 @dataclasses.dataclass(frozen=True)
 class AbstractAnalysis(abc.ABC):
     """A command that loads a network, computes one result, prints it, and saves and draws it."""
+
+    kernels: ClassVar[tuple[str, ...]] = ()
+    """Modules of compiled loops that are worth compiling while JAX is imported."""
 
     file: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
     """Network file (see README for the formats); without it, the embedded example."""
@@ -75,8 +80,10 @@ class AbstractAnalysis(abc.ABC):
 
     def run(self) -> EXIT:
         self.prepare()
-        key = key_of(self.seed)
         check_targets(self.out, self.plot)
+        for module in self.kernels:
+            compile_beside(module)
+        key = key_of(self.seed)
         model = self._load()
         found = self.compute(model, key)
         text = self.as_text(found)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -18,6 +18,8 @@ class Cycles(AbstractAnalysis):
     Exit codes: 0 finished, 1 failure, 2 bad input, 3 the budget ran out, 130 Ctrl-C; in the last
     two cases what was found is printed and saved.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("plrjax.cycles.complete._word_orbit",)
 
     periods: Annotated[str, tyro.conf.arg(metavar="LIST")] = "1:10"
     """Periods to search: '3', '1,2,5', '1:10' (both ends included), '1:10,20'."""

@@ -1,20 +1,8 @@
-"""Files of models: ours, and those of other programs."""
+"""Files of models: ours, and those of other programs.
 
-from ._describe import describe as describe
-from ._example import EXAMPLE as EXAMPLE
-from ._example import example_network as example_network
-from ._example import example_reference as example_reference
-from ._load import LOADERS as LOADERS
-from ._load import load as load
-from ._load import save as save
-from ._observation_file import load_observation as load_observation
-from ._observation_file import save_observation as save_observation
-from ._run_folder import CHECKPOINT as CHECKPOINT
-from ._run_folder import RunFolder as RunFolder
-from ._run_folder import open_run as open_run
-from ._run_writer import Measure as Measure
-from ._run_writer import RunWriter as RunWriter
-from ._run_writer import evaluation_cells as evaluation_cells
-from ._run_writer import evaluation_columns as evaluation_columns
-from ._run_writer import exponent_columns as exponent_columns
-from ._series import load_series as load_series
+The names are listed in `__init__.pyi`; each is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,29 +1,8 @@
-"""Search for cycles of piecewise-affine maps."""
+"""Search for cycles of piecewise-affine maps.
 
-from ._auto import Auto as Auto
-from ._base import AbstractCycleSolver as AbstractCycleSolver
-from ._base import CycleProblem as CycleProblem
-from ._cycle_set import CycleSet as CycleSet
-from ._cycle_set import Unseen as Unseen
-from ._degree import degree_at_infinity as degree_at_infinity
-from ._exhaustive import Exhaustive as Exhaustive
-from ._exhaustive import PlainLoop as PlainLoop
-from ._exhaustive import SchurComplement as SchurComplement
-from ._find import cycles_of_itineraries as cycles_of_itineraries
-from ._find import find_cycles as find_cycles
-from ._follow import PATH_END as PATH_END
-from ._follow import Path as Path
-from ._follow import follow_path as follow_path
-from ._paths import PathFollowing as PathFollowing
-from ._scyfi import SCYFI as SCYFI
-from ._seeding import AbstractSeeding as AbstractSeeding
-from ._seeding import CloseReturns as CloseReturns
-from ._seeding import FlippedItineraries as FlippedItineraries
-from ._seeding import MixtureSeeding as MixtureSeeding
-from ._seeding import RegionPool as RegionPool
-from ._seeding import TransientItineraries as TransientItineraries
-from ._seeding import UniformItineraries as UniformItineraries
-from .complete._branch_and_bound import BranchAndBound as BranchAndBound
-from .complete._certificate import Verified as Verified
-from .complete._certificate import verify as verify
-from .complete._certify import certify as certify
+The names are listed in `__init__.pyi`; each is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -153,13 +153,14 @@ class PathFollowing(AbstractCycleSolver):
             name = entry.word.tobytes()
             return state.used.get(name, 0), name
 
-        good = sorted(state.findings.starts(), key=uses)
-        chosen = [good[i % len(good)] for i in range(count if good else 0)]
-        for entry in chosen:
-            name = entry.word.tobytes()
-            state.used[name] = state.used.get(name, 0) + 1
-        units = problem.map.num_units
-        return [np.tile(unpack(e.word, units), (problem.period // e.period, 1)) for e in chosen]
+        good = sorted(state.findings.starts(), key=uses)[:count]
+        words = []
+        for place, entry in enumerate(good):
+            name, times = entry.word.tobytes(), len(range(place, count, len(good)))
+            state.used[name] = state.used.get(name, 0) + times
+            word = unpack(entry.word, problem.map.num_units)
+            words.append(np.tile(word, (problem.period // entry.period, 1)))
+        return [words[i % len(words)] for i in range(count if words else 0)]
 
     def _end_round(self, problem: CycleProblem, state: _State) -> None:
         tally = state.engine.tally()

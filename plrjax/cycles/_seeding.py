@@ -7,7 +7,7 @@ import functools
 import jax
 import jax.random as jr
 import numpy as np
-from jaxtyping import Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
@@ -67,6 +67,7 @@ def simulate(
         box = min(scale, 1e300) * 10.0 ** generator.uniform(-1.0, 1.0, (count, 1))
         return box * generator.standard_normal((count, map.state_size))
 
+    A, W1, W2, h1, h2 = map.A, map.W1, map.W2, map.h1, map.h2
     z = fresh(num_orbits)
     regions = np.empty((num_orbits, num_steps, map.num_units), bool)
     states = np.empty((num_orbits, num_steps, map.state_size))
@@ -75,15 +76,15 @@ def simulate(
     with quiet_floats():
         for t in range(num_steps):
             states[:, t] = z
-            y = map.pre_activations(z)
+            y = z @ W2.T + h2
             regions[:, t] = y > 0
-            v = v @ map.A.T + ((v @ map.W2.T) * (y > 0)) @ map.W1.T
+            v = v @ A.T + ((v @ W2.T) * (y > 0)) @ W1.T
             norm = np.linalg.norm(v, axis=1)
             alive = norm > 0
             growth += np.where(alive & (t >= 50), np.log(np.where(alive, norm, 1.0)), 0.0)
             steps += t >= 50
             v = np.where(alive[:, None], v / np.where(alive, norm, 1.0)[:, None], 1.0)
-            z = z @ map.A.T + np.maximum(y, 0.0) @ map.W1.T + map.h1
+            z = z @ A.T + np.maximum(y, 0.0) @ W1.T + h1
             lost = ~(np.abs(z).max(axis=1) < _HUGE * max(scale, 1.0))
             if lost.any():
                 z[lost] = fresh(int(lost.sum()))
@@ -224,10 +225,16 @@ def default_seeding(map: PiecewiseAffineMap, period: int) -> MixtureSeeding:
 
 def generator_of(key: PRNGKeyArray, *indices: int) -> np.random.Generator:
     """Return a NumPy generator determined by a JAX key and indices folded into it."""
+    words = np.asarray(_folded(key, np.array(indices, np.uint32))).astype(np.uint32).reshape(-1)
+    return np.random.default_rng(words.tolist())
+
+
+@jax.jit
+def _folded(key: PRNGKeyArray, indices: UInt32[Array, " index"]):
+    """Return the data of a key with indices folded into it, one after the other."""
     for index in indices:
         key = jr.fold_in(key, index)
-    words = np.asarray(jax.device_get(jr.key_data(key))).astype(np.uint32).reshape(-1)
-    return np.random.default_rng(words.tolist())
+    return jr.key_data(key)
 
 
 def seed_table(

@@ -57,16 +57,33 @@ class COVERAGE(_MessageEnum):
     certified = 3, "Completeness is proven rigorously."
 
 
+UNDECIDED_INDEX = -128
+"""What stands in `index` where it is not decided."""
+
+
 class STABILITY(_MessageEnum):
-    """Linear stability of a cycle, from the moduli of its Floquet multipliers."""
+    """Stability of a cycle, from the moduli of its Floquet multipliers.
+
+    A cycle with a point exactly on a switching boundary has none; there `stable` and `unstable` are
+    decided from the linear pieces that meet, where that can be done.
+    """
 
     stable = 0, "All Floquet multipliers lie inside the unit circle."
     saddle = 1, "Some multipliers lie inside and some outside the unit circle."
-    unstable = 2, "All Floquet multipliers lie outside the unit circle."
+    unstable = (
+        2,
+        "All Floquet multipliers lie outside the unit circle; of a cycle on a switching boundary: "
+        "some orbits leave it from beside it.",
+    )
     nonhyperbolic = (
         3,
         "A multiplier lies on the unit circle within its error bound; linearization does not "
         "decide stability. Perturb the parameters or examine the neighbourhood.",
+    )
+    undecided = (
+        4,
+        "A point lies on a switching boundary, or so close that rounding does not tell; the linear "
+        "pieces that meet there do not decide together.",
     )
 
 

@@ -7,7 +7,7 @@ import scipy
 from jaxtyping import Complex, Float, Int
 
 from ._numerics import EPS, quiet_floats
-from ._results import STABILITY
+from ._results import STABILITY, UNDECIDED_INDEX
 
 INVARIANT = 1e-12
 """Columns of the frame that return into their span up to this angle have converged."""
@@ -167,10 +167,10 @@ def classify(
 def cycle_index(
     multipliers: Complex[np.ndarray, "cycle state"], errors: Float[np.ndarray, "cycle state"]
 ) -> Int[np.ndarray, " cycle"]:
-    """Return sign det(I - DF^k) = (-1)^(number of real multipliers > 1); 0 where one is 1.
+    """Return sign det(I - DF^k) = (-1)^(number of real multipliers > 1), if none may be 1.
 
     Complex multipliers come in conjugate pairs and contribute |1 - m|^2 > 0.
     """
     singular = (np.abs(multipliers - 1.0) <= errors).any(axis=1)
     above = ((np.imag(multipliers) == 0) & (np.real(multipliers) > 1)).sum(axis=1)
-    return np.where(singular, 0, 1 - 2 * (above % 2)).astype(np.int8)
+    return np.where(singular, UNDECIDED_INDEX, 1 - 2 * (above % 2)).astype(np.int8)

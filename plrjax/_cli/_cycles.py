@@ -154,15 +154,17 @@ def parse_periods(text: str) -> list[int]:
 
 
 def _cycle_facts(cycles, row: int) -> dict:
-    from .._results import STABILITY
+    from .._results import STABILITY, UNDECIDED_INDEX
 
-    names = ("period", "index", "verified", "valid", "hits", "margin")
+    names = ("period", "verified", "valid", "hits", "margin")
     names += ("proven_existence", "proven_stability")
     numbers = {
         name: getattr(cycles, name)[row]
         for name in (*names, "residual", "error_bound", "condition")
     }
+    index = int(cycles.index[row])
     return numbers | {
+        "index": None if index == UNDECIDED_INDEX else index,
         "stability": STABILITY(int(cycles.stability[row])).name,
         "multipliers": [[m.real, m.imag] for m in cycles.multipliers[row].tolist()],
         "points": cycles.orbit(row),

@@ -196,7 +196,7 @@ def _nodes_to_try(map: PiecewiseAffineMap) -> int:
 
 def _known(problem: CycleProblem, catalog: Catalog) -> tuple[np.ndarray, ...]:
     """Return the itineraries of cycles that paths can start from."""
-    good = (VERDICT.cycle, VERDICT.border)
+    good = (VERDICT.cycle, VERDICT.border, VERDICT.on_border)
     return tuple(
         unpack(entry.word, problem.map.num_units)
         for entry in catalog.entries

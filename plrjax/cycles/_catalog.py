@@ -1,26 +1,29 @@
 """What a search has found, by word; and its conversion into a `CycleSet`."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from .._numerics import quiet_floats
+from .._numerics import EPS, quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
-from .._results import STABILITY
+from .._results import STABILITY, UNDECIDED_INDEX
 from .._stability import classify, cycle_index, floquet_multipliers
 from .._types import PackedItinerary
+from ._exactly import Decided, Rationals, Undecided
 from ._marginal import NotExamined, marginal_family
-from ._verify import SAFETY, VERDICT, Examined, examine
-from ._words import canonical, pack, unpack
+from ._on_border import judged
+from ._verify import CLOSE, SAFETY, VERDICT, Examined, examine
+from ._words import canonical, least_rotation, pack, unpack
 
 REJECTED = -1
-CLOSE = 1e-9
-"""Undecided orbits are the same only if they agree to this fraction of their size."""
-
 MAX_MARGINAL = 64
-"""Singular words of one period that are examined for families; further ones are only counted."""
+"""Singular words of one period that floats examine for families; further ones are only counted."""
+
+MAX_DECIDED = 4096
+"""Words that rationals decide in one search, at a millisecond or so each; the same."""
 
 
 @dataclasses.dataclass
@@ -34,6 +37,7 @@ class Entry:
     condition: float
     hits: int = 0
     first_walk: int = -1
+    zero: np.ndarray | None = None
 
     @property
     def period(self) -> int:
@@ -50,6 +54,12 @@ class Catalog:
     num_virtual: int = 0
     num_singular: int = 0
     num_unexamined: int = 0
+    num_decided: int = 0
+
+    @functools.cached_property
+    def exact(self) -> Rationals:
+        """The map in exact numbers."""
+        return Rationals(self.map)
 
     def identify(
         self, itineraries: Bool[np.ndarray, "word time unit"], *, polish: int = 0
@@ -88,6 +98,10 @@ class Catalog:
         error, condition = seen.error[row], float(seen.condition[row])
         if verdict == VERDICT.virtual:
             return REJECTED
+        if verdict != VERDICT.cycle:
+            number = self._decided(word, verdict, condition)
+            if number is not None:
+                return number
         if verdict == VERDICT.marginal:
             found = self._family_member(word)
             if found is None:
@@ -97,12 +111,56 @@ class Catalog:
             known = self._same_border_cycle(points, error, seen.unit[row])
             if known is not None:
                 return known
-        self.entries.append(Entry(word, points, verdict, error, condition))
+        return self._append(Entry(word, points, verdict, error, condition))
+
+    def _append(self, entry: Entry) -> int:
+        self.entries.append(entry)
         return len(self.entries) - 1
+
+    def _known_with_ties(self, word: np.ndarray) -> int | None:
+        """Return the number of a cycle on a boundary that solves a regular word as well.
+
+        It does where they differ in units that are exactly 0; the word has no other solution. The
+        result is REJECTED where the cycle is shorter than the word.
+        """
+        units = self.map.num_units
+        for number, entry in enumerate(self.entries):
+            if entry.zero is None or len(word) % entry.period or entry.verdict == VERDICT.marginal:
+                continue
+            times = (len(word) // entry.period, 1)
+            own = np.tile(unpack(entry.word, units), times)
+            free, bits = np.tile(entry.zero, times), unpack(word, units)
+            for shift in range(entry.period):
+                if not ((np.roll(own, shift, axis=0) ^ bits) & ~np.roll(free, shift, axis=0)).any():
+                    return number if entry.period == len(word) else REJECTED
+        return None
+
+    def _decided(self, word: np.ndarray, verdict: int, condition: float) -> int | None:
+        """Return the number of what rationals say of a word, None where it is too long for them."""
+        self.num_singular += verdict == VERDICT.marginal
+        known = self._known_with_ties(word) if verdict == VERDICT.border else None
+        if known is not None:
+            return known
+        self.num_decided += 1
+        if self.num_decided > MAX_DECIDED:
+            self.num_unexamined += 1
+            return REJECTED
+        try:
+            found = self.exact.decide(unpack(word, self.map.num_units))
+        except Undecided:
+            return None
+        return REJECTED if found is None else self.enter_exact(found, condition)
+
+    def enter_exact(self, found: Decided, condition: float = np.inf) -> int:
+        """Enter a cycle that rationals decided, under its true itinerary."""
+        entry = exact_entry(found, condition)
+        key = _key(entry.word)
+        if self.numbers.get(key, REJECTED) == REJECTED:
+            self.numbers[key] = self._append(entry)
+        return self.numbers[key]
 
     def _family_member(self, word: np.ndarray) -> np.ndarray | None:
         """Return the points of a cycle of a singular word, if one has its minimal period."""
-        self.num_singular += 1
         if self.num_singular > MAX_MARGINAL:
             self.num_unexamined += 1
             return None
@@ -140,6 +198,19 @@ class Catalog:
 
 def _key(word: np.ndarray) -> tuple[int, bytes]:
     return len(word), word.tobytes()
+
+
+def exact_entry(found: Decided, condition: float) -> Entry:
+    """Return the entry of a decided cycle: its word begins where it is least."""
+    packed = pack(found.itinerary)
+    shift = -least_rotation(packed.tobytes(), len(packed)) if packed.shape[1] else 0
+    word, points, zero = (np.roll(x, shift, axis=0) for x in (packed, found.points, found.zero))
+    error = EPS * np.abs(points).max(axis=0)
+    if found.is_family:
+        return Entry(word, points, VERDICT.marginal, np.full(points.shape[1], np.inf), np.inf)
+    if zero.any():
+        return Entry(word, points, VERDICT.on_border, error, condition, zero=zero)
+    return Entry(word, points, VERDICT.cycle, error, condition)
 
 
 def _repeats(points: np.ndarray, close: np.ndarray) -> bool:
@@ -188,7 +259,8 @@ def row_arrays(
     verdict = np.array([entry.verdict for entry in entries], int)
     stability, index = classify(multipliers, errors), cycle_index(multipliers, errors)
     stability[verdict == VERDICT.marginal] = STABILITY.nonhyperbolic
-    index[verdict == VERDICT.marginal] = 0
+    index[verdict == VERDICT.marginal] = UNDECIDED_INDEX
+    _judge_ties(scaled, entries, multipliers, stability, index)
     return {
         "points": points,
         "period": period,
@@ -201,9 +273,23 @@ def row_arrays(
         "condition": np.array([entry.condition for entry in entries], float),
         "margin": margin,
         "hits": np.array([entry.hits for entry in entries], np.int32),
-        "verified": verdict == VERDICT.cycle,
+        "verified": np.isin(verdict, (VERDICT.cycle, VERDICT.on_border)),
         "valid": np.isfinite(points[:, :1]).all(axis=(1, 2)) & (verdict != VERDICT.marginal),
     }
+
+
+def _judge_ties(map, entries, multipliers, stability, index) -> None:
+    """Write what is known of cycles on a boundary, or too close to one: no multipliers there."""
+    exact = Rationals(map)
+    for row, entry in enumerate(entries):
+        if entry.verdict == VERDICT.border:
+            stability[row], index[row] = STABILITY.undecided, UNDECIDED_INDEX
+        elif entry.verdict == VERDICT.on_border:
+            word = unpack(entry.word, map.num_units)
+            stability[row], index[row] = judged(exact.system, word, entry.zero)
+        else:
+            continue
+        multipliers[row] = np.nan
 
 
 def _residuals_and_margins(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Int, UInt8
 
 from .._extras import require
-from .._results import COVERAGE, RESULTS, STABILITY
+from .._results import COVERAGE, RESULTS, STABILITY, UNDECIDED_INDEX
 from .._saved import AbstractSaved, check_rows
 from ._words import unpack
 
@@ -53,9 +53,11 @@ class CycleSet(AbstractSaved):
 
     - `points`: z_1 ... z_k of each cycle in the order of its word; NaN beyond its period.
     - `period`: minimal period k.
-    - `multipliers`: Floquet multipliers, eigenvalues of DF^k, by decreasing modulus.
+    - `multipliers`: Floquet multipliers, eigenvalues of DF^k, by decreasing modulus; NaN for a
+        cycle on a switching boundary, which has none.
     - `stability`: codes of `STABILITY`; `nonhyperbolic` for marginal families (I - P singular).
-    - `index`: sign det(I - DF^k); 0 where it is singular.
+    - `index`: sign det(I - DF^k), or the degree of id - F^k around a cycle on a switching boundary;
+        -128 where it is not decided.
     - `itinerary`: the word, bit-packed (see `regions`).
     - `residual`: max_t |F(z_t) - z_{t+1}| (maximum norm).
     - `error_bound`: first-order bound of the error of `points` (maximum norm), the inverse norm
@@ -68,7 +70,7 @@ class CycleSet(AbstractSaved):
     - `hits`: number of walks that ended on the cycle and of paths from random points that passed
         it; 0 where it was enumerated, or met only from other cycles.
     - `verified`: every pre-activation exceeds 1000 times its error bound with the word's sign, or
-        its sign is proven.
+        its sign is proven (0 counts as off).
     - `valid`: the row's computation went well (False for a marginal family's representative).
     - `proven_existence`: `certify` proved that the cycle exists, has its minimal period, and is the
         only one of its word.
@@ -164,9 +166,17 @@ class CycleSet(AbstractSaved):
         """Return the unpacked itinerary of one cycle without padding."""
         return unpack(self.itinerary[row, : self.period[row]], self.num_units)
 
+    @property
+    def is_isolated(self) -> Bool[np.ndarray, " cycle"]:
+        """Which rows are cycles of their own, not members of a continuum (I - P singular)."""
+        return np.isfinite(self.condition)
+
     def counts(self) -> dict[int, int]:
-        """Return the number of cycles per minimal period, for every period searched or present."""
-        present, number = np.unique(self.period, return_counts=True)
+        """Return the number of cycles per minimal period, for every period searched or present.
+
+        A continuum, of which a row shows one member, counts as none.
+        """
+        present, number = np.unique(self.period[self.is_isolated], return_counts=True)
         found = dict(zip(present.tolist(), number.tolist()))
         return {k: found.get(k, 0) for k in sorted({*self.coverage_by_period, *found})}
 
@@ -174,17 +184,18 @@ class CycleSet(AbstractSaved):
         """Return the sum of sign det(I - DF^k) over Fix(F^k), from the cycles known.
 
         Where `degree` has an entry for the period, another sum shows that something is missing, up
-        to rounding and where all cycles are verified (one on a switching boundary has no index of
-        its own); equality shows nothing, as cycles come in pairs of opposite index. None where the
-        index of a cycle is not decided. Meaningful only where all divisors of the period were
-        searched.
+        to rounding and where all cycles are verified; equality shows nothing, as cycles come in
+        pairs of opposite index. None where the index of a cycle is not decided, as that of
+        repetitions of one on a switching boundary. Meaningful only where all divisors of the period
+        were searched.
         """
         divides = (period % self.period) == 0
         if not divides.any():
             return 0
-        if not self.index[divides].all():
-            return None
         repeats = period // self.period[divides]
+        with_ties = np.isnan(self.multipliers[divides]).all(axis=1)
+        if (self.index[divides] == UNDECIDED_INDEX).any() or (with_ties & (repeats > 1)).any():
+            return None
         signs = [
             power_index(multipliers, int(count), int(index))
             for multipliers, count, index in zip(

@@ -23,7 +23,8 @@ from ._base import EVERYWHERE, AbstractCycleSolver, CycleProblem, Outcome
 from ._catalog import Catalog, merge, row_arrays
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
-from ._notes import degenerate_notes, degree_note, few_converged_note, period_notes
+from ._families import continua_around
+from ._notes import degree_note, few_converged_note, period_notes
 from ._pivots import TRACES as PATH_TRACES
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
 from ._walk import TRACES as WALK_TRACES
@@ -308,17 +309,23 @@ def _collect(
     """Merge the catalogs of all periods into one set, in the user's units of state."""
     entries = merge([outcome.catalog for outcome in outcomes.values()])
     arrays = row_arrays(map, scaled, unit, entries)
+    continua, open_continua = continua_around(scaled, entries, arrays, wanted)
+    if continua:
+        entries = sorted([*entries, *continua], key=lambda e: (e.period, e.word.tobytes()))
+        arrays = row_arrays(map, scaled, unit, entries)
     everything = CycleSet(**arrays, num_units=map.num_units)
     degree = {k: d for k in wanted if (d := degree_at_infinity(scaled, k)) is not None}
     rows = np.isin(arrays["period"], wanted)
     arrays = {name: values[rows] for name, values in arrays.items()}
     arrays |= {name: arrays[name][:, : wanted[-1]] for name in ("points", "itinerary")}
     coverage = {k: outcomes[k].coverage if k in outcomes else COVERAGE.partial for k in wanted}
+    coverage |= dict.fromkeys(open_continua, COVERAGE.partial)
     unseen = {k: o.unseen for k, o in outcomes.items() if o.unseen is not None}
-    notes = degenerate_notes(arrays, wanted)
+    notes = list(open_continua.values())
     for k, outcome in outcomes.items():
         notes += period_notes(k, outcome, arrays)
-        if everything.verified[k % everything.period == 0].all():
+        searched = all(k % d or d in outcomes for d in range(1, k))
+        if searched and everything.verified[k % everything.period == 0].all():
             notes += degree_note(k, everything.index_sum(k), degree.get(k))
     notes += few_converged_note(outcomes)
     notes += dict.fromkeys(note for outcome in outcomes.values() for note in outcome.notes)

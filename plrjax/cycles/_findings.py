@@ -98,7 +98,7 @@ class Findings:
 
     def starts(self) -> list[Entry]:
         """Return the solutions that paths can start from."""
-        good = (VERDICT.cycle, VERDICT.border)
+        good = (VERDICT.cycle, VERDICT.border, VERDICT.on_border)
         return [
             entry
             for entry in self.catalog.entries

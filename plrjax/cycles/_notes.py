@@ -2,29 +2,7 @@
 
 import numpy as np
 
-from .._numerics import EPS
-from .._results import STABILITY
 from ._base import FEW_SEARCHES, Outcome
-
-
-def degenerate_notes(arrays: dict[str, np.ndarray], periods: list[int]) -> list[str]:
-    """Name cycles with a multiplier that is a root of unity: longer cycles may surround them."""
-    notes = []
-    longest = max(periods, default=0)
-    for row in np.flatnonzero(arrays["stability"] == STABILITY.nonhyperbolic):
-        period, found = int(arrays["period"][row]), set()
-        unit = arrays["multipliers"][row]
-        near = 1e3 * EPS * period
-        unit = unit[(np.abs(np.abs(unit) - 1.0) < near) & (np.abs(unit - 1.0) > near)]
-        for order in range(2, longest // period + 1):
-            close = np.abs(unit**order - 1.0) < 10 * near * order
-            if close.any() and not any(order % smaller == 0 for smaller in found):
-                found.add(order)
-                notes.append(
-                    f"the {period}-cycle of row {row} has a multiplier that is a root of unity of "
-                    f"order {order}: a continuum of {order * period}-cycles may surround it"
-                )
-    return notes
 
 
 def period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -> list[str]:
@@ -35,7 +13,7 @@ def period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -
     if families:
         notes.append(
             f"period {period}: {families} marginal famil{'y' if families == 1 else 'ies'} "
-            "(I - P singular): a continuum of cycles, one representative each"
+            "(I - P singular): a continuum of cycles, of which one is shown and none counted"
         )
     undecided = int(np.count_nonzero(here & ~arrays["verified"])) - families
     if undecided:

@@ -19,6 +19,9 @@ REJECTION = 30.0
 SINGULAR_CONDITION = 1.0 / (64.0 * EPS)
 """Condition number from which I - P counts as singular."""
 
+CLOSE = 1e-9
+"""Undecided orbits are the same only if they agree to this fraction of their size."""
+
 _CHUNK = 2**22
 
 
@@ -28,7 +31,8 @@ class VERDICT(enum.IntEnum):
     virtual = 0  # the orbit of its solution visits other regions
     cycle = 1  # admissible, every sign beyond its error bound
     border = 2  # admissible within the error bound only
-    marginal = 3  # I - P is singular to working precision
+    marginal = 3  # I - P is singular to working precision: one member of a continuum
+    on_border = 4  # admissible, some pre-activations are exactly 0: decided in rationals
 
 
 class Examined(NamedTuple):
@@ -109,7 +113,8 @@ def _settle_borders(map: PiecewiseAffineMap, seen: Examined) -> np.ndarray:
 def _same_points(first: Examined, rows: np.ndarray, second: Examined) -> np.ndarray:
     """Return where the settled word has the same orbit within the error of both."""
     distance = np.abs(first.points[rows] - second.points).max(axis=1)
-    return (distance <= SAFETY * (first.error[rows] + second.error)).all(axis=1)
+    within = np.minimum(SAFETY * (first.error[rows] + second.error), CLOSE * second.unit)
+    return (distance <= within).all(axis=1)
 
 
 def _known_signs(

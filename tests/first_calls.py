@@ -48,7 +48,7 @@ def check_again() -> None:
     """Let the first calls from now on be checked."""
     _checks.clear()
     for function in _left_alone:
-        del function.__no_type_check__
+        delattr(function, "__no_type_check__")
     _left_alone.clear()
 
 
@@ -60,5 +60,5 @@ def _leave_alone(module: str, qualname: str) -> None:
     found = getattr(found, "__func__", None) or getattr(found, "fget", None) or found
     function = inspect.unwrap(found) if callable(found) else None
     if inspect.isfunction(function) and not hasattr(function, "__no_type_check__"):
-        function.__no_type_check__ = True
+        setattr(function, "__no_type_check__", True)
         _left_alone.append(function)

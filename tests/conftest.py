@@ -77,6 +77,7 @@ def _keep_programs() -> None:
 
 _keep_programs()
 
+import first_calls
 import hypothesis
 import jax
 import jax.random as jr
@@ -108,6 +109,11 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with -m slow"))
         if "gpu" in item.keywords and on_cpu:
             item.add_marker(pytest.mark.skip(reason="needs an accelerator"))
+
+
+def pytest_runtest_setup(item):
+    """Check the annotations of each function's first calls in every test."""
+    first_calls.check_again()
 
 
 def _num_mappings() -> int:

@@ -7,13 +7,16 @@ import jax
 import jax.random as jr
 import numpy as np
 import pytest
-from systems import LOZI, QUIET
+from systems import LOZI, QUIET, random_plrnn
 
 import plrjax as plr
 
 # What users call: without the annotation checks that the test run wraps around every function.
 find_cycles = inspect.unwrap(plr.find_cycles)
 cycles_of_itineraries = inspect.unwrap(plr.cycles_of_itineraries)
+
+NETWORK = random_plrnn(3, 8, 1.5)
+"""With period 3 too many words to try them all: Auto walks and follows paths, which takes keys."""
 
 
 @pytest.mark.parametrize(
@@ -33,8 +36,9 @@ def test_key(key):
 
 def test_old_style_keys_are_taken():
     old = jr.PRNGKey(0)
-    cycles = find_cycles(LOZI, 24, key=old, num_searches=50, progress=QUIET)
-    new = find_cycles(LOZI, 24, key=jr.key(0), num_searches=50, progress=QUIET)
+    cycles = find_cycles(NETWORK, 3, key=old, num_searches=50, progress=QUIET)
+    new = find_cycles(NETWORK, 3, key=jr.key(0), num_searches=50, progress=QUIET)
+    assert cycles.stats["solver"] == {3: "SCYFI + PathFollowing"}
     assert np.array_equal(cycles.points, new.points, equal_nan=True)
 
 
@@ -127,7 +131,7 @@ def test_missing_pandas_names_the_extra(monkeypatch):
 
 def test_settings_of_the_caller_are_left_alone():
     before = dict(jax.config.values)
-    find_cycles(LOZI, [1, 24], key=jr.key(0), num_searches=50, progress=QUIET)
+    find_cycles(NETWORK, [1, 3], key=jr.key(0), num_searches=50, progress=QUIET)
     assert dict(jax.config.values) == before
 
 

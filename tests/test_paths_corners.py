@@ -82,16 +82,17 @@ def test_no_coupling_at_all():
 def test_fixed_point_on_the_switching_boundary():
     """z' = .5 z + relu(z) * .2 has its fixed point at 0, where the unit switches."""
     cycles = followed(plrnn_map([0.5], [[0.2]], [0.0]), [1, 2])
-    assert len(cycles) == 1 and not cycles.verified[0]
-    assert np.abs(cycles.points[0, 0]).max() < 1e-12
-    assert any("not verified" in note for note in cycles.notes)
+    assert len(cycles) == 1 and cycles.verified[0] and cycles.margin[0] == 0
+    assert cycles.points[0, 0, 0] == 0 and np.isnan(cycles.multipliers).all()
+    assert cycles.stability[0] == plr.STABILITY.stable and cycles.index[0] == 1
 
 
 def test_corner_of_three_boundaries():
     """A fixed point at the origin, where all three units switch."""
     W = np.array([[0.0, -0.6, 0.3], [0.5, 0.0, -0.4], [-0.2, 0.7, 0.0]])
     cycles = followed(plrnn_map(np.full(3, 0.4), W, np.zeros(3)), 1)
-    assert len(cycles) == 1 and not cycles.verified.any()
+    assert len(cycles) == 1 and cycles.verified.all() and not cycles.points[0, 0].any()
+    assert cycles.stability[0] == plr.STABILITY.stable and cycles.index[0] == 1
 
 
 @pytest.mark.parametrize("slope", [0.5, 1.0, -1.0, 2.0])
@@ -190,7 +191,8 @@ def test_no_alarm_where_a_cycle_lies_on_a_boundary():
     map = PiecewiseAffineMap([0.0], [[2.0, -2.0]], [[1.0], [1.0]], [0.0], [0.0, -1.0])
     for solver in (plr.Exhaustive(), plr.PathFollowing()):
         cycles = followed(map, 1, solver)
-        assert len(cycles) == 2 and cycles.verified.sum() == 1 and cycles.degree == {1: 1}
+        assert sorted(cycles.index) == [0, 1] and cycles.verified.all()
+        assert cycles.degree == {1: 1} and cycles.index_sum(1) == 1
         assert not any("something is missing" in note for note in cycles.notes)
 
 

@@ -22,6 +22,9 @@ REJECTED = -1
 MAX_MARGINAL = 64
 """Singular words of one period that floats examine for families; further ones are only counted."""
 
+EXACT_STEPS = 2
+"""Where rounding misled a walk or a path, it goes on for so many steps in rationals."""
+
 MAX_DECIDED = 4096
 """Words that rationals decide in one search, at a millisecond or so each; the same."""
 
@@ -145,8 +148,16 @@ class Catalog:
         if self.num_decided > MAX_DECIDED:
             self.num_unexamined += 1
             return REJECTED
+        itinerary = unpack(word, self.map.num_units)
         try:
-            found = self.exact.decide(unpack(word, self.map.num_units))
+            found = self.exact.decide(itinerary)
+            for _ in range(EXACT_STEPS if found is None and verdict == VERDICT.border else 0):
+                visited = self.exact.visited(itinerary)
+                if visited is None or np.array_equal(visited, itinerary):
+                    break
+                itinerary, found = visited, self.exact.decide(visited)
+                if found is not None:
+                    break
         except Undecided:
             return None
         return REJECTED if found is None else self.enter_exact(found, condition)
@@ -206,6 +217,7 @@ def exact_entry(found: Decided, condition: float) -> Entry:
     shift = -least_rotation(packed.tobytes(), len(packed)) if packed.shape[1] else 0
     word, points, zero = (np.roll(x, shift, axis=0) for x in (packed, found.points, found.zero))
     error = EPS * np.abs(points).max(axis=0)
+    condition = min(condition, float(np.finfo(float).max))  # infinite for continua alone
     if found.is_family:
         return Entry(word, points, VERDICT.marginal, np.full(points.shape[1], np.inf), np.inf)
     if zero.any():

@@ -74,6 +74,19 @@ class Rationals:
                 return found
         return None
 
+    def visited(self, itinerary: Itinerary) -> Itinerary | None:
+        """Return the itinerary of the orbit that begins at a word's solution, None if singular."""
+        P, q = self.system.composed([tuple(map(int, letter)) for letter in itinerary])
+        matrix = self.system.identity - P
+        if matrix.det() == 0:
+            return None
+        z, seen = matrix.solve(q), []
+        for _ in itinerary:
+            seen.append([row[0] > 0 for row in (self.system.W2 * z + self.system.h2).tolist()])
+            J, c = self.system.piece(tuple(map(int, seen[-1])))
+            z = J * z + c
+        return np.array(seen, bool)
+
     def _judged(self, word, z, is_family: bool) -> Decided | None:
         """Return the cycle that starts at z, if its orbit has the word's signs and period."""
         points, ties, on = [], [], []

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from .._elimination import CyclicSystem
 from .._numerics import EPS, quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
+from ._exactly import MAX_UNKNOWNS
 
 SAFETY = 1e3
 """A sign counts as known when its value exceeds this multiple of its error bound."""
@@ -68,6 +69,8 @@ def _examine_chunk(map: PiecewiseAffineMap, D: np.ndarray, polish: int) -> Exami
     with quiet_floats():
         D = _polished(map, D, polish)
         first = _judge(map, D)
+        if D.shape[1] * map.state_size <= MAX_UNKNOWNS:  # rationals will decide the word as it is
+            return first
         settled = _settle_borders(map, first)
         again = (settled != D).any(axis=(1, 2))
         if not again.any():

@@ -2,19 +2,15 @@
 
 import dataclasses
 import functools
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from .._numerics import EPS, quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
-from .._results import STABILITY, UNDECIDED_INDEX
-from .._stability import classify, cycle_index, floquet_multipliers
 from .._types import PackedItinerary
 from ._exactly import Decided, Rationals, Undecided
 from ._marginal import NotExamined, marginal_family
-from ._on_border import judged
 from ._verify import CLOSE, SAFETY, VERDICT, Examined, examine
 from ._words import canonical, least_rotation, pack, unpack
 
@@ -24,6 +20,9 @@ MAX_MARGINAL = 64
 
 EXACT_STEPS = 2
 """Where rounding misled a walk or a path, it goes on for so many steps in rationals."""
+
+_COMPANY = 256
+"""Words that are identified before the others of a batch."""
 
 MAX_DECIDED = 4096
 """Words that rationals decide in one search, at a millisecond or so each; the same."""
@@ -68,6 +67,36 @@ class Catalog:
         self, itineraries: Bool[np.ndarray, "word time unit"], *, polish: int = 0
     ) -> Int[np.ndarray, " word"]:
         """Return the number of the cycle behind each itinerary, entering those not seen before."""
+        numbers = np.full(len(itineraries), REJECTED)
+        for low, high in _parts(len(itineraries)):
+            words = itineraries[low:high]
+            open_rows = low + np.flatnonzero(~self._repeat_a_tie(words))
+            numbers[open_rows] = self._identify(itineraries[open_rows], polish)
+        return numbers
+
+    def _repeat_a_tie(self, words: np.ndarray) -> np.ndarray:
+        """Return which words have a shorter cycle on a boundary for their only solution.
+
+        They differ from its repeated word in units that are exactly 0 there: with h = 0, the origin
+        solves all of them.
+        """
+        found = np.zeros(len(words), bool)
+        period, units = words.shape[1], self.map.num_units
+        for entry in self.entries:
+            if entry.verdict != VERDICT.on_border or period % entry.period:
+                continue
+            if entry.period == period:
+                continue
+            times = (period // entry.period, 1)
+            own, free = np.tile(unpack(entry.word, units), times), np.tile(entry.zero, times)
+            for shift in range(entry.period):
+                bits, mask = np.roll(own, shift, axis=0), ~np.roll(free, shift, axis=0)
+                found |= ~((words ^ bits) & mask).any(axis=(1, 2))
+        rows = np.flatnonzero(found)
+        found[rows] = _clearly_regular(self.map, words[rows])
+        return found
+
+    def _identify(self, itineraries: np.ndarray, polish: int) -> np.ndarray:
         words = [canonical(packed) for packed in pack(itineraries)]
         keys = [_key(word) for word in words]
         fresh = {key: word for key, word in zip(keys, words) if key not in self.numbers}
@@ -211,6 +240,30 @@ def _key(word: np.ndarray) -> tuple[int, bytes]:
     return len(word), word.tobytes()
 
 
+def _parts(count: int):
+    """Yield the ends of slices: a short one first, as what it finds may decide many others."""
+    edges = [0, *range(min(_COMPANY, count), count, _COMPANY**2), count]
+    yield from ((low, high) for low, high in zip(edges, edges[1:]) if high > low)
+
+
+def _clearly_regular(map: PiecewiseAffineMap, words: np.ndarray) -> np.ndarray:
+    """Return where I - P is regular far beyond the rounding in P, a product of Jacobians."""
+    if not len(words):
+        return np.zeros(0, bool)
+    size = map.state_size
+    P = np.broadcast_to(np.eye(size), (len(words), size, size))
+    largest = np.ones(len(words))
+    with quiet_floats():
+        for t in range(words.shape[1]):
+            J = map.affine_piece(words[:, t])[0]
+            largest = np.maximum(largest * np.linalg.norm(J, axis=(1, 2)), 1.0)
+            P = J @ P
+        finite = np.isfinite(P).all(axis=(1, 2)) & np.isfinite(largest)
+        least = np.zeros(len(words))
+        least[finite] = np.linalg.svd(np.eye(size) - P[finite], compute_uv=False)[:, -1]
+    return least > 1e-8 * largest
+
+
 def exact_entry(found: Decided, condition: float) -> Entry:
     """Return the entry of a decided cycle: its word begins where it is least."""
     packed = pack(found.itinerary)
@@ -246,93 +299,3 @@ def merge(catalogs: list[Catalog]) -> list[Entry]:
             else:
                 merged[key] = dataclasses.replace(entry)
     return [merged[key] for key in sorted(merged)]
-
-
-def row_arrays(
-    map: PiecewiseAffineMap,
-    scaled: PiecewiseAffineMap,
-    unit: Float[np.ndarray, " state"],
-    entries: list[Entry],
-) -> dict[str, Any]:
-    """Return the per-cycle fields of a `CycleSet` for entries sorted by period and word.
-
-    `map` is the map as the user gave it, `scaled` the one searched, with states in units `unit`.
-    """
-    longest = max((entry.period for entry in entries), default=0)
-    count = len(entries)
-    points = np.full((count, longest, map.state_size), np.nan)
-    itinerary = np.zeros((count, longest, (map.num_units + 7) // 8), np.uint8)
-    for row, entry in enumerate(entries):
-        points[row, : entry.period] = entry.points * unit
-        itinerary[row, : entry.period] = entry.word[:, : itinerary.shape[2]]
-    period = np.array([entry.period for entry in entries], np.int32)
-    residual, margin = _residuals_and_margins(map, points, period)
-    multipliers, errors = _multipliers(scaled, entries, period)
-    verdict = np.array([entry.verdict for entry in entries], int)
-    stability, index = classify(multipliers, errors), cycle_index(multipliers, errors)
-    stability[verdict == VERDICT.marginal] = STABILITY.nonhyperbolic
-    index[verdict == VERDICT.marginal] = UNDECIDED_INDEX
-    _judge_ties(scaled, entries, multipliers, stability, index)
-    return {
-        "points": points,
-        "period": period,
-        "multipliers": multipliers,
-        "stability": stability,
-        "index": index,
-        "itinerary": itinerary,
-        "residual": residual,
-        "error_bound": np.array([np.max(entry.error * unit) for entry in entries], float),
-        "condition": np.array([entry.condition for entry in entries], float),
-        "margin": margin,
-        "hits": np.array([entry.hits for entry in entries], np.int32),
-        "verified": np.isin(verdict, (VERDICT.cycle, VERDICT.on_border)),
-        "valid": np.isfinite(points[:, :1]).all(axis=(1, 2)) & (verdict != VERDICT.marginal),
-    }
-
-
-def _judge_ties(map, entries, multipliers, stability, index) -> None:
-    """Write what is known of cycles on a boundary, or too close to one: no multipliers there."""
-    exact = Rationals(map)
-    for row, entry in enumerate(entries):
-        if entry.verdict == VERDICT.border:
-            stability[row], index[row] = STABILITY.undecided, UNDECIDED_INDEX
-        elif entry.verdict == VERDICT.on_border:
-            word = unpack(entry.word, map.num_units)
-            stability[row], index[row] = judged(exact.system, word, entry.zero)
-        else:
-            continue
-        multipliers[row] = np.nan
-
-
-def _residuals_and_margins(
-    map: PiecewiseAffineMap, points: np.ndarray, period: np.ndarray
-) -> tuple[Float[np.ndarray, " cycle"], Float[np.ndarray, " cycle"]]:
-    """Return max_t |F(z_t) - z_{t+1}| and the least margin of padded orbits, in bounded batches."""
-    residual, margin = np.zeros(len(points)), np.zeros(len(points))
-    step = max(1, int(2**22 // (points[:1].size + points.shape[1] * map.num_units + 1)))
-    times = np.arange(points.shape[1])
-    for low in range(0, len(points), step):
-        orbits, length = points[low : low + step], period[low : low + step, None]
-        following = np.take_along_axis(orbits, ((times + 1) % length)[..., None], axis=1)
-        with quiet_floats():
-            wrong = np.abs(map.apply(orbits) - following).max(axis=2, initial=0.0)
-            distance = map.margin(orbits)
-        residual[low : low + step] = np.where(times < length, wrong, 0.0).max(axis=1)
-        margin[low : low + step] = np.where(times < length, distance, np.inf).min(axis=1)
-    return residual, margin
-
-
-def _multipliers(
-    map: PiecewiseAffineMap, entries: list[Entry], period: np.ndarray
-) -> tuple[np.ndarray, Float[np.ndarray, "cycle state"]]:
-    """Return Floquet multipliers and error bounds, period by period in bounded batches."""
-    values = np.zeros((len(entries), map.state_size), complex)
-    errors = np.zeros((len(entries), map.state_size))
-    for k in np.unique(period):
-        rows = np.flatnonzero(period == k)
-        step = max(1, int(2**22 // (k * map.state_size**2)))
-        for low in range(0, len(rows), step):
-            part = rows[low : low + step]
-            words = np.stack([unpack(entries[row].word, map.num_units) for row in part])
-            values[part], errors[part] = floquet_multipliers(map.affine_piece(words)[0])
-    return values, errors

@@ -20,12 +20,13 @@ from ._arguments import check_budget, checked_periods
 from ._auto import Auto
 from ._balance import balanced, with_a_unit
 from ._base import EVERYWHERE, AbstractCycleSolver, CycleProblem, Outcome
-from ._catalog import Catalog, merge, row_arrays
+from ._catalog import Catalog, merge
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
 from ._families import continua_around
 from ._notes import degree_note, few_converged_note, period_notes
 from ._pivots import TRACES as PATH_TRACES
+from ._rows import row_arrays
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
 from ._walk import TRACES as WALK_TRACES
 

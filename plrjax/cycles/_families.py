@@ -21,6 +21,7 @@ def continua_around(
     v: known, whoever searched. Returned are further notes by period, for what is not decided.
     """
     exact, found, notes = Rationals(map), [], {}
+    known = {(entry.period, entry.word.tobytes()) for entry in entries}
     for row, entry in enumerate(entries):
         for k in wanted:
             times = k // entry.period
@@ -36,7 +37,9 @@ def continua_around(
                 )
                 continue
             if member is not None:
-                found.append(exact_entry(member, np.inf))
+                more = exact_entry(member, np.inf)
+                if (k, more.word.tobytes()) not in known:
+                    found.append(more)
     return found, notes
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from .._numerics import is_whole
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
-from ._base import FEW_SEARCHES, AbstractCycleSolver, CycleProblem, Outcome, nodes_for
+from ._base import FRUITLESS_ROUNDS, AbstractCycleSolver, CycleProblem, Outcome, nodes_for
 from ._catalog import Catalog, merge
 from ._enumerate import reduced_system
 from ._exhaustive import Exhaustive
@@ -148,9 +148,9 @@ class Auto(AbstractCycleSolver):
             least = total - (total + 1) // 2 if hops < 1 else 0
         if not least or plan_of(problem.map, problem.period).num_unknowns > MAX_UNKNOWNS:
             return state
-        solver = PathFollowing(
-            min_searches=least, max_searches=least if hops == 1 else None, hops=hops
-        )
+        settled = outcome.coverage is COVERAGE.saturated
+        most = least if hops == 1 else FRUITLESS_ROUNDS * least if settled else None
+        solver = PathFollowing(min_searches=least, max_searches=most, hops=hops)
         task = dataclasses.replace(problem, known=known, num_searches=total and least)
         names = [type(state.solver).__name__]
         return _State(solver, solver.init(task), task, [outcome], names)
@@ -175,15 +175,12 @@ class Auto(AbstractCycleSolver):
         if len(outcomes) == 1:
             return dataclasses.replace(last, stats=stats)
         first = outcomes[0]
-        if state.solver.hops == 1:
-            news = _words(problem, last.catalog) - _words(problem, first.catalog)
-            settled = not news and self.terminate(problem, state)
-            coverage, unseen = first.coverage, first.unseen
-        else:
-            told = last.stats["crossed"] >= FEW_SEARCHES
-            settled = told or first.coverage is COVERAGE.saturated
-            coverage, unseen = last.coverage, last.unseen
-        coverage = coverage if settled else COVERAGE.partial
+        news = _words(problem, last.catalog) - _words(problem, first.catalog)
+        settled = not news and self.terminate(problem, state)
+        coverage = first.coverage if settled else COVERAGE.partial
+        unseen = first.unseen if state.solver.hops == 1 else last.unseen
+        if state.solver.hops < 1:
+            coverage = max(coverage, last.coverage)
         together = _together(problem, outcomes)
         return Outcome(together, coverage, unseen, stats, notes=last.notes)
 

@@ -17,7 +17,11 @@ EVERYWHERE = "all of R^M"
 """The domain of a claim without restriction."""
 
 FEW_SEARCHES = 20
-"""Fewer walks or independent paths tell little: such a search has not settled."""
+"""Fewer walks or independent paths that came upon a solution tell little: such a search has not
+settled."""
+
+FRUITLESS_ROUNDS = 8
+"""First rounds after which a search gives up that came upon no solution at all."""
 
 
 NODE_COST = 6 * 8**3

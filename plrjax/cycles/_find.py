@@ -24,7 +24,7 @@ from ._catalog import Catalog, merge
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
 from ._families import continua_around
-from ._notes import degree_note, few_converged_note, period_notes
+from ._notes import degree_note, few_converged_note, growth_notes, period_notes
 from ._pivots import TRACES as PATH_TRACES
 from ._rows import row_arrays
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
@@ -328,6 +328,7 @@ def _collect(
         searched = all(k % d or d in outcomes for d in range(1, k))
         if searched and everything.verified[k % everything.period == 0].all():
             notes += degree_note(k, everything.index_sum(k), degree.get(k))
+    notes += growth_notes({k: int((arrays["period"] == k).sum()) for k in wanted}, coverage)
     notes += few_converged_note(outcomes)
     notes += dict.fromkeys(note for outcome in outcomes.values() for note in outcome.notes)
     timed = not any(outcome.exhausted for outcome in outcomes.values())

@@ -88,8 +88,8 @@ class Findings:
 
     @property
     def quiet(self) -> bool:
-        """Whether the last half of the paths, not too few of them independent, brought nothing."""
-        return self.num_points >= FEW_SEARCHES and self.last_news < self.finished // 2
+        """Whether the last half of the paths brought nothing new, and not too few crossed any."""
+        return self.crossed >= FEW_SEARCHES and self.last_news < self.finished // 2
 
     def first_paths(self) -> list[int]:
         """Return how many paths it took to each cycle of the period."""
@@ -117,5 +117,5 @@ class Findings:
         news = [e.first_walk for e in self.catalog.entries[self.num_known :]]
         last = max((path for path in news if path >= 0 and self.is_point[path]), default=-1)
         quiet = int(np.count_nonzero(points > last))
-        mass = min(once / len(points), 1.0) if len(points) else float("nan")
+        mass = min(once / len(points), 1.0) if self.crossed else float("nan")
         return Unseen(mass, chao2, quiet)

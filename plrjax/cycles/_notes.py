@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._results import COVERAGE
 from ._base import FEW_SEARCHES, Outcome
 
 
@@ -45,6 +46,19 @@ def degree_note(period: int, index_sum: int | None, degree: int | None) -> list[
         f"add up to {index_sum}, and to {degree} if all were known. Search again with another key "
         "and more num_searches, or with BranchAndBound(), which leaves none out"
     ]
+
+
+def growth_notes(counts: dict[int, int], claims: dict[int, COVERAGE]) -> list[str]:
+    """Name periods with far fewer cycles than both before them, where nothing proves that."""
+    notes = []
+    for k, number in counts.items():
+        before = [counts.get(k - 2, 0), counts.get(k - 1, 0)]
+        if claims[k] <= COVERAGE.saturated and min(before) > max(3 * number, 8):
+            notes.append(
+                f"period {k}: {number} cycles, while there are {before[0]} and {before[1]} of the "
+                "periods before: most may be missing. Search again with more num_searches"
+            )
+    return notes
 
 
 def few_converged_note(outcomes: dict[int, Outcome]) -> list[str]:

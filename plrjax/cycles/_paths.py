@@ -9,7 +9,7 @@ import numpy as np
 from .._numerics import is_positive_whole
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
-from ._base import AbstractCycleSolver, CycleProblem, Outcome
+from ._base import FRUITLESS_ROUNDS, AbstractCycleSolver, CycleProblem, Outcome
 from ._catalog import Entry
 from ._cycle_set import CycleSet
 from ._findings import Findings
@@ -170,7 +170,8 @@ class PathFollowing(AbstractCycleSolver):
         state.findings.end_round()
         state.round += 1
         done, (least, most) = state.findings.finished, self._limits(problem)
-        state.over = done >= most or (done >= least and state.findings.quiet)
+        fruitless = not state.findings.crossed and done >= FRUITLESS_ROUNDS * least
+        state.over = done >= most or fruitless or (done >= least and state.findings.quiet)
 
     def terminate(self, problem, state):
         return state.over

@@ -13,7 +13,14 @@ from .._numerics import float64_scope, is_positive_whole, quiet_floats
 from .._parallel import device_mesh, over_devices
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
-from ._base import FEW_SEARCHES, AbstractCycleSolver, CycleProblem, Outcome, unseen_estimate
+from ._base import (
+    FEW_SEARCHES,
+    FRUITLESS_ROUNDS,
+    AbstractCycleSolver,
+    CycleProblem,
+    Outcome,
+    unseen_estimate,
+)
 from ._catalog import REJECTED, Catalog
 from ._kernels import Layout, make_layout, parameters_of
 from ._seeding import default_seeding, generator_of, seed_table
@@ -180,7 +187,11 @@ class SCYFI(AbstractCycleSolver):
         """Return whether to stop after this round: nothing new lately, or no more walks."""
         if state.round + 1 >= len(state.limits):
             return True
-        return problem.num_searches is None and _quiet(state)
+        if problem.num_searches is not None:
+            return False
+        done = len(state.steps)
+        fruitless = not state.converged.any() and done >= FRUITLESS_ROUNDS * state.limits[0]
+        return fruitless or _quiet(state)
 
     def terminate(self, problem, state):
         return state.over
@@ -242,8 +253,9 @@ def _last_news(state: _State) -> int:
 
 
 def _quiet(state: _State) -> bool:
-    """Return whether the last half of the walks, not too few, brought no new cycle."""
-    return len(state.steps) >= FEW_SEARCHES and _last_news(state) < len(state.steps) // 2
+    """Return whether the last half of the walks brought nothing new, and not too few arrived."""
+    enough = np.count_nonzero(state.converged) >= FEW_SEARCHES
+    return bool(enough) and _last_news(state) < len(state.steps) // 2
 
 
 def _digest(problem: CycleProblem, state: _State, report) -> None:

@@ -146,3 +146,24 @@ def test_unequal_rows_are_refused(cycles):
         spoiled = {**arrays, name: arrays[name][:-1]}
         with pytest.raises(ValueError, match="expected"):
             plr.CycleSet.from_parts({"type": "cycles"}, spoiled, "x.npz")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"period": [2]},
+        {"period": np.array([2, 3], np.int32)},
+        {"period": np.array([0], np.int32)},
+        {"points": np.zeros((1, 2, 1))},
+        {"stability": np.zeros(1)},
+        {"verified": np.array([1])},
+        {"itinerary": np.zeros((2, 1, 1), np.uint8)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_set_checks_its_own_shapes(change):
+    """A field that does not fit the others is refused when the set is made, by its name."""
+    map = plr.PiecewiseAffineMap([[0.5]], [[0.2]], [[1.0]], [1.0], [0.0])
+    fixed = plr.find_cycles(map, [1], solver=plr.Exhaustive(), progress=QUIET)
+    with pytest.raises(ValueError, match=f"CycleSet: .*{next(iter(change))}|CycleSet: period"):
+        dataclasses.replace(fixed, **change)

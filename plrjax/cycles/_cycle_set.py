@@ -132,7 +132,9 @@ class CycleSet(AbstractSaved):
     def __post_init__(self):
         for name in _PROVEN:
             if not len(getattr(self, name)):
-                object.__setattr__(self, name, np.zeros(len(self), bool))
+                object.__setattr__(self, name, np.zeros(np.shape(self.period), bool))
+        arrays = {name: np.asarray(getattr(self, name)) for name in self.file_arrays}
+        self._check_arrays(arrays, "CycleSet")
 
     @property
     def coverage(self) -> COVERAGE:

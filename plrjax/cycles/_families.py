@@ -4,12 +4,14 @@ import numpy as np
 
 from .._numerics import EPS
 from .._piecewise_affine import PiecewiseAffineMap
-from .._results import STABILITY
 from ._catalog import Entry, exact_entry
 from ._exactly import Rationals
 from ._polyhedron import Undecided
 from ._verify import VERDICT
 from ._words import unpack
+
+_COARSE = 0.03
+"""Multipliers farther than this from a root of unity are none."""
 
 
 def continua_around(
@@ -44,12 +46,13 @@ def continua_around(
 
 
 def _may_surround(entry: Entry, arrays: dict[str, np.ndarray], row: int, times: int) -> bool:
-    """Return whether a multiplier may be a root of unity of this order; beside ties always."""
+    """Return whether a multiplier may be a root of unity of this order; beside ties always.
+
+    An n-fold one may be off by the n-th root of rounding.
+    """
     if entry.verdict == VERDICT.on_border:
         return True
-    if arrays["stability"][row] != STABILITY.nonhyperbolic:
-        return False
     values = arrays["multipliers"][row]
-    near = 1e3 * EPS * entry.period
+    near = min((1e3 * EPS * entry.period) ** (1 / len(values)), _COARSE)
     on_circle = (np.abs(np.abs(values) - 1.0) < near) & (np.abs(values - 1.0) > near)
     return bool((np.abs(values[on_circle] ** times - 1.0) < 10 * near * times).any())

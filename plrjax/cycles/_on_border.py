@@ -21,6 +21,9 @@ _MAX_TIES = 8
 _MAX_PRODUCTS = 4096
 """Products of pieces whose norms are looked at."""
 
+_LONGEST_PRODUCT = 12
+"""Factors they have at most."""
+
 _CLEAR = 1e-9
 """Norms below 1, and growth above 1, count by so much: rounding is far smaller."""
 
@@ -30,11 +33,16 @@ Piece = tuple[Any, list[tuple[Any, int]]]
 
 def judged(
     system: Any, itinerary: Itinerary, zero: Bool[np.ndarray, "time unit"]
-) -> tuple[STABILITY, int]:
-    """Return stability and index (the degree of v - G(v) around 0) of a cycle with ties."""
+) -> tuple[STABILITY, int] | Itinerary:
+    """Return stability and index (the degree of v - G(v) around 0) of a cycle with ties.
+
+    Where all pieces coincide, G is linear: returned is then the itinerary of one of them.
+    """
     ties, pieces = _pieces(system, itinerary, zero)
     if not pieces:
         return STABILITY.undecided, UNDECIDED_INDEX
+    if all(piece[0] == pieces[0][0] for piece in pieces):
+        return _with_signs(itinerary, ties, [sign for _, sign in pieces[0][1]])
     return _stability(system, itinerary, ties, pieces), _degree(system, pieces)
 
 
@@ -46,11 +54,34 @@ def is_in_continuum(system: Any, itinerary: Itinerary, zero: Bool[np.ndarray, "t
 
 
 def _pieces(system, itinerary, zero) -> tuple[list[tuple[int, int]], list[Piece]]:
-    """Return the ties that matter and the pieces that meet; none where they are too many."""
+    """Return the ties that matter and the pieces that meet; none where they are too many.
+
+    Pieces whose cones are flat do not count: G is continuous, and others cover their cones.
+    """
     ties = [(int(t), int(i)) for t, i in np.argwhere(zero & _matters(system))]
     if len(ties) > _MAX_TIES:
         return ties, []
-    return ties, [_piece(system, itinerary, ties, signs) for signs in _signs(len(ties))]
+    pieces = [_piece(system, itinerary, ties, signs) for signs in _signs(len(ties))]
+    identity = system.identity.tolist()
+    return ties, [p for p in pieces if eliminate(_cone(p, identity, True), system.size) is not None]
+
+
+def _cone(piece: Piece, directions: list, strict: bool) -> list:
+    """Return the inequalities of a piece's cone for combinations of some directions."""
+    rows = []
+    for row, sign in piece[1]:
+        slopes = [sum((a * b for a, b in zip(row, v)), 0 * v[0]) for v in directions]
+        numbers = [fraction(x) * (1 if sign else -1) for x in [*slopes, 0 * slopes[0]]]
+        rows.append((tuple(numbers), strict))
+    return rows
+
+
+def _with_signs(itinerary: Itinerary, ties: list[tuple[int, int]], signs) -> Itinerary:
+    """Return an itinerary with some of its bits set."""
+    word = itinerary.copy()
+    for tie, sign in zip(ties, signs):
+        word[tie] = bool(sign)
+    return word
 
 
 def _matters(system) -> np.ndarray:
@@ -65,9 +96,7 @@ def _signs(count: int):
 
 def _piece(system, itinerary, ties, signs) -> Piece:
     """Return DF^k and the tied pre-activations' rows, as functions of v, where ties have signs."""
-    word = np.array(itinerary, int)
-    for (t, i), sign in zip(ties, signs):
-        word[t, i] = sign
+    word = _with_signs(itinerary, ties, signs).astype(int)
     J, rows, at = system.identity, [], 0
     for t, letter in enumerate(word):
         seen = (system.W2 * J).tolist()
@@ -125,12 +154,7 @@ def _keeps_a_ray(matrix, piece: Piece) -> bool:
     solved = solutions(augmented, size)
     assert solved is not None  # 0 is one
     kernel = solved[1]
-    cone = []
-    for row, sign in piece[1]:
-        slopes = [sum((a * b for a, b in zip(row, v)), 0 * v[0]) for v in kernel]
-        cone.append(
-            (tuple(fraction(x) * (1 if sign else -1) for x in [*slopes, 0 * slopes[0]]), False)
-        )
+    cone = _cone(piece, kernel, False)
     for place, side in itertools.product(range(len(kernel)), (1, -1)):
         away = [Fraction(side * (j == place)) for j in range(len(kernel))]
         if eliminate([*cone, ((*away, Fraction(-1)), False)], len(kernel)) is not None:
@@ -187,13 +211,14 @@ def _contracts(jacobians: list[np.ndarray]) -> bool:
     """Return whether one norm of all products of some length is below one."""
     pieces = np.array(jacobians)
     products = pieces
-    while True:
+    for _ in range(_LONGEST_PRODUCT):
         largest = [np.linalg.norm(products, order, axis=(1, 2)).max() for order in (1, 2, np.inf)]
         if min(largest) < 1 - _CLEAR:
             return True
         if len(products) * len(pieces) > _MAX_PRODUCTS or not min(largest) < 1e6:
             return False
         products = (pieces[:, None] @ products[None]).reshape(-1, *pieces.shape[1:])
+    return False
 
 
 def _expands(pieces: list[Piece]) -> bool:

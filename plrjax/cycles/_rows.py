@@ -66,7 +66,14 @@ def _judge_ties(map, entries, multipliers, stability, index) -> None:
             stability[row], index[row] = STABILITY.undecided, UNDECIDED_INDEX
         elif entry.verdict == VERDICT.on_border:
             word = unpack(entry.word, map.num_units)
-            stability[row], index[row] = judged(exact.system, word, entry.zero)
+            found = judged(exact.system, word, entry.zero)
+            if isinstance(found, np.ndarray):
+                J, _ = map.affine_piece(found[None])
+                multipliers[row], errors = floquet_multipliers(J)
+                stability[row] = classify(multipliers[row : row + 1], errors)[0]
+                index[row] = cycle_index(multipliers[row : row + 1], errors)[0]
+                continue
+            stability[row], index[row] = found
         else:
             continue
         multipliers[row] = np.nan

@@ -270,7 +270,7 @@ def _step(map, z):
 
 
 def _text(cycle):
-    return [[str(x) for x in z] for z in cycle]
+    return str([[str(x) for x in z] for z in cycle])
 
 
 def source(map):

@@ -68,14 +68,15 @@ def _interval(constraints):
     highs = [(-c / a, not strict) for a, c, strict in constraints if a < 0]
     low = max(lows, default=(None, False))
     high = min(highs, default=(None, True))
-    if None not in (low[0], high[0]):
-        if low[0] > high[0] or (low[0] == high[0] and (low[1] or not high[1])):
+    if low[0] is not None and high[0] is not None:
+        gap = high[0] - low[0]
+        if gap < 0 or (gap == 0 and (low[1] or not high[1])):
             return None
     return low[0], high[0]
 
 
 def _is_point(interval):
-    return interval[0] is not None and interval[0] == interval[1]
+    return interval is not None and interval[0] is not None and interval[0] == interval[1]
 
 
 def kernel(matrix, right):
@@ -246,9 +247,10 @@ class Exact:
         unit = [[Fraction(int(i == j)) for i in range(len(basis))] for j in range(len(basis))]
         ranges = []
         for direction in unit:
-            ranges.append(feasible_range(constraints, direction, ZERO))
-            if ranges[-1] is None:
+            interval = feasible_range(constraints, direction, ZERO)
+            if interval is None:
                 return []
+            ranges.append(interval)
         if all(map(_is_point, ranges)):
             steps = [interval[0] for interval in ranges]
             return [[x + sum(t * b[i] for t, b in zip(steps, basis)) for i, x in enumerate(start)]]
@@ -274,7 +276,7 @@ class Exact:
         for d in (d for d in range(1, k) if k % d == 0 and word == word[:d] * (k // d)):
             matrix, right = self._system(word[:d])
             if all(
-                _is_point(interval) and interval[0] == 0
+                interval == (ZERO, ZERO)
                 for interval in (
                     feasible_range(
                         constraints,
@@ -491,7 +493,7 @@ def polynomial(P):
     M, poly = [[Fraction(int(i == j)) for j in range(size)] for i in range(size)], [ONE]
     for n in range(1, size + 1):
         N = product(P, M)
-        poly.append(-sum(N[i][i] for i in range(size)) / n)
+        poly.append(-sum((N[i][i] for i in range(size)), ZERO) / n)
         M = [[x + poly[-1] * int(i == j) for j, x in enumerate(row)] for i, row in enumerate(N)]
     return poly
 

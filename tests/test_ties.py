@@ -35,6 +35,9 @@ CONTINUA = [
 
 JORDAN = [[0.0, 1.0, 1.0], [-0.5, -1.0, 0.0], [0.5, 0.0, -1.0]]  # multipliers 0, -1, -1
 CONTINUA.append((P(JORDAN, np.zeros((3, 0)), np.zeros((0, 3)), np.zeros(3), []), [2], 2))
+TURN = [[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]]  # a 2-cycle has 1, -1, -1
+TURNING = P(TURN, [[0.0], [0.0], [-1.0]], [[0.0, 1.0, 1.0]], [1.0, 0.0, -1.0], [1.0])
+CONTINUA.append((TURNING, [4], 4))
 
 
 @pytest.mark.parametrize("model, periods, period", CONTINUA)

@@ -1,0 +1,517 @@
+"""All cycles of a small piecewise-affine map in rational numbers: cycles, continua, index.
+
+A unit is off where its pre-activation is 0, so that every point has exactly one word. Words are
+solved one by one; where I - P is singular the solutions of a word are a polyhedron, which
+Fourier-Motzkin elimination measures. Around a cycle the map is v -> G(v), linear on cones.
+"""
+
+import dataclasses
+import functools
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+from exact_words import exact, product, solved
+
+ZERO, ONE = Fraction(0), Fraction(1)
+
+
+def feasible_range(constraints, functional, constant):
+    """Return (low, high) of a functional where all constraints hold; None where none is met.
+
+    A constraint (g, c, strict) says g.t + c > 0, or >= 0; infinite ends are None.
+    """
+    pivot = next((j for j, f in enumerate(functional) if f), None)
+    if pivot is not None:
+        constraints = [_substituted(c, functional, constant, pivot) for c in constraints]
+    for j in range(len(functional)):
+        if j != pivot:
+            constraints = _eliminated(constraints, j)
+    if any(c < 0 or (strict and c == 0) for g, c, strict in constraints if not any(g)):
+        return None
+    if pivot is None:
+        return constant, constant
+    return _interval([(g[pivot], c, strict) for g, c, strict in constraints if g[pivot]])
+
+
+def _substituted(constraint, functional, constant, j):
+    """Put u = functional + constant in the place of the j-th variable."""
+    g, c, strict = constraint
+    share = g[j] / functional[j]
+    rest = [a - share * f for a, f in zip(g, functional)]
+    rest[j] = share
+    return tuple(rest), c - share * constant, strict
+
+
+def _eliminated(constraints, j):
+    """Eliminate the j-th variable (Fourier-Motzkin)."""
+    keep = {_scaled(c) for c in constraints if c[0][j] == 0}
+    below = [c for c in constraints if c[0][j] > 0]
+    above = [c for c in constraints if c[0][j] < 0]
+    for g, c, s in below:
+        for h, d, r in above:
+            both = tuple(a / g[j] - b / h[j] for a, b in zip(g, h))
+            keep.add(_scaled((both, c / g[j] - d / h[j], s or r)))
+    return list(keep)
+
+
+def _scaled(constraint):
+    g, c, strict = constraint
+    size = max(map(abs, g), default=ZERO) or abs(c) or ONE
+    return tuple(a / size for a in g), c / size, strict
+
+
+def _interval(constraints):
+    """Return the interval of one variable, or None where it is empty."""
+    lows = [(-c / a, strict) for a, c, strict in constraints if a > 0]
+    highs = [(-c / a, not strict) for a, c, strict in constraints if a < 0]
+    low = max(lows, default=(None, False))
+    high = min(highs, default=(None, True))
+    if low[0] is not None and high[0] is not None:
+        gap = high[0] - low[0]
+        if gap < 0 or (gap == 0 and (low[1] or not high[1])):
+            return None
+    return low[0], high[0]
+
+
+def _is_point(interval):
+    return interval is not None and interval[0] is not None and interval[0] == interval[1]
+
+
+def kernel(matrix, right):
+    """Return a solution of a linear system and a basis of its kernel, or None."""
+    rows, size = [[*map(Fraction, row), Fraction(b)] for row, b in zip(matrix, right)], len(matrix)
+    pivots = []
+    for column in range(size):
+        top = len(pivots)
+        found = next((i for i in range(top, size) if rows[i][column]), None)
+        if found is None:
+            continue
+        rows[top], rows[found] = rows[found], rows[top]
+        rows[top] = [x / rows[top][column] for x in rows[top]]
+        for i in range(size):
+            if i != top and rows[i][column]:
+                rows[i] = [x - rows[i][column] * y for x, y in zip(rows[i], rows[top])]
+        pivots.append(column)
+    if any(row[-1] for row in rows[len(pivots) :]):
+        return None
+    free = [j for j in range(size) if j not in pivots]
+    start = [ZERO] * size
+    basis = [[Fraction(int(i == j)) for i in range(size)] for j in free]
+    for i, column in enumerate(pivots):
+        start[column] = rows[i][-1]
+        for direction, j in zip(basis, free):
+            direction[column] = -rows[i][j]
+    return start, basis
+
+
+def _adjugate(Q):
+    """Return the adjugate and the determinant of an integer matrix of one to three rows."""
+    size = len(Q)
+    minors = [
+        [_det([r[:j] + r[j + 1 :] for r in Q[:i] + Q[i + 1 :]]) for j in range(size)]
+        for i in range(size)
+    ]
+    signed = [[(-1) ** (i + j) * minors[j][i] for j in range(size)] for i in range(size)]
+    return signed, sum(Q[0][j] * signed[j][0] for j in range(size))
+
+
+def _det(Q):
+    if not Q:
+        return 1
+    if len(Q) == 2:
+        return Q[0][0] * Q[1][1] - Q[0][1] * Q[1][0]
+    return sum(
+        (-1) ** j * x * _det([r[:j] + r[j + 1 :] for r in Q[1:]]) for j, x in enumerate(Q[0]) if x
+    )
+
+
+@functools.cache
+def necklaces(letters, length):
+    """Return all words that are the least of their rotations."""
+    words = itertools.product(range(letters), repeat=length)
+    return [w for w in words if all(w <= w[d:] + w[:d] for d in range(1, length))]
+
+
+def _whole(rows):
+    """Return integer rows that are the given ones times one positive factor, and the factor."""
+    factor = math.lcm(*(x.denominator for row in rows for x in row), 1)
+    return [[int(x * factor) for x in row] for row in rows], factor
+
+
+def _times(X, Y):
+    return [[sum(a * b for a, b in zip(row, column)) for column in zip(*Y)] for row in X]
+
+
+def _applied(X, v):
+    return [sum(a * b for a, b in zip(row, v)) for row in X]
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """The solutions of one word: start + basis t where all signs hold; more than a point."""
+
+    word: tuple
+    start: list
+    basis: list
+    constraints: list
+    whole_period: bool
+
+
+class Exact:
+    """A map in rational numbers, its cycles and continua of every period up to a longest one."""
+
+    def __init__(self, map, longest=4):
+        self.size, self.units = map.state_size, map.num_units
+        self.A, self.W1, self.W2 = (exact(x) for x in (map.A, map.W1, map.W2))
+        self.h1, self.h2 = exact(map.h1), exact(map.h2)
+        patterns = itertools.product((0, 1), repeat=self.units)
+        self.patterns = [p for p in patterns if self._can_be(p)]
+        lifted = [self._lifted(p) for p in self.patterns]
+        factor = math.lcm(*(x.denominator for rows in lifted for r in rows for x in r), 1)
+        self.lifted = [[[int(x * factor) for x in row] for row in rows] for rows in lifted]
+        self.looks = [_whole([[*row, h]])[0][0] for row, h in zip(self.W2, self.h2)]
+        self._products = {(): [[int(i == j) for j in range(self.size + 1)] for i in self._lines()]}
+        self.families: dict[int, list[Family]] = {}
+        self.cycles: dict[int, list[list[tuple]]] = {}
+        for k in range(1, longest + 1):
+            self._enumerate(k)
+
+    def _lines(self):
+        return range(self.size + 1)
+
+    def _can_be(self, pattern):
+        """Return whether units that look at nothing have the sign they must have."""
+        return all(any(row) or (h > 0) == bool(on) for row, h, on in zip(self.W2, self.h2, pattern))
+
+    def _lifted(self, pattern):
+        """Return the matrix of (z, 1) -> (F(z), 1) in one linear subregion."""
+        rows = []
+        for i in range(self.size):
+            row = [*self.A[i], self.h1[i]]
+            for w, look, h, on in zip(self.W1[i], self.W2, self.h2, pattern):
+                if on and w:
+                    row = [x + w * y for x, y in zip(row, [*look, h])]
+            rows.append(row)
+        return [*rows, [ZERO] * self.size + [ONE]]
+
+    def composed(self, word):
+        """Return a positive multiple of the lifted matrix of a word."""
+        if word not in self._products:
+            self._products[word] = _times(self.lifted[word[-1]], self.composed(word[:-1]))
+        return self._products[word]
+
+    def _system(self, word):
+        T, size = self.composed(word), self.size
+        scale = T[-1][-1]
+        matrix = [[scale * (i == j) - T[i][j] for j in range(size)] for i in range(size)]
+        return matrix, [T[i][-1] for i in range(size)]
+
+    def _enumerate(self, k):
+        self.families[k], self.cycles[k] = [], []
+        found = []
+        for word in necklaces(len(self.patterns), k):
+            matrix, right = self._system(word)
+            adjugate, det = _adjugate(matrix)
+            if det:
+                point = [*_applied(adjugate, right), det]
+                point = [-x for x in point] if det < 0 else point
+                if self._has_word(point, word):
+                    found.append([Fraction(x, point[-1]) for x in point[:-1]])
+            else:
+                found += self._singular(word, matrix, right)
+        orbits = [self.orbit(z, k) for z in found]
+        self.cycles[k] = [
+            orbit
+            for orbit in orbits
+            if len(set(orbit)) == k and not any(self.touches(orbit, f) for f in self.families[k])
+        ]
+
+    def _has_word(self, point, word):
+        """Return whether the orbit of (z, 1) times something positive has a word."""
+        for letter in word:
+            for look, on in zip(self.looks, self.patterns[letter]):
+                if (sum(a * b for a, b in zip(look, point)) > 0) != bool(on):
+                    return False
+            point = _applied(self.lifted[letter], point)
+        return True
+
+    def _singular(self, word, matrix, right):
+        """Enter the family of a singular word; return its solution where it is only one point."""
+        solution = kernel(matrix, right)
+        if solution is None:
+            return []
+        start, basis = solution
+        constraints = self._signs(word, start, basis)
+        unit = [[Fraction(int(i == j)) for i in range(len(basis))] for j in range(len(basis))]
+        ranges = []
+        for direction in unit:
+            interval = feasible_range(constraints, direction, ZERO)
+            if interval is None:
+                return []
+            ranges.append(interval)
+        if all(map(_is_point, ranges)):
+            steps = [interval[0] for interval in ranges]
+            return [[x + sum(t * b[i] for t, b in zip(steps, basis)) for i, x in enumerate(start)]]
+        own = self._has_whole_period(word, start, basis, constraints)
+        self.families[len(word)].append(Family(word, start, basis, constraints, own))
+        return []
+
+    def _signs(self, word, start, basis):
+        constraints = []
+        for step, letter in enumerate(word):
+            T = self.composed(word[:step])
+            for look, on in zip(self.looks, self.patterns[letter]):
+                row = _applied(list(zip(*T)), look)
+                sign = 1 if on else -1
+                value = sign * (sum(a * b for a, b in zip(row, start)) + row[-1])
+                slope = tuple(sign * sum(a * b for a, b in zip(row, d)) for d in basis)
+                constraints.append((slope, value, bool(on)))
+        return constraints
+
+    def _has_whole_period(self, word, start, basis, constraints):
+        """Return whether some solutions of a word have its length as their minimal period."""
+        k = len(word)
+        for d in (d for d in range(1, k) if k % d == 0 and word == word[:d] * (k // d)):
+            matrix, right = self._system(word[:d])
+            if all(
+                interval == (ZERO, ZERO)
+                for interval in (
+                    feasible_range(
+                        constraints,
+                        [sum(Fraction(a) * b for a, b in zip(row, way)) for way in basis],
+                        sum(Fraction(a) * b for a, b in zip(row, start)) - r,
+                    )
+                    for row, r in zip(matrix, right)
+                )
+            ):
+                return False
+        return True
+
+    def touches(self, orbit, family):
+        """Return whether a point of an orbit is a limit of a family's points."""
+        return any(self._is_limit(orbit[i:] + orbit[:i], family) for i in range(len(orbit)))
+
+    def _is_limit(self, orbit, family):
+        for t, letter in enumerate(family.word):
+            signs = self.pre_activations(orbit[t % len(orbit)])
+            for y, on in zip(signs, self.patterns[letter]):
+                if y and (y > 0) != bool(on):
+                    return False
+        return True
+
+    def pre_activations(self, z):
+        """Return W2 z + h2."""
+        return [sum(a * b for a, b in zip(row, z)) + h for row, h in zip(self.W2, self.h2)]
+
+    def orbit(self, z, k):
+        """Return k points from a point on."""
+        points = []
+        for _ in range(k):
+            points.append(tuple(z))
+            on = [max(y, ZERO) for y in self.pre_activations(z)]
+            z = [
+                sum(a * b for a, b in zip(self.A[i], z))
+                + sum(a * b for a, b in zip(self.W1[i], on))
+                + self.h1[i]
+                for i in range(self.size)
+            ]
+        return points
+
+    def has_continuum(self, k):
+        """Return whether there is a continuum of points of minimal period k."""
+        return any(family.whole_period for family in self.families[k])
+
+    def index_sum(self, k):
+        """Return the sum of the indices of F^k's fixed points; None where they are a continuum."""
+        if self.families[k]:
+            return None
+        return sum(
+            d * LocalMap(self, orbit, k // d).index()
+            for d in range(1, k + 1)
+            if k % d == 0
+            for orbit in self.cycles[d]
+        )
+
+
+class LocalMap:
+    """The map G that takes a small v to F^(m k)(z + v) - z around a k-cycle; G is homogeneous."""
+
+    def __init__(self, map, orbit, repeats=1):
+        self.size = map.size
+        self.steps = [self._step(map, z) for z in orbit] * repeats
+
+    def _step(self, map, z):
+        """Return the matrix with units on that are, and the units at 0 as (W1 column, W2 row)."""
+        J, tied = [list(row) for row in map.A], []
+        for u, y in enumerate(map.pre_activations(z)):
+            column = [row[u] for row in map.W1]
+            if y > 0:
+                J = [[x + w * a for x, a in zip(row, map.W2[u])] for row, w in zip(J, column)]
+            elif y == 0 and any(map.W2[u]) and any(column):
+                tied.append((column, map.W2[u]))
+        return J, tied
+
+    @property
+    def has_ties(self):
+        """Whether a unit that matters is at 0 at a point."""
+        return any(tied for _, tied in self.steps)
+
+    @property
+    def is_kinked(self):
+        """Whether the map itself is not linear around some point of the cycle."""
+        return any(_is_kinked(tied) for _, tied in self.steps)
+
+    @functools.cached_property
+    def pieces(self):
+        """The matrices of G with the cones (rows r: r.v > 0) on which they hold."""
+        unit = [[Fraction(int(i == j)) for j in range(self.size)] for i in range(self.size)]
+        pieces = [(unit, [])]
+        for J, tied in self.steps:
+            pieces = [new for P, cone in pieces for new in _divided(J, tied, P, cone)]
+        return pieces
+
+    @property
+    def is_linear(self):
+        """Whether all pieces of G coincide."""
+        return all(P == self.pieces[0][0] for P, _ in self.pieces)
+
+    def index(self):
+        """Return the degree of v - G(v): signed preimages of a point that is no exception."""
+        degrees = [self._degree(seed) for seed in (1, 2)]
+        assert degrees[0] == degrees[1], degrees
+        return degrees[0]
+
+    def _degree(self, seed):
+        draw = np.random.default_rng(seed)
+        while True:
+            y = [[Fraction(int(x), 1009)] for x in draw.integers(-(10**6), 10**6, self.size)]
+            degree = self._count(y)
+            if degree is not None:
+                return degree
+
+    def _count(self, y):
+        total = 0
+        for P, cone in self.pieces:
+            Q = [[int(i == j) - x for j, x in enumerate(row)] for i, row in enumerate(P)]
+            v, sign = solved(Q, y)
+            if v is None:
+                continue
+            sides = [sum(a * x[0] for a, x in zip(row, v)) for row in cone]
+            if min(sides, default=1) > 0:
+                total += sign
+            elif min(sides) == 0:
+                return None
+        return total
+
+    def slopes(self):
+        """Return G(-1) / -1 and G(1) of a map with one state."""
+        return -self.at([-ONE])[0], self.at([ONE])[0]
+
+    def at(self, v):
+        """Return G(v)."""
+        for J, tied in self.steps:
+            new = _applied(J, v)
+            for column, row in tied:
+                y = max(sum(a * b for a, b in zip(row, v)), ZERO)
+                new = [x + w * y for x, w in zip(new, column)]
+            v = new
+        return v
+
+    @functools.cached_property
+    def _floats(self):
+        return [
+            (
+                np.array(J, float),
+                np.array([column for column, _ in tied], float).reshape(-1, self.size),
+                np.array([row for _, row in tied], float).reshape(-1, self.size),
+            )
+            for J, tied in self.steps
+        ]
+
+    def ahead(self, V):
+        """Return G of the rows of an array, in floats."""
+        for J, columns, rows in self._floats:
+            V = V @ J.T + np.maximum(V @ rows.T, 0.0) @ columns
+        return V
+
+    def winding(self, number=4096):
+        """Return how often v - G(v) turns around 0 on a circle, in floats (two states)."""
+        angle = np.linspace(0.0, 2 * np.pi, number + 1)
+        V = np.stack([np.cos(angle), np.sin(angle)], 1)
+        turned = V - self.ahead(V)
+        angles = np.unwrap(np.arctan2(turned[:, 1], turned[:, 0]))
+        return round((angles[-1] - angles[0]) / (2 * np.pi))
+
+
+def _is_kinked(tied):
+    """Return whether sum_i w_i relu(r_i v) is not linear: parallel rows may cancel."""
+    kinks: dict[tuple, list] = {}
+    for column, row in tied:
+        lead = next(x for x in row if x)
+        line = tuple(x / lead for x in row)
+        old = kinks.setdefault(line, [ZERO] * len(column))
+        kinks[line] = [x + abs(lead) * w for x, w in zip(old, column)]
+    return any(any(kink) for kink in kinks.values())
+
+
+def _divided(J, tied, P, cone):
+    """Divide a cone by the signs of a step's tied units; return its parts with their matrices."""
+    rows = [product([row], P)[0] for _, row in tied]
+    parts = [((), cone)]
+    for row in rows:
+        if not any(row):
+            parts = [((*signs, False), cone) for signs, cone in parts]
+            continue
+        negative = [-x for x in row]
+        parts = [
+            ((*signs, on), [*cone, side])
+            for signs, cone in parts
+            for on, side in ((False, negative), (True, row))
+            if _is_open([*cone, side])
+        ]
+    return [(product(_with_units(J, tied, signs), P), cone) for signs, cone in parts]
+
+
+def _with_units(J, tied, signs):
+    for (column, row), on in zip(tied, signs):
+        if on:
+            J = [[x + w * a for x, a in zip(line, row)] for line, w in zip(J, column)]
+    return J
+
+
+def _is_open(cone):
+    """Return whether a cone {r.v > 0 for all rows r} is not empty."""
+    constraints = [(tuple(row), ZERO, True) for row in cone]
+    return feasible_range(constraints, [ZERO] * len(cone[0]), ZERO) is not None
+
+
+def polynomial(P):
+    """Return the coefficients of det(x I - P), the leading one first (Faddeev-LeVerrier)."""
+    size = len(P)
+    M, poly = [[Fraction(int(i == j)) for j in range(size)] for i in range(size)], [ONE]
+    for n in range(1, size + 1):
+        N = product(P, M)
+        poly.append(-sum((N[i][i] for i in range(size)), ZERO) / n)
+        M = [[x + poly[-1] * int(i == j) for j, x in enumerate(row)] for i, row in enumerate(N)]
+    return poly
+
+
+def has_unit_modulus(P):
+    """Return whether an eigenvalue of at most three lies on the unit circle."""
+    poly = polynomial(P)
+    if sum(poly) == 0 or sum((-1) ** i * c for i, c in enumerate(poly)) == 0:
+        return True
+    if len(poly) == 3:
+        return poly[2] == 1 and abs(poly[1]) < 2
+    if len(poly) == 4:
+        real = -poly[3]
+        rest = -poly[1] - real
+        return poly[2] == 1 + rest * real and abs(rest) < 2
+    return False
+
+
+def moduli(P):
+    """Return the moduli of the eigenvalues, in floats."""
+    return np.abs(np.roots([float(c) for c in polynomial(P)]))

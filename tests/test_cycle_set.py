@@ -169,5 +169,5 @@ def test_a_set_checks_its_own_shapes(change):
     changed = copy.copy(fixed)  # annotations, which tests check, would refuse `replace`
     for name, value in change.items():
         object.__setattr__(changed, name, value)
-    with pytest.raises(ValueError, match=f"CycleSet: ({next(iter(change))}|period)"):
+    with pytest.raises(ValueError, match=r"^CycleSet: \w+: expected"):
         changed.__post_init__()

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from .._results import STABILITY, UNDECIDED_INDEX
 from .._types import Itinerary
-from ._polyhedron import eliminate, fraction, solutions
+from ._polyhedron import Undecided, eliminate, fraction, solutions
 
 _MAX_TIES = 8
 """Units of pre-activation 0, at most: their 2^n sign patterns are gone through."""
@@ -27,8 +27,8 @@ _LONGEST_PRODUCT = 12
 _CLEAR = 1e-9
 """Norms below 1, and growth above 1, count by so much: rounding is far smaller."""
 
-Piece = tuple[Any, list[tuple[Any, int]]]
-"""The Jacobian of F^k with some signs of the ties, and for each tie its row and its sign."""
+Piece = tuple[Any, list[tuple[Any, int]], Itinerary]
+"""The Jacobian of F^k with some signs of the ties, for each tie its row and sign, the itinerary."""
 
 
 def judged(
@@ -38,18 +38,22 @@ def judged(
 
     Where all pieces coincide, G is linear: returned is then the itinerary of one of them.
     """
-    ties, pieces = _pieces(system, itinerary, zero)
-    if not pieces:
-        return STABILITY.undecided, UNDECIDED_INDEX
-    if all(piece[0] == pieces[0][0] for piece in pieces):
-        return _with_signs(itinerary, ties, [sign for _, sign in pieces[0][1]])
-    return _stability(system, itinerary, ties, pieces), _degree(system, pieces)
+    unknown = STABILITY.undecided, UNDECIDED_INDEX
+    try:
+        ties, pieces = _pieces(system, itinerary, zero)
+        if not pieces:
+            return unknown
+        if all(piece[0] == pieces[0][0] for piece in pieces):
+            return pieces[0][2]
+        return _stability(system, itinerary, ties, pieces), _degree(system, pieces)
+    except Undecided:
+        return unknown
 
 
 def is_in_continuum(system: Any, itinerary: Itinerary, zero: Bool[np.ndarray, "time unit"]) -> bool:
     """Return whether solutions of G(v) = v besides 0 are known: the cycle is not isolated."""
     _, pieces = _pieces(system, itinerary, zero)
-    singular = [(system.identity - J, (J, rows)) for J, rows in pieces]
+    singular = [(system.identity - piece[0], piece) for piece in pieces]
     return any(m.det() == 0 and _keeps_a_ray(m, piece) for m, piece in singular)
 
 
@@ -76,14 +80,6 @@ def _cone(piece: Piece, directions: list, strict: bool) -> list:
     return rows
 
 
-def _with_signs(itinerary: Itinerary, ties: list[tuple[int, int]], signs) -> Itinerary:
-    """Return an itinerary with some of its bits set."""
-    word = itinerary.copy()
-    for tie, sign in zip(ties, signs):
-        word[tie] = bool(sign)
-    return word
-
-
 def _matters(system) -> np.ndarray:
     """Return which units change anything: those with a column of W1 and a row of W2."""
     columns = np.array([[x != 0 for x in row] for row in system.W1.tolist()]).any(axis=0)
@@ -96,15 +92,19 @@ def _signs(count: int):
 
 def _piece(system, itinerary, ties, signs) -> Piece:
     """Return DF^k and the tied pre-activations' rows, as functions of v, where ties have signs."""
-    word = _with_signs(itinerary, ties, signs).astype(int)
+    word = itinerary.copy()
+    for tie, sign in zip(ties, signs):
+        word[tie] = bool(sign)
     J, rows, at = system.identity, [], 0
     for t, letter in enumerate(word):
         seen = (system.W2 * J).tolist()
         while at < len(ties) and ties[at][0] == t:
-            rows.append((seen[ties[at][1]], signs[at]))
+            row = seen[ties[at][1]]
+            if signs[at] or any(x != 0 for x in row):  # a tie for all v is off
+                rows.append((row, signs[at]))
             at += 1
         J = system.piece(tuple(map(int, letter)))[0] * J
-    return J, rows
+    return J, rows, word
 
 
 def _side(row, v) -> int:
@@ -169,7 +169,7 @@ def _stability(system, itinerary, ties, pieces: list[Piece]) -> STABILITY:
                          for s in (1, -1))  # fmt: skip
         return _of_slopes(ahead, -behind)
     jacobians = [np.array([[float(int(x.p) / int(x.q)) for x in row] for row in J.tolist()])
-                 for J, _ in pieces]  # fmt: skip
+                 for J, *_ in pieces]  # fmt: skip
     jacobians = list({J.tobytes(): J for J in jacobians}.values())
     if not all(np.isfinite(J).all() for J in jacobians):
         return STABILITY.undecided
@@ -223,7 +223,7 @@ def _contracts(jacobians: list[np.ndarray]) -> bool:
 
 def _expands(pieces: list[Piece]) -> bool:
     """Return whether a piece has a real eigenvalue above 1 whose vector lies inside its cone."""
-    for J, rows in pieces:
+    for J, rows, _ in pieces:
         matrix = np.array([[int(x.p) / int(x.q) for x in row] for row in J.tolist()])
         walls = np.array([[int(x.p) / int(x.q) for x in row] for row, _ in rows])
         signs = np.array([1.0 if sign else -1.0 for _, sign in rows])

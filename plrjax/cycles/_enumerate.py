@@ -87,7 +87,8 @@ def _assemble(based, period, closing, reference) -> ReducedSystem:
         right = based.A @ right
     center = np.linalg.solve(np.eye(based.state_size) - based.A, based.h1)
     c = np.tile(based.W2 @ center + based.h2, period)
-    sizes = np.abs(based.W2) @ np.abs(center) + np.abs(based.h2)
+    forming = np.abs(np.linalg.inv(np.eye(based.state_size) - based.A)) @ np.abs(based.h1)
+    sizes = np.abs(based.W2) @ forming + np.abs(based.h2)  # of what may cancel, not of what is left
     scale = float(sizes.max(initial=0.0)) or 1.0
     return ReducedSystem(B.reshape(period * units, -1), c, reference, period, scale)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .._numerics import EPS, quiet_floats
 from .._results import RESULTS
-from ._attractors import FEWEST_BLOCKS, attractors, unaligned
+from ._attractors import FEWEST_BLOCKS, attractors, grows, unaligned
 from ._plan import Plan
 from ._result import LyapunovSpectrum
 from ._runner import Runner
@@ -166,16 +166,6 @@ def _drift(samples: np.ndarray) -> np.ndarray:
     return np.abs(first - last)
 
 
-def _grows(states: np.ndarray) -> bool:
-    """Return whether states, "block orbit state", keep growing: then there is no attractor."""
-    quarter = len(states) // 4
-    if not quarter or not states.size:
-        return False
-    with quiet_floats():
-        first, last = (np.abs(part).max() for part in (states[:quarter], states[-quarter:]))
-        return bool(last > 100.0 * first)
-
-
 def _averages(alive: np.ndarray, plan: Plan, totals: Totals) -> tuple[np.ndarray, ...]:
     """Return per step: "orbit vector", "block orbit vector", "block orbit state", "orbit state"."""
     shape = (len(totals.block_logs), -1, plan.num_orbits)
@@ -221,7 +211,7 @@ def _settling_notes(plan: Plan, labels, states: np.ndarray, growth: np.ndarray) 
     """Say where orbits grow, where attractors are not told apart, and where input is missing."""
     notes = []
     alive = labels >= 0
-    if _grows(states[:, alive]):
+    if grows(states[:, alive]).any():
         notes.append("states keep growing: there is no attractor that these exponents belong to")
     several = np.count_nonzero(alive) > 1 and not _one_input_each(plan)
     if several and len(growth) < FEWEST_BLOCKS:

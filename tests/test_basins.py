@@ -249,7 +249,9 @@ def made_blocks(change: int) -> Blocks:
     z[change:, 3] = 2.0 + 0.01 * z[change:, 3]
     growth[change:, 3] = 1e-4 * growth[change:, 3]
     mean, square = (x.reshape(GROUPS, -1, 20, 2).mean(axis=1) for x in (z, z**2 + 1.0))
-    return Blocks(growth, mean, square)
+    parts = z.reshape(GROUPS, -1, 20, 2)
+    ends = np.concatenate([parts.min(axis=1), parts.max(axis=1)], axis=2)
+    return Blocks(growth, mean, square, ends)
 
 
 @pytest.mark.parametrize("change", [14, 32, 50])

@@ -16,6 +16,12 @@ _DIFFERENT = 6.0
 _CALMER = 7.0
 """So they do where the variance of one's growth is e^7 times the other's, plus six errors of its
 logarithm: a fixed point reached early and a chaotic attractor."""
+_STRETCHES = 4
+"""Stretches of an orbit whose least and largest states are compared ..."""
+_APART = 6.0
+"""... and differ where they are so many of their ranges apart ..."""
+_NARROW = 0.005
+"""... and this share of the orbit's width, on both sides."""
 _ROUNDING = 1e-13
 """What averages may differ by, whatever their size."""
 _SAMPLE = 1024
@@ -35,6 +41,11 @@ class _Features(NamedTuple):
     slack: Float[np.ndarray, "orbit feature"]
     rounding: Float[np.ndarray, "orbit feature"]
     groups: int
+
+    def joined(self, other: "_Features") -> "_Features":
+        """Return the features of both."""
+        pairs = [np.concatenate(arrays, axis=1) for arrays in zip(self[:-1], other[:-1])]
+        return _Features(*pairs, self.groups)
 
     def linked(self, rows: np.ndarray, columns: np.ndarray) -> Bool[np.ndarray, "row column"]:
         """Return which orbits agree in all features."""
@@ -61,6 +72,7 @@ def attractors(
     alive: np.ndarray,
     num_steps: int,
     num_transient: int,
+    ends: Float[np.ndarray, "group orbit end"] | None = None,
 ) -> Int[np.ndarray, " orbit"]:
     """Label orbits by the attractor they settled on: 0 for the most frequent; -1 where not finite.
 
@@ -68,7 +80,9 @@ def attractors(
     than six standard errors (of the difference, from 16 averages along each orbit), the drifts
     between the orbits' halves, and what is left of their start; and where their growth fluctuates
     alike. Linked orbits share an attractor. With fewer than 8 blocks all do. Orbits that grow, or
-    whose averages are beyond float64, are compared by their exponents.
+    whose averages are beyond float64, are compared by their exponents. Where the least and largest
+    states of parts of the orbits are known (`ends`: all least ones first), those over four long
+    stretches of either orbit must not be far apart, either.
     """
     labels = np.full(exponents.shape[1], -1, np.int64)
     if not alive.any():
@@ -85,6 +99,8 @@ def attractors(
         places = np.where(grows(states)[:, None], np.inf, states)[:, alive]
         places = _features(places, np.zeros((orbits, 1)))
         alike = lambda a, b: rates.linked(a, b) & rates.calm_alike(a, b)
+        if ends is not None:
+            places = places.joined(_end_features(ends[:, alive]))
         found = _clusters(lambda a, b: alike(a, b) & places.linked(a, b), orbits)
         if found.max() + 1 > max(3, orbits / 4):
             found = _clusters(alike, orbits)  # a continuum of invariant sets
@@ -140,6 +156,21 @@ def _features(series: Float[np.ndarray, "block orbit feature"], slack: np.ndarra
     lost = ~np.isfinite(arrays).all(axis=0)
     arrays = [np.where(lost, value, array) for value, array in zip((2.0, 0.0, 0.0, 0.0), arrays)]
     return _Features(*arrays, np.where(lost, 0.0, rounding / scale), whole)
+
+
+def _end_features(ends: Float[np.ndarray, "group orbit end"]) -> _Features:
+    """Return the middles of what the extremes of long stretches span, and how far they may move."""
+    size = ends.shape[2] // 2
+    length = len(ends) // _STRETCHES
+    parts = ends[len(ends) - _STRETCHES * length :].reshape(_STRETCHES, length, -1, 2 * size)
+    least, most = parts[..., :size].min(axis=1), parts[..., size:].max(axis=1)
+    far = np.concatenate([least, most], axis=2)
+    low, high = far.min(axis=0), far.max(axis=0)
+    width = high[:, size:] - low[:, :size]
+    middle, nothing = 0.5 * (low + high), np.zeros(low.shape)
+    slack = (0.5 + _APART) * (high - low) + _NARROW * np.tile(width, 2)
+    rounding = 1e-9 * np.abs(middle).max(axis=1, initial=0.0, keepdims=True) + _ROUNDING + nothing
+    return _Features(middle, nothing, nothing, slack, rounding, len(ends))
 
 
 def _clusters(linked, orbits: int) -> Int[np.ndarray, " orbit"]:

@@ -14,7 +14,7 @@ from ..cycles import CycleSet
 from ..cycles._balance import with_a_unit
 from ..cycles._seeding import generator_of
 from ._attractor_set import AttractorSet
-from ._regimes import NUM_BLOCKS, regime
+from ._regimes import NUM_BLOCKS
 from ._survey import Survey
 from ._traps import Trap
 
@@ -93,7 +93,7 @@ def find_attractors(
             report=report,
         )
         result = _run(survey, num_transient, num_steps)
-        rows, label = _collect(survey, num_steps, result)
+        rows, label = _collect(survey)
     return _table(map, rows, starts, label, num_transient, num_steps, result)
 
 
@@ -146,16 +146,16 @@ class _Row:
         return place, -len(self.lanes), np.isnan(self.lyapunov), self.kind, len(word), word
 
 
-def _collect(survey: Survey, num_steps: int, result: RESULTS) -> tuple[list[_Row], np.ndarray]:
+def _collect(survey: Survey) -> tuple[list[_Row], np.ndarray]:
     """Return the rows of the table in order, and the row of every initial state."""
     rows = [
         _cycle_row(trap, np.flatnonzero(survey.trap == number))
         for number, trap in enumerate(survey.traps.traps)
     ]
-    lanes, group = survey.labels(num_steps)
+    lanes, group = survey.labels()
     for number in range(group.max(initial=-1) + 1):
         here = lanes[group == number]
-        found = regime(survey.blocks_of(here).growth, num_steps)
+        found = survey.regime_of(here)
         points = _stretch(survey.map, survey.now[here[0]])
         rows.append(_Row(found.kind, here, found.lyapunov, found.error, points))
     moving = survey.open & survey.measured & survey.unsettled

@@ -45,7 +45,7 @@ class _Features(NamedTuple):
     def joined(self, other: "_Features") -> "_Features":
         """Return the features of both."""
         pairs = [np.concatenate(arrays, axis=1) for arrays in zip(self[:-1], other[:-1])]
-        return _Features(*pairs, self.groups)
+        return _Features._make([*pairs, self.groups])
 
     def linked(self, rows: np.ndarray, columns: np.ndarray) -> Bool[np.ndarray, "row column"]:
         """Return which orbits agree in all features."""
@@ -66,14 +66,19 @@ class _Features(NamedTuple):
         return np.array(found).reshape(len(rows), len(columns))
 
 
-def attractors(
+def attractors(*arguments, **options) -> Int[np.ndarray, " orbit"]:
+    """Return the labels of `tell_apart`."""
+    return tell_apart(*arguments, **options)[0]
+
+
+def tell_apart(
     exponents: Float[np.ndarray, "block orbit vector"],
     states: Float[np.ndarray, "block orbit state"],
     alive: np.ndarray,
     num_steps: int,
     num_transient: int,
     ends: Float[np.ndarray, "group orbit end"] | None = None,
-) -> Int[np.ndarray, " orbit"]:
+) -> tuple[Int[np.ndarray, " orbit"], bool]:
     """Label orbits by the attractor they settled on: 0 for the most frequent; -1 where not finite.
 
     Two orbits are linked where neither an exponent nor the time average of a state differs by more
@@ -82,17 +87,18 @@ def attractors(
     alike. Linked orbits share an attractor. With fewer than 8 blocks all do. Orbits that grow, or
     whose averages are beyond float64, are compared by their exponents. Where the least and largest
     states of parts of the orbits are known (`ends`: all least ones first), those over four long
-    stretches of either orbit must not be far apart, either.
+    stretches of either orbit must not be far apart, either. Returns whether they are a continuum,
+    too: so many that only the growth was compared.
     """
     labels = np.full(exponents.shape[1], -1, np.int64)
     if not alive.any():
-        return labels
+        return labels, False
     labels[alive] = 0
     growth = exponents[:, alive]
     growth = growth[:, :, np.isfinite(growth).all(axis=(0, 1))]
     orbits = growth.shape[1]
     if len(growth) < FEWEST_BLOCKS or orbits == 1:
-        return labels
+        return labels, False
     with quiet_floats():
         slack = unaligned(growth.mean(axis=0), num_transient, num_steps) + 0.5 / num_steps
         rates = _features(growth, slack)
@@ -102,11 +108,12 @@ def attractors(
         if ends is not None:
             places = places.joined(_end_features(ends[:, alive]))
         found = _clusters(lambda a, b: alike(a, b) & places.linked(a, b), orbits)
-        if found.max() + 1 > max(3, orbits / 4):
-            found = _clusters(alike, orbits)  # a continuum of invariant sets
+        continuum = bool(found.max() + 1 > max(3, orbits / 4))
+        if continuum:
+            found = _clusters(alike, orbits)
     order = np.argsort(-np.bincount(found), kind="stable")
     labels[alive] = np.argsort(order)[found]
-    return labels
+    return labels, continuum
 
 
 def grows(states: Float[np.ndarray, "block orbit state"]) -> Bool[np.ndarray, " orbit"]:
@@ -155,7 +162,7 @@ def _features(series: Float[np.ndarray, "block orbit feature"], slack: np.ndarra
     arrays = [mean, np.minimum(variance, swing**2), variance, drift + slack / scale]
     lost = ~np.isfinite(arrays).all(axis=0)
     arrays = [np.where(lost, value, array) for value, array in zip((2.0, 0.0, 0.0, 0.0), arrays)]
-    return _Features(*arrays, np.where(lost, 0.0, rounding / scale), whole)
+    return _Features._make([*arrays, np.where(lost, 0.0, rounding / scale), whole])
 
 
 def _end_features(ends: Float[np.ndarray, "group orbit end"]) -> _Features:

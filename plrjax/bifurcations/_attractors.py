@@ -42,10 +42,12 @@ def find_attractors(
     An orbit whose itinerary has become periodic is on a cycle where the cycle of that word exists,
     is stable and verified, and where the orbit is inside an ellipsoid, invariant under F^k, that
     meets no switching boundary: then it can never leave. Other orbits are measured for `num_steps`
-    steps: they share an attractor where exponent and occupancy agree, and it is chaotic or
-    quasi-periodic by the largest Lyapunov exponent and its standard error. Orbits that still move
-    are measured again, up to three times. Long chaotic transients look like attractors: shares that
-    change with `num_transient` show them. Float64 whatever the global JAX setting.
+    steps: they share an attractor where exponent, occupancy and extremes agree, and it is chaotic
+    or quasi-periodic by the largest Lyapunov exponent and its standard error. Orbits that still
+    move, or that may be on another attractor or on none of these, are measured again, up to three
+    times and each time over twice as many steps; what is open then is undecided. Long chaotic
+    transients look like attractors: shares that change with `num_transient` show them. Float64
+    whatever the global JAX setting.
 
     **Main arguments:**
 

@@ -96,7 +96,7 @@ def measure(
     zero = jnp.zeros(z.shape)
     begin = (z, v, jnp.zeros(z.shape[1]), zero, zero, zero + jnp.inf, zero - jnp.inf)
     z, v, *sums, low, high = lax.fori_loop(0, num_steps, one_step, begin)
-    return z, v, Block(*(total / num_steps for total in sums), low, high)
+    return z, v, Block._make([*(total / num_steps for total in sums), low, high])
 
 
 def batches(count: int, size: int) -> list[np.ndarray]:

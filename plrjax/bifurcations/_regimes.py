@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from .._lyapunov._attractors import attractors
+from .._lyapunov._attractors import tell_apart
 from .._lyapunov._statistics import standard_error
 from .._numerics import EPS
 from .._results import ATTRACTOR
@@ -96,12 +96,8 @@ def odd(blocks: Blocks, label: Int[np.ndarray, " lane"]) -> Bool[np.ndarray, " l
     return found & (len(label) >= MANY)
 
 
-def vague(blocks: Blocks, label: Int[np.ndarray, " lane"]) -> Bool[np.ndarray, " lane"]:
-    """Return which lanes may be on another attractor than the others of their group.
-
-    Their extremes are unlike the median lane's, while over both halves of the run they are alike:
-    six times as much, and 1 % of the width. Where extremes still grow, nothing is to be said.
-    """
+def _extremes(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return "lane end": extremes over the run, how they differ between its halves, and widths."""
     half, size = len(blocks.ends) // 2, blocks.mean.shape[2]
     parts = blocks.ends[:half], blocks.ends[half:]
     low, high = (
@@ -110,7 +106,23 @@ def vague(blocks: Blocks, label: Int[np.ndarray, " lane"]) -> Bool[np.ndarray, "
     )
     far = np.concatenate([low.min(axis=0), high.max(axis=0)], axis=1)
     change = np.concatenate([np.ptp(low, axis=0), np.ptp(high, axis=0)], axis=1)
-    width = np.tile(far[:, size:] - far[:, :size], 2)
+    return far, change, np.tile(far[:, size:] - far[:, :size], 2)
+
+
+def unseen(blocks: Blocks) -> Bool[np.ndarray, " lane"]:
+    """Return which lanes reach farther in one half of the run than in the other, by 2 % of their
+    width: of a torus, not all was seen."""
+    far, change, width = _extremes(blocks)
+    return (change > 2 * _MOVED * width + np.sqrt(EPS) * (np.abs(far) + 1.0)).any(axis=1)
+
+
+def vague(blocks: Blocks, label: Int[np.ndarray, " lane"]) -> Bool[np.ndarray, " lane"]:
+    """Return which lanes may be on another attractor than the others of their group.
+
+    Their extremes are unlike the median lane's, while over both halves of the run they are alike:
+    six times as much, and 1 % of the width. Where extremes still grow, nothing is to be said.
+    """
+    far, change, width = _extremes(blocks)
     found = np.zeros(len(label), bool)
     for group in range(label.max(initial=-1) + 1):
         here = np.flatnonzero(label == group)
@@ -120,8 +132,8 @@ def vague(blocks: Blocks, label: Int[np.ndarray, " lane"]) -> Bool[np.ndarray, "
     return found
 
 
-def grouped(blocks: Blocks, num_steps: int) -> Int[np.ndarray, " lane"]:
-    """Label lanes by the attractor they share, 0 for the most frequent one.
+def grouped(blocks: Blocks, num_steps: int) -> tuple[Int[np.ndarray, " lane"], bool]:
+    """Label lanes by the attractor they share, 0 for the most frequent one; say if a continuum.
 
     Told apart by exponent and occupancy: time averages of z and of (z - center)^2, and the
     least and largest z_i of long stretches.
@@ -131,7 +143,7 @@ def grouped(blocks: Blocks, num_steps: int) -> Int[np.ndarray, " lane"]:
     occupancy = np.concatenate([blocks.mean, spread], axis=2)
     growth = blocks.growth.reshape(GROUPS, -1, blocks.growth.shape[1]).mean(axis=1)
     alive = np.ones(growth.shape[1], bool)
-    return attractors(growth[:, :, None], occupancy, alive, num_steps, 0, blocks.ends)
+    return tell_apart(growth[:, :, None], occupancy, alive, num_steps, 0, blocks.ends)
 
 
 def regime(

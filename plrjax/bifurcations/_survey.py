@@ -13,7 +13,7 @@ from .._piecewise_affine import PiecewiseAffineMap
 from .._results import ATTRACTOR
 from ..cycles import CycleSet
 from ._orbits import advance, batches, measure, record, weights_of
-from ._regimes import GROUPS, NUM_BLOCKS, Blocks, Regime, grouped, moved, odd, regime, vague
+from ._regimes import GROUPS, NUM_BLOCKS, Blocks, Regime, grouped, moved, odd, regime, unseen, vague
 from ._traps import Traps
 
 ROUNDS = 4
@@ -78,21 +78,40 @@ class Survey:
         self._place(again)
         for number in range(ROUNDS):
             if not again.any():
-                return
+                break
             self._measure(np.flatnonzero(again), num_steps << number)
             self.unsettled[again] = moved(self.blocks_of(again))
             again = self.open & (self.unsettled | self._doubtful())
+        self.unsettled |= self._vague()
 
     def labels(self) -> tuple[Int[np.ndarray, " part"], Int[np.ndarray, " part"]]:
         """Return the open lanes that have settled, and the group that each belongs to."""
-        lanes = np.flatnonzero(self.open & self.measured & ~self.unsettled)
+        lanes = self._settled()
+        return lanes, self._grouped(lanes)[0]
+
+    def _grouped(self, lanes: np.ndarray) -> tuple[Int[np.ndarray, " part"], bool]:
         if not len(lanes):
-            return lanes, np.zeros(0, np.int64)
-        return lanes, grouped(self.blocks_of(lanes), int(self.steps[lanes].min()))
+            return np.zeros(0, np.int64), False
+        return grouped(self.blocks_of(lanes), int(self.steps[lanes].min()))
+
+    def _vague(self) -> Bool[np.ndarray, " lane"]:
+        """Return which settled lanes may be on another attractor than their group."""
+        found, lanes = np.zeros(len(self.now), bool), self._settled()
+        label, continuum = self._grouped(lanes)
+        if len(lanes) and not continuum:
+            found[lanes] = vague(self.blocks_of(lanes), label)
+        return found
+
+    def _settled(self) -> Int[np.ndarray, " part"]:
+        return np.flatnonzero(self.open & self.measured & ~self.unsettled)
 
     def regime_of(self, lanes: np.ndarray) -> Regime:
-        """Return what the measured lanes of one group are on."""
-        return regime(self.blocks_of(lanes).growth, self.steps[lanes])
+        """Return what the measured lanes of one group are on: on no torus that was not seen."""
+        blocks = self.blocks_of(lanes)
+        found = regime(blocks.growth, self.steps[lanes])
+        if found.kind is ATTRACTOR.quasiperiodic and unseen(blocks).mean() > 0.5:
+            return found._replace(kind=ATTRACTOR.undecided)
+        return found
 
     def blocks_of(self, lanes: np.ndarray) -> Blocks:
         """Return what was measured of some lanes, given by mask or index."""
@@ -109,12 +128,14 @@ class Survey:
     def _doubtful(self) -> Bool[np.ndarray, " lane"]:
         """Return which lanes have settled, but are unlike their group or on nothing known."""
         lanes, label = self.labels()
-        found = np.zeros(len(self.now), bool)
-        blocks = self.blocks_of(lanes)
-        found[lanes] = odd(blocks, label) | vague(blocks, label)
+        found = self._vague()
+        found[lanes] |= odd(self.blocks_of(lanes), label)
         for group in range(label.max(initial=-1) + 1):
             here = lanes[label == group]
-            found[here] |= self.regime_of(here).kind is ATTRACTOR.undecided
+            kind = self.regime_of(here).kind
+            if kind is ATTRACTOR.quasiperiodic:
+                found[here] |= unseen(self.blocks_of(here))
+            found[here] |= kind is ATTRACTOR.undecided
         return found
 
     def _measure(self, chosen: Int[np.ndarray, " part"], num_steps: int) -> None:

@@ -8,12 +8,15 @@ from ._attractors import FEWEST_BLOCKS, attractors, grows, unaligned
 from ._plan import Plan
 from ._result import LyapunovSpectrum
 from ._runner import Runner
-from ._statistics import standard_error
+from ._statistics import remembers, standard_error
 
 _MOST_BLOCKS = 256
 """Blocks kept at most."""
+_FEWEST_FOR_MEMORY = 32
+"""Blocks per orbit from which a memory can be seen."""
 _UNALIGNED = "frames may not be aligned yet (exponents lie close together): raise num_transient"
 _DRIFTS = "exponents drift along the orbits, which may not have settled: raise num_transient"
+_REMEMBERS = "growth stays correlated over much of the run: errors may be larger; raise num_steps"
 _AUDIT_LIMIT = 1e-8
 """A sum of exponents farther than this from mean ln|det J|, relative to it, is worth a note."""
 
@@ -151,6 +154,8 @@ def _error(
         drift = _drift(samples)
         if (drift > 8.0 * error)[finite].any():
             notes.append(_DRIFTS)
+        if count > _FEWEST_FOR_MEMORY and finite.any() and remembers(samples[:, :, finite]):
+            notes.append(_REMEMBERS)
         error = np.hypot(error, np.where(drift > 8.0 * error, 0.5 * drift, 0.0))
         error[finite] = np.hypot(error[finite], bias)
         error = np.sqrt(error**2 + runner.rounding**2 + (64 * EPS * (1 + np.abs(value))) ** 2)

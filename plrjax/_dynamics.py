@@ -5,8 +5,11 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from ._numerics import float64_scope
 from ._types import State
 
 
@@ -84,8 +87,11 @@ def trajectory(
     state: State,
     num_steps: int,
     inputs: Float[Array, "time input"] | None = None,
-) -> Float[Array, "row state"]:
+) -> Float[Array | np.ndarray, "row state"]:
     """Return the orbit z_0, z_1, ..., z_{num_steps} (the initial state is row 0).
+
+    In float64 where the network, the state or the inputs are, whatever the global JAX setting: a
+    NumPy array where that setting has no float64. Traced by JAX, in the precision it traces in.
 
     **Arguments:**
 
@@ -100,12 +106,19 @@ def trajectory(
         raise ValueError(f"num_steps: expected a non-negative integer, got {num_steps}")
     if inputs is not None and len(inputs) != num_steps:
         raise ValueError(f"inputs: expected {num_steps} rows, one per step, got {len(inputs)}")
+    orbit = lambda network, z, s: _orbit(network, z, s, num_steps)
+    return _in_own_precision(orbit, dynamics, state, inputs)
 
+
+def _orbit(dynamics: AbstractDynamics, state, inputs, num_steps: int) -> Array:
     def advance(z, s):
         z = dynamics.step(z, s)
         return z, z
 
     state = jax.numpy.asarray(state)
+    if num_steps:
+        row = None if inputs is None else jax.numpy.asarray(inputs)[0]
+        state = state.astype(jax.eval_shape(dynamics.step, state, row).dtype)
     _, orbit = jax.lax.scan(advance, state, inputs, length=num_steps)
     return jax.numpy.concatenate([state[None], orbit])
 
@@ -114,6 +127,24 @@ def jacobian(
     dynamics: AbstractDynamics,
     state: State,
     input: Float[Array, " input"] | None = None,
-) -> Float[Array, "state state"]:
-    """Return DF(z), the M x M matrix of partial derivatives of one step."""
-    return dynamics.jacobian(state, input)
+) -> Float[Array | np.ndarray, "state state"]:
+    """Return DF(z), the M x M matrix of partial derivatives of one step; as `trajectory`, float64
+    where the network, the state or the input are."""
+    return _in_own_precision(lambda network, z, s: network.jacobian(z, s), dynamics, state, input)
+
+
+def _in_own_precision(function: Callable, dynamics: AbstractDynamics, *arguments):
+    """Return function(dynamics, *arguments), in float64 where an array is; never where traced."""
+    weights, given = jax.tree.leaves(dynamics), [x for x in arguments if x is not None]
+    now = jax.numpy.zeros(())  # traced inside jit, whatever a user's step closes over
+    if any(isinstance(leaf, Tracer) for leaf in [now, *weights, *jax.tree.leaves(given)]):
+        return function(dynamics, *arguments)
+    dtypes = [leaf.dtype for leaf in weights if isinstance(leaf, jax.Array | np.ndarray)]
+    dtypes += [getattr(value, "dtype", None) or np.asarray(value).dtype for value in given]
+    if np.float64 not in dtypes:
+        return function(dynamics, *arguments)
+    with float64_scope():
+        found = function(dynamics, *arguments)
+    if isinstance(found, Tracer):  # a derivative with respect to what a step closes over
+        return function(dynamics, *arguments)
+    return found if now.dtype == np.float64 else np.asarray(found)

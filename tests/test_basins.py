@@ -170,6 +170,64 @@ def test_neutral_rotation_is_not_chaotic():
     assert kinds(found) == [ATTRACTOR.quasiperiodic]
 
 
+def threshold_network(leak: float) -> plr.ReluRNN:
+    """Five units that inhibit each other, less along edges i -> i + 1 and i -> i + 2 (mod 5)."""
+    W = np.full((5, 5), -1.12) + 1.12 * np.eye(5)
+    for i in range(5):
+        W[[(i + 1) % 5, (i + 2) % 5], i] = -0.9
+    return plr.models.from_arrays("relu-rnn", W=W, b=np.ones(5), leak=leak)
+
+
+TORI = np.array(
+    [
+        [0.158395, 0.132336, 0.306504, 1.99509e-5, 0.398626],
+        [0.0440826, 0.282242, 0.398162, 0.238812, 0.0288782],
+    ]
+)
+
+
+@pytest.mark.parametrize("num_steps", [10_000, pytest.param(40_000, marks=pytest.mark.slow)])
+def test_two_tori_with_nearly_equal_averages(num_steps):
+    """Time averages differ by .003, exponents by nothing, the largest activities by a tenth."""
+    found = find(threshold_network(0.01), TORI, num_transient=0, num_steps=num_steps)
+    assert kinds(found) == [ATTRACTOR.quasiperiodic] * 2
+    largest, states, W = np.zeros(2), TORI.T, threshold_network(0.01).W
+    for _ in range(30_000):
+        states = 0.99 * states + 0.01 * np.maximum(W @ states + 1.0, 0.0)
+        largest = np.maximum(largest, states.max(axis=0))
+    np.testing.assert_allclose(largest, [0.4366, 0.3996], atol=1e-4)
+
+
+@pytest.mark.parametrize("num_steps", [1_024, 4_096])
+def test_short_runs_do_not_merge_the_two_tori(num_steps):
+    """One torus is seen after some 8,000 steps: less is not enough to call them one."""
+    found = find(threshold_network(0.01), TORI, num_transient=20_000, num_steps=num_steps)
+    assert found.label[0] != found.label[1] or kinds(found) == [ATTRACTOR.undecided]
+
+
+@pytest.mark.parametrize("num_transient", [0, 500, 2_000])
+def test_slow_transients_are_not_chaotic(num_transient):
+    """The way onto a torus: lambda_1 was called .00022 +- .00005; in the end it is 0."""
+    states = [[0.15, 0.2, 0.17, 0.19, 0.21], [0.15, 0.1, 0.16, 0.25, 0.28]]
+    found = find(threshold_network(0.05), states, num_transient=num_transient)
+    assert ATTRACTOR.chaotic not in kinds(found)
+
+
+def test_mirror_images_that_nearly_touch():
+    """An odd map: tents of slope s on both sides of a steep line. Two bands, apart by little."""
+    for slope in (1.1, 1.3, 1.5):
+        steep = (1.6 - slope * 0.95) / 0.05
+        W1 = np.array([[slope - steep, -2 * slope, steep - slope, 2 * slope], [0.0] * 4])
+        W2 = np.array([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]])
+        A = [[steep, 0.0], [0.3, 0.5]]
+        map = PiecewiseAffineMap(A, W1, W2, [0.0, 0.0], [-0.05, -1.0, -0.05, -1.0])
+        states = uniform(-2, 2, 8)
+        found = find(map, states)
+        assert kinds(found) == [ATTRACTOR.chaotic] * 2
+        assert len(set(zip(found.label, np.sign(found.states[:, 0])))) >= 2
+        assert np.sign(found.orbit(0)[:, 0]).sum() == -np.sign(found.orbit(1)[:, 0]).sum()
+
+
 def test_weakly_stable_long_cycles_are_not_called_anything_else():
     found = find(saturated(1.3, 0.7), uniform(-1, 1, 16))
     assert kinds(found) == [ATTRACTOR.undecided] and found.lyapunov[0] < 0
@@ -249,7 +307,9 @@ def made_blocks(change: int) -> Blocks:
     z[change:, 3] = 2.0 + 0.01 * z[change:, 3]
     growth[change:, 3] = 1e-4 * growth[change:, 3]
     mean, square = (x.reshape(GROUPS, -1, 20, 2).mean(axis=1) for x in (z, z**2 + 1.0))
-    return Blocks(growth, mean, square)
+    parts = z.reshape(GROUPS, -1, 20, 2)
+    ends = np.concatenate([parts.min(axis=1), parts.max(axis=1)], axis=2)
+    return Blocks(growth, mean, square, ends)
 
 
 @pytest.mark.parametrize("change", [14, 32, 50])
@@ -260,7 +320,7 @@ def test_orbits_that_change_attractors_are_noticed(change):
 @pytest.mark.parametrize("change", [4, 60])
 def test_late_and_early_changes_are_odd_at_least(change):
     blocks = made_blocks(change)
-    label = grouped(blocks, 4096)
+    label, _ = grouped(blocks, 4096)
     flagged = moved(blocks) | odd(blocks, label)
     assert set(np.flatnonzero(flagged)) <= {3}
     assert change == 60 or flagged[3]
@@ -277,6 +337,8 @@ def test_regimes_of_growth():
         (noise + 0.05, ATTRACTOR.chaotic),
         (noise - 0.05, ATTRACTOR.undecided),
         (noise, ATTRACTOR.undecided),  # an error too large to call it zero
+        (0.001 + circle, ATTRACTOR.undecided),  # e^4 in all: not yet chaos
+        (1.0 / steps, ATTRACTOR.undecided),  # growth like t: the later half shows it
     ):
         assert regime(growth, 64 * NUM_BLOCKS).kind is kind
 

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from lyapunov_maps import henon
 
 import plrjax as plr
+from plrjax.models import _smooth as smooth
 
 QUIET = plr.NoProgress()
 
@@ -154,6 +156,64 @@ def test_slow_alignment_and_growth_are_said():
     )
     growing = spectrum(Linear(np.diag([1.01, 0.5])), [1.0, 1.0], num_steps=5_000)
     assert any("keep growing" in note for note in growing.notes)
+
+
+@pytest.mark.parametrize("rate", [1.02, 1.032, 1.0322])
+def test_slow_divergence_is_said_in_words(rate):
+    """States near 1e300: squares of averages overflow, and some orbits are lost."""
+    model = Linear(np.diag([rate, 0.3]))
+    found = spectrum(model, [1.0, 1.0], num_orbits=16, num_steps=20_000, throw=False)
+    assert len(found.per_attractor()) == 1 and any("keep growing" in n for n in found.notes)
+    np.testing.assert_allclose(found.exponents, np.log([rate, 0.3]), rtol=1e-9)
+    assert (found.attractor == -1).sum() == (found.first_nonfinite >= 0).sum()
+
+
+def test_bounded_orbits_beside_growing_ones_are_told_apart():
+    """z_1 settles on +-5/9, and z_2' = 1.03 z_2 stays at 0 or grows to 1e256: three sorts."""
+    clipped = lambda z: jnp.stack([jnp.sign(z[0]) * 0.5 + 0.1 * z[0], 1.03 * z[1]])
+    found = spectrum(clipped, [[1, 0], [-1, 0], [1, 1], [-1, 1]], spread=0)
+    assert found.attractor[0] != found.attractor[1] and len(found.per_attractor()) == 3
+
+
+def test_saturated_units_keep_their_exponents():
+    """tanh(25)' = 7.7e-22 is below 1 - tanh^2: exponents of a fixed point in logarithms."""
+    W, b, z = np.array([[1.0, 0.5], [0.3, 0.8]]), np.array([25.0, 0.1]), np.zeros(2)
+    for _ in range(500):
+        z = np.tanh(W @ z + b)
+    slopes = -2.0 * np.log(np.cosh(W @ z + b))
+    first = np.log(np.abs(np.linalg.eigvals(np.exp(slopes)[:, None] * W)).max())
+    total = slopes.sum() + np.log(abs(np.linalg.det(W)))
+    model = plr.models.from_arrays("tanh-rnn", W=W, b=b)
+    found = spectrum(model, [0.0, 0.0], num_steps=500, num_orbits=4)
+    np.testing.assert_allclose(found.exponents, [first, total - first], rtol=1e-12)
+    assert not found.notes
+
+
+def test_a_wild_network_has_no_collapsed_direction():
+    """The sum of all exponents is the mean of sum ln sech^2 + ln |det W|, in NumPy."""
+    draw = np.random.default_rng(0)
+    W, z = draw.normal(size=(20, 20)) * 12.0 / np.sqrt(20), draw.normal(size=20)
+    model = plr.models.from_arrays("tanh-rnn", W=W, b=np.zeros(20))
+    options = {"num_steps": 200, "num_transient": 1, "spread": 0}
+    found = spectrum(model, z, **options)
+    assert np.isfinite(found.exponents).all() and found.det_residual < 1e-10
+    total = []
+    for _ in range(202):
+        x = W @ z
+        total.append(-2.0 * np.log(np.cosh(x)).sum() + np.linalg.slogdet(W)[1])
+        z = np.tanh(x)
+    error = np.std(total) / np.sqrt(len(total))  # chaos: in NumPy it is another orbit
+    assert abs(np.sum(found.exponents) - np.mean(total)) < 5 * error
+
+
+def test_derivatives_of_gates_keep_their_digits():
+    """sigmoid'(40) = e^-40, which s (1 - s) makes zero: dh'/dh = u of a gate, and n's own."""
+    x = np.array([-40.0, -3.0, 0.0, 3.0, 40.0])
+    with jax.enable_x64(True):
+        slope = jax.vmap(jax.grad(smooth.sigmoid))(x)
+        np.testing.assert_allclose(slope, 0.25 / np.cosh(x / 2) ** 2, rtol=1e-13)
+        curve = jax.vmap(jax.grad(jax.grad(smooth.tanh)))(x[1:4])
+    np.testing.assert_allclose(curve, -2 * np.tanh(x[1:4]) / np.cosh(x[1:4]) ** 2, atol=1e-13)
 
 
 def test_exponents_that_are_no_numbers_are_lost_orbits():

@@ -4,16 +4,19 @@ import numpy as np
 
 from .._numerics import EPS, quiet_floats
 from .._results import RESULTS
-from ._attractors import FEWEST_BLOCKS, attractors, unaligned
+from ._attractors import FEWEST_BLOCKS, attractors, grows, unaligned
 from ._plan import Plan
 from ._result import LyapunovSpectrum
 from ._runner import Runner
-from ._statistics import standard_error
+from ._statistics import remembers, standard_error
 
 _MOST_BLOCKS = 256
 """Blocks kept at most."""
+_FEWEST_FOR_MEMORY = 32
+"""Blocks per orbit from which a memory can be seen."""
 _UNALIGNED = "frames may not be aligned yet (exponents lie close together): raise num_transient"
 _DRIFTS = "exponents drift along the orbits, which may not have settled: raise num_transient"
+_REMEMBERS = "growth stays correlated over much of the run: errors may be larger; raise num_steps"
 _AUDIT_LIMIT = 1e-8
 """A sum of exponents farther than this from mean ln|det J|, relative to it, is worth a note."""
 
@@ -151,6 +154,8 @@ def _error(
         drift = _drift(samples)
         if (drift > 8.0 * error)[finite].any():
             notes.append(_DRIFTS)
+        if count > _FEWEST_FOR_MEMORY and finite.any() and remembers(samples[:, :, finite]):
+            notes.append(_REMEMBERS)
         error = np.hypot(error, np.where(drift > 8.0 * error, 0.5 * drift, 0.0))
         error[finite] = np.hypot(error[finite], bias)
         error = np.sqrt(error**2 + runner.rounding**2 + (64 * EPS * (1 + np.abs(value))) ** 2)
@@ -164,16 +169,6 @@ def _drift(samples: np.ndarray) -> np.ndarray:
         return np.zeros(samples.shape[2])
     first, last = samples[:half].mean(axis=(0, 1)), samples[-half:].mean(axis=(0, 1))
     return np.abs(first - last)
-
-
-def _grows(states: np.ndarray) -> bool:
-    """Return whether states, "block orbit state", keep growing: then there is no attractor."""
-    quarter = len(states) // 4
-    if not quarter or not states.size:
-        return False
-    with quiet_floats():
-        first, last = (np.abs(part).max() for part in (states[:quarter], states[-quarter:]))
-        return bool(last > 100.0 * first)
 
 
 def _averages(alive: np.ndarray, plan: Plan, totals: Totals) -> tuple[np.ndarray, ...]:
@@ -221,7 +216,7 @@ def _settling_notes(plan: Plan, labels, states: np.ndarray, growth: np.ndarray) 
     """Say where orbits grow, where attractors are not told apart, and where input is missing."""
     notes = []
     alive = labels >= 0
-    if _grows(states[:, alive]):
+    if grows(states[:, alive]).any():
         notes.append("states keep growing: there is no attractor that these exponents belong to")
     several = np.count_nonzero(alive) > 1 and not _one_input_each(plan)
     if several and len(growth) < FEWEST_BLOCKS:

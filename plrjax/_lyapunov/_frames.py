@@ -230,13 +230,28 @@ def _gram_schmidt(frames):
 
 
 def _householder(frames) -> Orthonormal:
-    """LAPACK's QR, lane by lane; Q is orthonormal even where R is singular."""
-    Q, R = jnp.linalg.qr(jnp.moveaxis(frames, (0, 1), (-2, -1)))
-    Q = Q * _signs(R)[..., None, :]
+    """LAPACK's QR, lane by lane; Q is orthonormal even where R is singular.
+
+    With the longest rows first, errors are small against every row (Cox, Higham 1998): one unit
+    that saturates makes a short row, and the last R_ii keeps its digits.
+    """
+    rows = jnp.moveaxis(frames, (0, 1), (-2, -1))
+    size = lax.stop_gradient(jnp.abs(rows).max(axis=-1))
+    order = jnp.argsort(-size, axis=-1)[..., None]
+    Q, R = jnp.linalg.qr(jnp.take_along_axis(rows, order, axis=-2))
+    Q = jnp.take_along_axis(Q * _signs(R)[..., None, :], jnp.argsort(order, axis=-2), axis=-2)
     lengths, kept = _lengths(R)
-    dead = kept <= _LOSS * frames.shape[0] * _eps(frames)
+    least = _LOSS * frames.shape[0] * _eps(frames)
+    alike = lambda: _lengths(jnp.linalg.qr(_equilibrated(rows, size), mode="r"))[1]
+    kept = lax.cond(jnp.any(kept <= least), alike, lambda: kept)
+    dead = kept <= least
     lengths, kept = (jnp.where(dead, jnp.zeros_like(kept), x) for x in (lengths, kept))
     return Orthonormal(jnp.moveaxis(Q, (-2, -1), (0, 1)), lengths, kept)
+
+
+def _equilibrated(rows, size):
+    """Return rows of size one (or zero): their R says how far errors of each row reach."""
+    return lax.stop_gradient(rows) / jnp.where(size == 0, jnp.ones_like(size), size)[..., None]
 
 
 def _signs(R):

@@ -16,6 +16,10 @@ _SURE = 3.0
 _ENOUGH_OF_ONE = 20
 """The same where there is a single orbit: few averages from long blocks, as one orbit alone has not
 the power to show that short blocks are too short."""
+_WINDOW = 5.0
+"""Autocorrelations are summed up to so many times the correlation time they give (Sokal 1997)."""
+_MEMORY = 0.125
+"""Share of the run over which growth may be correlated before errors are doubtful."""
 _ONE_SIGMA = 0.8413447460685429
 """Share of a normal distribution below one standard deviation."""
 
@@ -25,9 +29,10 @@ def standard_error(blocks: Float[np.ndarray, "block orbit vector"]) -> Float[np.
 
     Blocks are merged until the variance of the mean that they imply stops changing: then they are
     longer than the correlation time (Flyvbjerg, Petersen 1989). Orbits are independent, so the
-    longest block is a whole orbit. Widened by Student's t where averages are few, so that 68 % of
-    all runs lie within one standard error. NaN where an average is not finite, and where there is
-    one only.
+    longest block is a whole orbit. Never less than what autocorrelations say, which see a memory of
+    much of the run better than few long blocks do. Widened by Student's t where averages are few,
+    so that 68 % of all runs lie within one standard error. NaN where an average is not finite, and
+    where there is one only.
     """
     count, orbits, vectors = blocks.shape
     if count * orbits < 2:
@@ -45,7 +50,45 @@ def standard_error(blocks: Float[np.ndarray, "block orbit vector"]) -> Float[np.
                 limit = _SURE * np.sqrt(doubt[j] - doubt[i])
                 settled &= (np.abs(logs[j] - logs[i]) <= limit) | (variances[j] == variances[i])
             error = np.where(settled, np.sqrt(variances[i]), error)
-    return error
+        return np.maximum(error, _error_of_memory(blocks))
+
+
+def remembers(blocks: Float[np.ndarray, "block orbit vector"]) -> bool:
+    """Return whether blocks stay correlated over so much of the run that errors are doubtful: over
+    an eighth, in more than half of the columns."""
+    with quiet_floats():
+        tau, share, _ = _memory(blocks)
+    return bool(np.mean((tau > 0.5) & (share > _MEMORY)) > 0.5)
+
+
+def _error_of_memory(blocks: np.ndarray) -> np.ndarray:
+    """Return the standard error sqrt(2 tau c_0 / n), the bias of c_0 removed (Wolff 2004).
+
+    Zero where successive blocks do not go the same way.
+    """
+    tau, share, square = _memory(blocks)
+    wide = scipy.special.stdtrit(np.maximum(1.0 / share - 1.0, 1.0), _ONE_SIGMA)
+    error = wide * np.sqrt(np.maximum(2 * tau * square * (1 + share), 0.0))
+    return np.where(tau > 0.5, error, 0.0)
+
+
+def _memory(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the correlation time tau in blocks, the share of the data it spans, and c_0 / n.
+
+    tau = 1/2 + sum_{k=1}^W c_k / c_0 with the least W >= 5 tau, at most half an orbit; the share is
+    (2 W + 1) / n.
+    """
+    count, orbits, vectors = blocks.shape
+    lags = np.arange(count // 2 + 1)
+    off = blocks - blocks.mean(axis=(0, 1))
+    power = np.abs(np.fft.rfft(off, 2 * count, axis=0)) ** 2
+    covariance = np.fft.irfft(power, axis=0)[lags].sum(axis=1) / ((count - lags)[:, None] * orbits)
+    first = covariance[0]
+    tau = np.cumsum(covariance / np.where(first > 0, first, 1.0), axis=0) - 0.5
+    enough = lags[:, None] >= _WINDOW * np.maximum(tau, 0.5)
+    window = np.where(enough.any(axis=0), enough.argmax(axis=0), lags[-1])
+    share = (2 * window + 1) / (count * orbits)
+    return tau[window, np.arange(vectors)], share, first / (count * orbits)
 
 
 def _block_lengths(count: int, orbits: int) -> list[int]:

@@ -14,7 +14,7 @@ from ..cycles import CycleSet
 from ..cycles._balance import with_a_unit
 from ..cycles._seeding import generator_of
 from ._attractor_set import AttractorSet
-from ._regimes import NUM_BLOCKS, regime
+from ._regimes import NUM_BLOCKS
 from ._survey import Survey
 from ._traps import Trap
 
@@ -42,10 +42,12 @@ def find_attractors(
     An orbit whose itinerary has become periodic is on a cycle where the cycle of that word exists,
     is stable and verified, and where the orbit is inside an ellipsoid, invariant under F^k, that
     meets no switching boundary: then it can never leave. Other orbits are measured for `num_steps`
-    steps: they share an attractor where exponent and occupancy agree, and it is chaotic or
-    quasi-periodic by the largest Lyapunov exponent and its standard error. Orbits that still move
-    are measured again, up to three times. Long chaotic transients look like attractors: shares that
-    change with `num_transient` show them. Float64 whatever the global JAX setting.
+    steps: they share an attractor where exponent, occupancy and extremes agree, and it is chaotic
+    or quasi-periodic by the largest Lyapunov exponent and its standard error. Orbits that still
+    move, or that may be on another attractor or on none of these, are measured again, up to three
+    times and each time over twice as many steps; what is open then is undecided. Long chaotic
+    transients look like attractors: shares that change with `num_transient` show them. Float64
+    whatever the global JAX setting.
 
     **Main arguments:**
 
@@ -93,7 +95,7 @@ def find_attractors(
             report=report,
         )
         result = _run(survey, num_transient, num_steps)
-        rows, label = _collect(survey, num_steps, result)
+        rows, label = _collect(survey)
     return _table(map, rows, starts, label, num_transient, num_steps, result)
 
 
@@ -146,16 +148,16 @@ class _Row:
         return place, -len(self.lanes), np.isnan(self.lyapunov), self.kind, len(word), word
 
 
-def _collect(survey: Survey, num_steps: int, result: RESULTS) -> tuple[list[_Row], np.ndarray]:
+def _collect(survey: Survey) -> tuple[list[_Row], np.ndarray]:
     """Return the rows of the table in order, and the row of every initial state."""
     rows = [
         _cycle_row(trap, np.flatnonzero(survey.trap == number))
         for number, trap in enumerate(survey.traps.traps)
     ]
-    lanes, group = survey.labels(num_steps)
+    lanes, group = survey.labels()
     for number in range(group.max(initial=-1) + 1):
         here = lanes[group == number]
-        found = regime(survey.blocks_of(here).growth, num_steps)
+        found = survey.regime_of(here)
         points = _stretch(survey.map, survey.now[here[0]])
         rows.append(_Row(found.kind, here, found.lyapunov, found.error, points))
     moving = survey.open & survey.measured & survey.unsettled

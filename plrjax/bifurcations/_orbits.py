@@ -26,11 +26,13 @@ class Weights(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Means over one block of steps: ln growth of the tangent vector, z, and z squared."""
+    """Means over one block of steps: ln growth of the tangent vector, z, z squared; ends of z."""
 
     growth: Float[Array, " lane"]
     mean: Float[Array, "state lane"]
     square: Float[Array, "state lane"]
+    low: Float[Array, "state lane"]
+    high: Float[Array, "state lane"]
 
 
 def weights_of(map: PiecewiseAffineMap) -> Weights:
@@ -81,19 +83,20 @@ def measure(
     """Move states and unit tangent vectors `num_steps` on; return both and the block's means."""
 
     def one_step(_, carry):
-        z, v, growth, mean, square = carry
+        z, v, growth, mean, square, low, high = carry
         y = _pre_activations(w, z)
         z = w.A @ z + w.W1 @ jax.nn.relu(y) + w.h1
         u = w.A @ v + w.W1 @ jnp.where(y > 0, w.W2 @ v, 0.0)
         length = jnp.linalg.norm(u, axis=0)
         v = jnp.where(length > SMALLEST, u / jnp.maximum(length, SMALLEST), v)
         growth = growth + jnp.log(jnp.maximum(length, SMALLEST))
-        return z, v, growth, mean + z, square + z * z
+        ends = jnp.minimum(low, z), jnp.maximum(high, z)
+        return z, v, growth, mean + z, square + z * z, *ends
 
     zero = jnp.zeros(z.shape)
-    begin = (z, v, jnp.zeros(z.shape[1]), zero, zero)
-    z, v, growth, mean, square = lax.fori_loop(0, num_steps, one_step, begin)
-    return z, v, Block(growth / num_steps, mean / num_steps, square / num_steps)
+    begin = (z, v, jnp.zeros(z.shape[1]), zero, zero, zero + jnp.inf, zero - jnp.inf)
+    z, v, *sums, low, high = lax.fori_loop(0, num_steps, one_step, begin)
+    return z, v, Block._make([*(total / num_steps for total in sums), low, high])
 
 
 def batches(count: int, size: int) -> list[np.ndarray]:

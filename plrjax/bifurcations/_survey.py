@@ -10,13 +10,14 @@ from .._lyapunov._runner import Pace
 from .._numerics import quiet_floats
 from .._parallel import AbstractProgress
 from .._piecewise_affine import PiecewiseAffineMap
+from .._results import ATTRACTOR
 from ..cycles import CycleSet
 from ._orbits import advance, batches, measure, record, weights_of
-from ._regimes import GROUPS, NUM_BLOCKS, Blocks, grouped, moved, odd
+from ._regimes import GROUPS, NUM_BLOCKS, Blocks, Regime, grouped, moved, odd, regime, unseen, vague
 from ._traps import Traps
 
 ROUNDS = 4
-"""How often an orbit that has not settled is measured again, the first time included."""
+"""How often an orbit that has not settled is measured, each time over twice as many steps."""
 _ALIGN = NUM_BLOCKS // 8
 """Blocks in which tangent vectors turn before they are measured."""
 
@@ -26,7 +27,7 @@ class Survey:
 
     **Fields:** `now`, the states; `trap`, number of the cycle that caught each, or -1; `lost`,
     diverged; `seen`, the first tail was looked at; `measured` and `unsettled`: which were measured,
-    and which of them were still moving then.
+    and which of them were still moving then; `steps`, over how many steps.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Survey:
         count = len(states)
         self.trap = np.full(count, -1, np.int64)
         self.lost, self.seen, self.measured, self.unsettled = np.zeros((4, count), bool)
+        self.steps = np.zeros(count, np.int64)
         self._work, self._done = 1.0, 0.0
 
     @property
@@ -74,19 +76,42 @@ class Survey:
         """Measure the open lanes until they have settled, or were caught or lost."""
         again = self.open
         self._place(again)
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             if not again.any():
-                return
-            self._measure(np.flatnonzero(again), num_steps)
+                break
+            self._measure(np.flatnonzero(again), num_steps << number)
             self.unsettled[again] = moved(self.blocks_of(again))
-            again = self.open & (self.unsettled | self._odd(num_steps))
+            again = self.open & (self.unsettled | self._doubtful())
+        self.unsettled |= self._vague()
 
-    def labels(self, num_steps: int) -> tuple[Int[np.ndarray, " part"], Int[np.ndarray, " part"]]:
+    def labels(self) -> tuple[Int[np.ndarray, " part"], Int[np.ndarray, " part"]]:
         """Return the open lanes that have settled, and the group that each belongs to."""
-        lanes = np.flatnonzero(self.open & self.measured & ~self.unsettled)
+        lanes = self._settled()
+        return lanes, self._grouped(lanes)[0]
+
+    def _grouped(self, lanes: np.ndarray) -> tuple[Int[np.ndarray, " part"], bool]:
         if not len(lanes):
-            return lanes, np.zeros(0, np.int64)
-        return lanes, grouped(self.blocks_of(lanes), num_steps)
+            return np.zeros(0, np.int64), False
+        return grouped(self.blocks_of(lanes), int(self.steps[lanes].min()))
+
+    def _vague(self) -> Bool[np.ndarray, " lane"]:
+        """Return which settled lanes may be on another attractor than their group."""
+        found, lanes = np.zeros(len(self.now), bool), self._settled()
+        label, continuum = self._grouped(lanes)
+        if len(lanes) and not continuum:
+            found[lanes] = vague(self.blocks_of(lanes), label)
+        return found
+
+    def _settled(self) -> Int[np.ndarray, " part"]:
+        return np.flatnonzero(self.open & self.measured & ~self.unsettled)
+
+    def regime_of(self, lanes: np.ndarray) -> Regime:
+        """Return what the measured lanes of one group are on: on no torus that was not seen."""
+        blocks = self.blocks_of(lanes)
+        found = regime(blocks.growth, self.steps[lanes])
+        if found.kind is ATTRACTOR.quasiperiodic and unseen(blocks).mean() > 0.5:
+            return found._replace(kind=ATTRACTOR.undecided)
+        return found
 
     def blocks_of(self, lanes: np.ndarray) -> Blocks:
         """Return what was measured of some lanes, given by mask or index."""
@@ -96,13 +121,21 @@ class Survey:
         """Make room for what is measured of the chosen lanes."""
         count, size = int(chosen.sum()), self.map.state_size
         self._column = np.cumsum(chosen) - 1
-        wide = (GROUPS, count, size)
-        self._blocks = Blocks(np.zeros((NUM_BLOCKS, count)), np.zeros(wide), np.zeros(wide))
+        wide = np.zeros((2, GROUPS, count, size))
+        ends = np.zeros((GROUPS, count, 2 * size))
+        self._blocks = Blocks(np.zeros((NUM_BLOCKS, count)), wide[0], wide[1], ends)
 
-    def _odd(self, num_steps: int) -> Bool[np.ndarray, " lane"]:
-        lanes, label = self.labels(num_steps)
-        found = np.zeros(len(self.now), bool)
-        found[lanes] = odd(self.blocks_of(lanes), label)
+    def _doubtful(self) -> Bool[np.ndarray, " lane"]:
+        """Return which lanes have settled, but are unlike their group or on nothing known."""
+        lanes, label = self.labels()
+        found = self._vague()
+        found[lanes] |= odd(self.blocks_of(lanes), label)
+        for group in range(label.max(initial=-1) + 1):
+            here = lanes[label == group]
+            kind = self.regime_of(here).kind
+            if kind is ATTRACTOR.quasiperiodic:
+                found[here] |= unseen(self.blocks_of(here))
+            found[here] |= kind is ATTRACTOR.undecided
         return found
 
     def _measure(self, chosen: Int[np.ndarray, " part"], num_steps: int) -> None:
@@ -116,13 +149,15 @@ class Survey:
                 z, v, block = measure(self.weights, z, v, steps)
                 means.append([np.asarray(values) for values in block])
                 self._update(1)
-            growth, mean, square = (np.stack(values) for values in zip(*means[_ALIGN:]))
+            growth, mean, square, low, high = (np.stack(x) for x in zip(*means[_ALIGN:]))
             here = self._column[lanes]
             self._blocks.growth[:, here] = growth
-            self._blocks.mean[:, here] = _in_groups(mean)
-            self._blocks.square[:, here] = _in_groups(square)
+            self._blocks.mean[:, here] = _in_groups(mean).mean(axis=1)
+            self._blocks.square[:, here] = _in_groups(square).mean(axis=1)
+            ends = _in_groups(low).min(axis=1), _in_groups(high).max(axis=1)
+            self._blocks.ends[:, here] = np.concatenate(ends, axis=2)
             self._look(lanes, z)
-            self.measured[lanes] = True
+            self.measured[lanes], self.steps[lanes] = True, num_steps
 
     def _look(self, lanes: Int[np.ndarray, " part"], z) -> None:
         """Record tails; find which lanes are lost, and which are caught by a cycle."""
@@ -147,7 +182,6 @@ class Survey:
         self.report.update(self._done / self._work, f"{kept} on cycles")
 
 
-def _in_groups(means: np.ndarray) -> Float[np.ndarray, "group lane state"]:
-    """Return "block state lane" averaged over the blocks of each group."""
-    groups = means.reshape(GROUPS, -1, *means.shape[1:]).mean(axis=1)
-    return np.swapaxes(groups, 1, 2)
+def _in_groups(blocks: np.ndarray) -> Float[np.ndarray, "group block lane state"]:
+    """Return "block state lane" in groups of blocks."""
+    return np.swapaxes(blocks.reshape(GROUPS, -1, *blocks.shape[1:]), 2, 3)

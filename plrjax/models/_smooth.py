@@ -1,11 +1,38 @@
 """Smooth networks (no piecewise-affine form): tanh RNN, GRU and LSTM, gates as in Equinox."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax.nn import sigmoid, tanh
 
 from .._dynamics import AbstractDynamics, checked_state
 from ._common import Parameter, apply, check_size, input_matrix, operands, uniform
+
+
+@jax.custom_jvp
+def sigmoid(x):
+    """1 / (1 + e^-x), whose derivative e^-|x| / (1 + e^-|x|)^2 keeps its digits where it is tiny.
+
+    As s (1 - s) it is zero for x > 37, and a Jacobian with such a row is singular.
+    """
+    return jax.nn.sigmoid(x)
+
+
+@sigmoid.defjvp
+def _(primals, tangents):
+    small = jnp.exp(-jnp.abs(primals[0]))
+    return sigmoid(*primals), small / (1 + small) ** 2 * tangents[0]
+
+
+@jax.custom_jvp
+def tanh(x):
+    """The hyperbolic tangent, whose derivative 4 e^-2|x| / (1 + e^-2|x|)^2 keeps its digits."""
+    return jnp.tanh(x)
+
+
+@tanh.defjvp
+def _(primals, tangents):
+    small = jnp.exp(-2 * jnp.abs(primals[0]))
+    return tanh(*primals), 4 * small / (1 + small) ** 2 * tangents[0]
 
 
 class TanhRNN(AbstractDynamics):

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from .._piecewise_affine import PiecewiseAffineMap
 from .._types import Itinerary
 from ._on_border import is_in_continuum
-from ._polyhedron import NUM_POINTS, Undecided, eliminate, fraction, point, rational, solutions
+from ._polyhedron import NUM_POINTS, Undecided, eliminate, point, rational, solutions
 
 MAX_UNKNOWNS = 200
 """States times period, at most: so large a matrix of rationals takes some tenths of a second."""
@@ -38,6 +38,7 @@ class Rationals:
 
     def __init__(self, map: PiecewiseAffineMap):
         self.map = map
+        self._in_continua: dict[bytes, bool] = {}
 
     @functools.cached_property
     def system(self):
@@ -103,10 +104,17 @@ class Rationals:
         if any(k % d == 0 and points[d] == points[0] for d in range(1, k)):
             return None
         itinerary = np.array(on, bool)
-        if zero.any() and not is_family and is_in_continuum(self.system, itinerary, zero):
+        if zero.any() and not is_family and self._is_in_continuum(itinerary, zero):
             return None
         floats = [[int(x.p) / int(x.q) for x in place] for place in points]
         return Decided(itinerary, np.array(floats), zero, is_family)
+
+    def _is_in_continuum(self, itinerary: Itinerary, zero: np.ndarray) -> bool:
+        """Return whether a solution with ties is the end of a continuum; asked of many words."""
+        name = itinerary.tobytes()
+        if name not in self._in_continua:
+            self._in_continua[name] = is_in_continuum(self.system, itinerary, zero)
+        return self._in_continua[name]
 
     def _members(self, word, center, kernel):
         """Yield solutions center + kernel x inside the word's subregions, exactly."""
@@ -120,7 +128,7 @@ class Rationals:
             rows = (self.system.W2 * slopes).tolist()
             for (value,), row, bit in zip(values, rows, letter):
                 sign = 1 if bit else -1
-                numbers = [sign * fraction(x) for x in (*row, value)]
+                numbers = [sign * x for x in (*row, value)]
                 wanted.append((tuple(numbers), bool(bit)))
             J, c = self.system.piece(letter)
             z, slopes = J * z + c, J * slopes
@@ -128,6 +136,6 @@ class Rationals:
         for first in range(NUM_POINTS if stages is not None else 0):
             x = point(stages, first)
             yield fmpq_mat([
-                [center[i] + sum((rational(t) * v[i] for t, v in zip(x, kernel)), rational(0))]
+                [center[i] + sum((t * v[i] for t, v in zip(x, kernel)), rational(0))]
                 for i in range(size)
             ])  # fmt: skip

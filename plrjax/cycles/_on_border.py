@@ -5,7 +5,6 @@ pre-activation 0 their signs. Signs and cones are exact; what is not decided sta
 """
 
 import itertools
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from jaxtyping import Bool
 
 from .._results import STABILITY, UNDECIDED_INDEX
 from .._types import Itinerary
-from ._polyhedron import Undecided, eliminate, fraction, solutions
+from ._polyhedron import Undecided, eliminate, rational, solutions
 
 _MAX_TIES = 8
 """Units of pre-activation 0, at most: their 2^n sign patterns are gone through."""
@@ -75,7 +74,7 @@ def _cone(piece: Piece, directions: list, strict: bool) -> list:
     rows = []
     for row, sign in piece[1]:
         slopes = [sum((a * b for a, b in zip(row, v)), 0 * v[0]) for v in directions]
-        numbers = [fraction(x) * (1 if sign else -1) for x in [*slopes, 0 * slopes[0]]]
+        numbers = [x if sign else -x for x in [*slopes, 0 * slopes[0]]]
         rows.append((tuple(numbers), strict))
     return rows
 
@@ -156,8 +155,8 @@ def _keeps_a_ray(matrix, piece: Piece) -> bool:
     kernel = solved[1]
     cone = _cone(piece, kernel, False)
     for place, side in itertools.product(range(len(kernel)), (1, -1)):
-        away = [Fraction(side * (j == place)) for j in range(len(kernel))]
-        if eliminate([*cone, ((*away, Fraction(-1)), False)], len(kernel)) is not None:
+        away = [rational(side * (j == place)) for j in range(len(kernel))]
+        if eliminate([*cone, ((*away, rational(-1)), False)], len(kernel)) is not None:
             return True
     return False
 

@@ -1,7 +1,5 @@
 """Small linear systems and inequalities in rationals."""
 
-from fractions import Fraction
-
 _MAX_INEQUALITIES = 4000
 """Inequalities that the elimination of variables may grow to."""
 
@@ -17,15 +15,11 @@ class Undecided(Exception):
     """Too large to be decided in rationals."""
 
 
-def fraction(x) -> Fraction:
-    return Fraction(int(x.p), int(x.q))
-
-
-def rational(x):
+def rational(numerator: int, denominator: int = 1):
+    """Return an exact fraction."""
     from flint import fmpq
 
-    x = Fraction(x)
-    return fmpq(x.numerator, x.denominator)
+    return fmpq(numerator, denominator)
 
 
 def solutions(augmented, size: int):
@@ -80,7 +74,7 @@ def _distinct(rows):
     """Return inequalities scaled to a largest slope of 1, each once, those that matter only."""
     best: dict[tuple, tuple] = {}
     for numbers, strict in rows:
-        size = max((abs(x) for x in numbers[:-1]), default=Fraction(0)) or Fraction(1)
+        size = max((abs(x) for x in numbers[:-1]), default=rational(0)) or rational(1)
         scaled = tuple(x / size for x in numbers)
         slopes = scaled[:-1]
         known = best.get(slopes)
@@ -89,11 +83,11 @@ def _distinct(rows):
     return list(best.values())
 
 
-def point(stages, first: int) -> list[Fraction]:
+def point(stages, first: int) -> list:
     """Return a point in the relative interior of what the inequalities allow."""
-    x: list[Fraction] = []
+    x: list = []
     for place, rows in enumerate(stages):
-        share = Fraction(*_SHARES[(first + place * (first + 1)) % len(_SHARES)])
+        share = rational(*_SHARES[(first + place * (first + 1)) % len(_SHARES)])
         low = high = None
         for numbers, _ in rows:
             slope = numbers[place]

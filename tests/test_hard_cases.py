@@ -7,6 +7,7 @@ from fractions import Fraction
 import jax.random as jr
 import numpy as np
 import pytest
+from exact_words import exact_orbit
 from systems import LOZI, QUIET, check_cycles, random_plrnn, tent, words_of
 
 import plrjax as plr
@@ -275,3 +276,19 @@ def test_both_sides_of_a_border_collision_stay():
         map = PiecewiseAffineMap([[3.0]], [[-5.0]], [[1.0]], [mu], [0.0])
         cycles = find(map, 1, plr.Exhaustive())
         assert len(cycles) == 2
+
+
+def test_every_given_itinerary_has_a_row_or_a_note():
+    """z' = -z/2 + .3 below 0, a z + .3 above: its 2-cycle has multiplier 1 - 2^-50, and exists."""
+    map = PiecewiseAffineMap([-0.5], [[-1.5 + 2.0**-49]], [[1.0]], [0.3], [0.0])
+    words = [np.array(bits, bool)[:, None] for bits in ([0], [0, 1], [1], [1, 1])]
+    cycles = plr.cycles_of_itineraries(map, words)
+    exact = [exact_orbit(map, word) is not None for word in words]
+    assert exact == [False, True, True, False] and cycles.period.tolist() == [1, 2]
+    assert cycles.verified.all() and cycles.is_isolated.all()
+    assert cycles.notes == ("no cycle of that minimal period has itinerary number 0",)
+    long = PiecewiseAffineMap(
+        np.eye(300), np.zeros((300, 1)), np.ones((1, 300)), np.zeros(300), [1]
+    )
+    cycles = plr.cycles_of_itineraries(long, [np.ones((3, 1), bool)])
+    assert len(cycles) == 1 or "itinerary number 0" in cycles.notes[0]

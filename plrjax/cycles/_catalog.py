@@ -18,9 +18,6 @@ REJECTED = -1
 MAX_MARGINAL = 64
 """Singular words of one period that floats examine for families; further ones are only counted."""
 
-EXACT_STEPS = 2
-"""Where rounding misled a walk or a path, it goes on for so many steps in rationals."""
-
 _COMPANY = 256
 """Words that are identified before the others of a batch."""
 
@@ -48,7 +45,10 @@ class Entry:
 
 @dataclasses.dataclass
 class Catalog:
-    """Cycles by number, and the number of every word seen (REJECTED where it is not a cycle)."""
+    """Cycles by number, and the number of every word seen (REJECTED where it is not a cycle).
+
+    Where rounding misled a walk or a path, it goes on for `exact_steps` in rationals.
+    """
 
     map: PiecewiseAffineMap
     entries: list[Entry] = dataclasses.field(default_factory=list)
@@ -57,6 +57,8 @@ class Catalog:
     num_singular: int = 0
     num_unexamined: int = 0
     num_decided: int = 0
+    exact_steps: int = 2
+    undecided: set[tuple[int, bytes]] = dataclasses.field(default_factory=set)
 
     @functools.cached_property
     def exact(self) -> Rationals:
@@ -105,6 +107,10 @@ class Catalog:
             self._enter(list(group), np.stack(list(group.values())), polish)
         return np.array([self.numbers[key] for key in keys], int).reshape(len(words))
 
+    def is_undecided(self, itinerary: np.ndarray) -> bool:
+        """Return whether an itinerary without a row was left undecided."""
+        return _key(canonical(pack(itinerary))) in self.undecided
+
     def _enter(self, keys: list[tuple[int, bytes]], packed: np.ndarray, polish: int) -> None:
         seen = examine(self.map, unpack(packed, self.map.num_units), polish=polish)
         for row, key in enumerate(keys):
@@ -149,6 +155,10 @@ class Catalog:
         self.entries.append(entry)
         return len(self.entries) - 1
 
+    def _leave_undecided(self, word: np.ndarray) -> None:
+        self.num_unexamined += 1
+        self.undecided.add(_key(word))
+
     def _known_with_ties(self, word: np.ndarray) -> int | None:
         """Return the number of a cycle on a boundary that solves a regular word as well.
 
@@ -175,12 +185,13 @@ class Catalog:
             return known
         self.num_decided += 1
         if self.num_decided > MAX_DECIDED:
-            self.num_unexamined += 1
+            self._leave_undecided(word)
             return REJECTED
         itinerary = unpack(word, self.map.num_units)
         try:
             found = self.exact.decide(itinerary)
-            for _ in range(EXACT_STEPS if found is None and verdict == VERDICT.border else 0):
+            steps = self.exact_steps if found is None and verdict == VERDICT.border else 0
+            for _ in range(steps):
                 visited = self.exact.visited(itinerary)
                 if visited is None or np.array_equal(visited, itinerary):
                     break
@@ -202,12 +213,12 @@ class Catalog:
     def _family_member(self, word: np.ndarray) -> np.ndarray | None:
         """Return the points of a cycle of a singular word, if one has its minimal period."""
         if self.num_singular > MAX_MARGINAL:
-            self.num_unexamined += 1
+            self._leave_undecided(word)
             return None
         try:
             points = marginal_family(self.map, unpack(word, self.map.num_units))
         except NotExamined:
-            self.num_unexamined += 1
+            self._leave_undecided(word)
             return None
         if points is None or _repeats(points, 1e-9 * np.abs(points).max(axis=0)):
             return None

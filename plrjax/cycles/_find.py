@@ -20,11 +20,17 @@ from ._arguments import check_budget, checked_periods
 from ._auto import Auto
 from ._balance import balanced, with_a_unit
 from ._base import EVERYWHERE, AbstractCycleSolver, CycleProblem, Outcome
-from ._catalog import Catalog, merge
+from ._catalog import REJECTED, Catalog, merge
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
 from ._families import continua_around
-from ._notes import degree_note, few_converged_note, growth_notes, period_notes
+from ._notes import (
+    degree_note,
+    few_converged_note,
+    growth_notes,
+    itinerary_notes,
+    period_notes,
+)
 from ._pivots import TRACES as PATH_TRACES
 from ._rows import row_arrays
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
@@ -121,20 +127,21 @@ def num_traces() -> int:
 
 
 def cycles_of_itineraries(
-    model: AbstractPLRNN, itineraries: Iterable[Bool[np.ndarray, "time unit"]]
+    model: AbstractPLRNN, itineraries: Iterable[Bool[np.ndarray, "_ unit"]]
 ) -> CycleSet:
     """Return the cycles that have the given itineraries: those whose solution is admissible.
 
     Each itinerary is solved by multiple shooting (no product of Jacobians, so the length does not
     matter) and verified as in `find_cycles`. Rotations and repetitions of one word give one cycle;
-    virtual words give none. The result says nothing about other cycles (`coverage` is partial).
+    virtual words give none: `notes` name these, and what is not decided. The result says nothing
+    about other cycles (`coverage` is partial).
 
     **Raises:** `ValueError` for an itinerary that is not a boolean array "time unit".
     """
     map = lower(model)
     if not map.num_units:
         raise ValueError("model: has no ReLU units, so its cycles have no itineraries")
-    groups: dict[int, list[np.ndarray]] = {}
+    groups: dict[int, list[tuple[int, np.ndarray]]] = {}
     for number, item in enumerate(itineraries):
         word = np.asarray(item)
         if word.dtype != bool or word.ndim != 2 or word.shape[1] != map.num_units or not len(word):
@@ -142,14 +149,19 @@ def cycles_of_itineraries(
                 f"itineraries: expected boolean arrays time x {map.num_units}, "
                 f"got {word.dtype} {word.shape} as number {number}"
             )
-        groups.setdefault(len(word), []).append(word)
+        groups.setdefault(len(word), []).append((number, word))
     scaled, unit = balanced(map)
-    catalog = Catalog(scaled)
+    catalog, virtual, open_words = Catalog(scaled, exact_steps=0), [], []
     with one_thread_per_solve():
-        for words in groups.values():
-            catalog.identify(np.stack(words))
+        for items in groups.values():
+            found = catalog.identify(np.stack([word for _, word in items]))
+            for (number, word), cycle in zip(items, found.tolist()):
+                if cycle == REJECTED:
+                    undecided = catalog.is_undecided(word)
+                    (open_words if undecided else virtual).append(number)
         arrays = row_arrays(map, scaled, unit, merge([catalog]))
-    return CycleSet(**arrays, num_units=map.num_units)
+    notes = itinerary_notes(sorted(virtual), sorted(open_words))
+    return CycleSet(**arrays, num_units=map.num_units, notes=notes)
 
 
 def run(
@@ -165,6 +177,8 @@ def run(
     outcomes: dict[int, Outcome] = {}
     samples: dict[int, Sample] = {}
     jobs = solver.plan(problem)
+    ends = np.cumsum([0.0, *(sum(wanted) for _, wanted in jobs)])
+    ends /= max(ends[-1], 1.0)  # steps of an orbit, as the work that is to be expected
     task, state, periods = problem, None, ()
 
     def keep():
@@ -182,14 +196,15 @@ def run(
             if solver.needs_sample(task.map, task.period):
                 task = dataclasses.replace(task, sample=_sample(task, samples))
             known = _words(problem.periods, *(o.catalog for o in outcomes.values()))
-            report.update(done / len(jobs), _note(periods, known))
+            report.update(ends[done], _note(periods, known))
             state = solver.init(task)
             while not solver.terminate(task, state):
                 if deadline is not None and time.perf_counter() > deadline:
                     keep()
                     return outcomes, RESULTS.budget_exhausted
                 state = solver.step(task, state)
-                share = (done + solver.progress(task, state)) / len(jobs)
+                part = solver.progress(task, state)
+                share = ends[done] + part * (ends[done + 1] - ends[done])
                 found = solver.found(state)
                 known |= _words(problem.periods, *([] if found is None else [found]))
                 report.update(share, solver.note(task, state) or _note(periods, known))

@@ -48,6 +48,20 @@ def degree_note(period: int, index_sum: int | None, degree: int | None) -> list[
     ]
 
 
+def itinerary_notes(virtual: list[int], undecided: list[int]) -> tuple[str, ...]:
+    """Name given itineraries, by number, that have no row."""
+    texts = {
+        "no cycle of that minimal period has itinerary": virtual,
+        "singular or nearly so, and too long to be decided: itinerary": undecided,
+    }
+    return tuple(f"{text} {_listed(numbers)}" for text, numbers in texts.items() if numbers)
+
+
+def _listed(numbers: list[int]) -> str:
+    more = f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
+    return "number " + ", ".join(map(str, numbers[:20])) + more
+
+
 def growth_notes(counts: dict[int, int], claims: dict[int, COVERAGE]) -> list[str]:
     """Name periods with far fewer cycles than both before them, where nothing proves that."""
     notes = []

@@ -6,25 +6,27 @@ import numpy as np
 
 from .._results import COVERAGE, RESULTS, STABILITY
 
-_COLUMNS = (
-    "period",
-    "cycles",
-    "stable",
-    "saddle",
-    "unstable",
-    "nonhyperbolic",
-    "unverified",
-    "coverage",
-    "missing mass",
-)
+_ALWAYS = (STABILITY.stable, STABILITY.saddle, STABILITY.unstable, STABILITY.nonhyperbolic)
 _MAX_ROWS = 60
 
 
+def _kinds(cycles) -> dict[str, np.ndarray]:
+    """Return which rows each column counts; the last ones are shown where there are any."""
+    alone = cycles.is_isolated
+    kinds = {code.name: alone & (cycles.stability == code) for code in STABILITY}
+    kinds |= {"unverified": alone & ~cycles.verified, "continua": ~alone}
+    always = {code.name for code in _ALWAYS} | {"unverified"}
+    return {name: rows for name, rows in kinds.items() if name in always or rows.any()}
+
+
+def _columns(cycles) -> tuple[str, ...]:
+    return ("period", "cycles", *_kinds(cycles), "coverage", "missing mass")
+
+
 def _rows(cycles) -> list[tuple[str, ...]]:
-    rows = []
+    rows, kinds = [], _kinds(cycles)
     for period, number in cycles.counts().items():
         here = cycles.period == period
-        stability = [str(np.count_nonzero(here & (cycles.stability == code))) for code in STABILITY]
         unseen = cycles.unseen.get(period)
         mass = "-" if unseen is None or np.isnan(unseen.missing_mass) else _mass(unseen)
         coverage = cycles.coverage_by_period.get(period)
@@ -32,8 +34,7 @@ def _rows(cycles) -> list[tuple[str, ...]]:
             (
                 str(period),
                 str(number),
-                *stability,
-                str(np.count_nonzero(here & ~cycles.verified)),
+                *(str(np.count_nonzero(here & rows)) for rows in kinds.values()),
                 "-" if coverage is None else coverage.name.replace("_", " "),
                 mass,
             )
@@ -82,15 +83,15 @@ def _proven(cycles) -> list[str]:
 
 
 def _title(cycles) -> str:
-    plural = "" if len(cycles) == 1 else "s"
+    count = int(np.count_nonzero(cycles.is_isolated))
     sizes = f"{cycles.state_size} states and {cycles.num_units} units"
-    return f"{len(cycles)} cycle{plural} of a map with {sizes}"
+    return f"{count} cycle{'' if count == 1 else 's'} of a map with {sizes}"
 
 
 def as_text(cycles, reference: tuple[str, dict[int, int]] | None = None) -> str:
     """Return the table as plain text, with the numbers of cycles of a reference system beside."""
     rows, left_out = _shown(_rows(cycles))
-    columns = _COLUMNS
+    columns = _columns(cycles)
     if reference is not None:
         name, counts = reference
         columns = (*columns[:2], name, *columns[2:])
@@ -114,7 +115,7 @@ def as_text(cycles, reference: tuple[str, dict[int, int]] | None = None) -> str:
 def as_html(cycles) -> str:
     """Return the table as HTML for notebooks."""
     rows, left_out = _shown(_rows(cycles))
-    head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
+    head = "".join(f"<th>{name}</th>" for name in _columns(cycles))
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )

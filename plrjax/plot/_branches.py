@@ -19,6 +19,7 @@ LINES = {
     STABILITY.saddle: "--",
     STABILITY.unstable: ":",
     STABILITY.nonhyperbolic: "-.",
+    STABILITY.undecided: (0, (1, 4)),
 }
 _NUM_TRANSIENT, _NUM_POINTS, _NUM_STARTS = 1_000, 100, 3
 """Steps before an orbit is drawn, points drawn of it, and orbits at each value."""

@@ -12,6 +12,7 @@ STABILITY_COLORS = {
     STABILITY.saddle: ORANGE,
     STABILITY.unstable: RED,
     STABILITY.nonhyperbolic: PINK,
+    STABILITY.undecided: "0.45",
 }
 
 

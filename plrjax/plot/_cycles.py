@@ -15,6 +15,7 @@ _STYLES = {
     STABILITY.saddle: ("^", "white", ""),
     STABILITY.unstable: ("s", "white", "xx"),
     STABILITY.nonhyperbolic: ("D", "white", ".."),
+    STABILITY.undecided: ("X", "white", "--"),
 }
 """Marker, its edge, and hatching of bars. Color tells the period."""
 _NEUTRAL = "0.45"
@@ -103,7 +104,7 @@ def cycles_per_period(cycle_set: CycleSet, ax=None):
     bottom = np.zeros(len(periods), int)
     colors = period_colors(cycle_set)
     for code, (_, _, hatch) in _STYLES.items():
-        here = cycle_set.period[cycle_set.stability == code]
+        here = cycle_set.period[cycle_set.is_isolated & (cycle_set.stability == code)]
         height = np.array([np.count_nonzero(here == k) for k in periods], int)
         if height.any():
             ax.bar(

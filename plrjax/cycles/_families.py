@@ -5,7 +5,7 @@ import numpy as np
 from .._numerics import EPS
 from .._piecewise_affine import PiecewiseAffineMap
 from ._catalog import Entry, exact_entry
-from ._exactly import Rationals
+from ._exactly import MAX_UNKNOWNS, Rationals
 from ._polyhedron import Undecided
 from ._verify import VERDICT
 from ._words import unpack
@@ -48,11 +48,14 @@ def continua_around(
 def _may_surround(entry: Entry, arrays: dict[str, np.ndarray], row: int, times: int) -> bool:
     """Return whether a multiplier may be a root of unity of this order; beside ties always.
 
-    An n-fold one may be off by the n-th root of rounding.
+    An n-fold one may be off by the n-th root of rounding: so coarsely it is looked where rationals
+    decide.
     """
     if entry.verdict == VERDICT.on_border:
         return True
     values = arrays["multipliers"][row]
-    near = min((1e3 * EPS * entry.period) ** (1 / len(values)), _COARSE)
+    near = 1e3 * EPS * entry.period
+    if times * entry.period * len(values) <= MAX_UNKNOWNS:
+        near = min(near ** (1 / len(values)), _COARSE)
     on_circle = (np.abs(np.abs(values) - 1.0) < near) & (np.abs(values - 1.0) > near)
     return bool((np.abs(values[on_circle] ** times - 1.0) < 10 * near * times).any())

@@ -26,7 +26,7 @@ def test_a_search_that_met_nothing_is_not_saturated(shared):
 
 
 def test_a_period_far_below_its_neighbours_is_named():
-    claims = dict.fromkeys((9, 10, 11, 12), COVERAGE.saturated)
+    claims: dict[int, COVERAGE] = dict.fromkeys(range(9, 13), COVERAGE.saturated)
     notes = growth_notes({9: 12, 10: 19, 11: 20, 12: 0}, claims)
     assert len(notes) == 1 and notes[0].startswith("period 12: 0 cycles")
     claims[12] = COVERAGE.complete_in_floating_point

@@ -85,9 +85,7 @@ class Catalog:
         found = np.zeros(len(words), bool)
         period, units = words.shape[1], self.map.num_units
         for entry in self.entries:
-            if entry.verdict != VERDICT.on_border or period % entry.period:
-                continue
-            if entry.period == period:
+            if entry.zero is None or period % entry.period or entry.period == period:
                 continue
             times = (period // entry.period, 1)
             own, free = np.tile(unpack(entry.word, units), times), np.tile(entry.zero, times)

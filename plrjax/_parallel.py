@@ -76,6 +76,13 @@ def one_thread_per_solve():
         yield
 
 
+def await_devices() -> None:
+    """Wait for what is being computed: an interpreter that ends before it does may crash."""
+    for array in jax.live_arrays():
+        if not array.is_deleted():
+            array.block_until_ready()
+
+
 def split_over(mesh: Mesh, tree: Any) -> Any:
     """Put arrays with one leading entry per device where `over_devices` wants them."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec("lanes")))

@@ -69,8 +69,10 @@ class Rationals:
         solved = solutions(augmented, self.map.state_size)
         if solved is None:
             return None
-        for start in self._members(word, *solved):
-            found = self._judged(word, start, True)
+        members = list(self._members(word, *solved))
+        several = any(start != members[0] for start in members)  # or the signs leave one point
+        for start in members if several else members[:1]:
+            found = self._judged(word, start, several)
             if found is not None:
                 return found
         return None

@@ -20,6 +20,8 @@ from ._atlas import Atlas
 from ._events import Bifurcations
 from ._everywhere import MOST_BITS, admissible_places, all_words
 from ._gather import gathered
+from ._node_events import Node, node_between
+from ._nodes import carry, divide, enter
 from ._path import AbstractParameterPath, LinearPath
 
 Seeds = list[tuple[np.ndarray, float]]
@@ -133,6 +135,7 @@ class Tracer:
     def __init__(self, periods: Sequence[int], search: Search, key: PRNGKeyArray | None):
         self.periods, self.search, self.key = tuple(periods), search, key
         self.atlases: list[Atlas] = []
+        self.nodes: list[Node] = []
         self.coverage: dict[int, COVERAGE] = {}
         self.notes: list[str] = []
         self.watch: Callable[[float], None] = lambda share: None
@@ -148,9 +151,11 @@ class Tracer:
 
         What an interruption leaves undone is missing; what was followed until then is kept.
         """
-        number, carried = len(self.atlases), self._carried(path)
+        number = len(self.atlases)
         atlas = Atlas(path, self.periods)
         self.atlases.append(atlas)
+        if number:
+            divide(self.atlases[-2], atlas)
         searched = [k for k in self.periods if k * path.shape[1] > self.search.max_bits]
         stages = [k for k in self.periods if k not in searched]
         total = len(stages) + 1 + 2 * bool(searched)
@@ -164,13 +169,16 @@ class Tracer:
             for period in stages:
                 self._try_all(atlas, number, period)
                 done += 1
-            atlas.follow(carried)
+            if number:
+                carry(self.atlases[-2], atlas)
             done += 1
             if searched:
                 for at, s in ((number, path.start), (number + 1, path.stop)):
                     if at % self.search.every == 0 or at == 0 or (last and at > number):
-                        atlas.follow(self._searched_at(at, path, s, searched))
+                        enter(atlas, self._searched_at(at, path, s, searched), above=at > number)
                     done += 1
+        if number:
+            self.nodes.append(node_between(self.atlases[-2], atlas))
         self.watch(1.0)
         return atlas
 
@@ -191,13 +199,6 @@ class Tracer:
                 "coarsely"
             )
 
-    def _carried(self, path: AbstractParameterPath) -> Seeds:
-        """Return the cycles that reached the end of the path before."""
-        if not self.atlases:
-            return []
-        before = self.atlases[-1]
-        return [(one.word, path.start) for one in before.segments if one.high == before.path.stop]
-
     def _searched_at(self, number: int, path: AbstractParameterPath, s: float, periods: list[int]):
         """Return the verified cycles that a search finds at one network."""
         if number not in self._searched:
@@ -206,7 +207,7 @@ class Tracer:
         cycles = self._searched[number]
         for period, coverage in cycles.coverage_by_period.items():
             self._claim(period, min(coverage, COVERAGE.saturated))
-        return [(cycles.regions(row), s) for row in np.flatnonzero(cycles.verified).tolist()]
+        return [cycles.regions(row) for row in np.flatnonzero(cycles.verified).tolist()]
 
     def _find(self, number: int, path: AbstractParameterPath, s: float, periods: list[int]):
         solver = self.search.solver
@@ -242,7 +243,10 @@ class Tracer:
         coverage = {k: self.coverage.get(k, COVERAGE.partial) for k in self.periods}
         if result is not RESULTS.successful:
             coverage = dict.fromkeys(coverage, COVERAGE.partial)
-        return gathered(self.atlases, coverage, result, self.notes, **given)
+        nodes = list(self.nodes)
+        if 0 < len(nodes) + 1 < len(self.atlases):
+            nodes.append(node_between(*self.atlases[-2:], whole=False))
+        return gathered(self.atlases, nodes, coverage, result, self.notes, **given)
 
 
 def _in_turn(places: Seeds) -> list[Seeds]:

@@ -18,14 +18,19 @@ def skew_tent(left, right, mu=1.0):
     return PiecewiseAffineMap([[left]], [[right - left]], [[1.0]], [mu], [0.0])
 
 
-def said_of(seed):
+ENDS = plr.Search(plr.Exhaustive(), max_bits=0, every=1000)
+"""Cycles are searched at the first and the last network only, and followed from there."""
+
+
+def said_of(seed, search=None):
     """Return the differences between one random path and itself, cut."""
     draw = np.random.default_rng([seed, 77])
     first, last = random_ends(draw)
     periods = PERIODS[first.W1.shape[1]]
-    whole = detect([first, last], periods)
+    whole = detect([first, last], periods, search=search)
     places = random_cuts(draw, whole)
-    return differences(whole, detect(cut_path(first, last, places), periods), places)
+    cut = detect(cut_path(first, last, places), periods, search=search)
+    return differences(whole, cut, places)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -33,9 +38,16 @@ def test_random_paths(seed):
     assert said_of(seed) == []
 
 
+@pytest.mark.parametrize("seed", [8, 28, 59])
+def test_what_is_known_at_the_ends_is_followed_through_all_cuts(seed):
+    """Branches turn back at folds: they are followed to and fro through the networks between."""
+    assert said_of(seed, ENDS) == []
+
+
 @pytest.mark.slow
-def test_many_random_paths():
-    said = {seed: said_of(seed) for seed in range(6, 206)}
+@pytest.mark.parametrize("search", [None, ENDS])
+def test_many_random_paths(search):
+    said = {seed: said_of(seed, search) for seed in range(6, 206)}
     assert {seed: one for seed, one in said.items() if one} == {}
 
 

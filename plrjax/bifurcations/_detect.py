@@ -18,13 +18,11 @@ from ..cycles import AbstractCycleSolver, CycleSet, find_cycles
 from ..cycles._arguments import checked_periods
 from ._atlas import Atlas
 from ._events import Bifurcations
-from ._everywhere import MOST_BITS, admissible_places, all_words
+from ._everywhere import MOST_BITS, admissible_places, all_words, in_turn
 from ._gather import gathered
-from ._node_events import Node, node_between
-from ._nodes import carry, divide, enter
+from ._node_events import Nodes
+from ._nodes import divide, enter, spread
 from ._path import AbstractParameterPath, LinearPath
-
-Seeds = list[tuple[np.ndarray, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +133,7 @@ class Tracer:
     def __init__(self, periods: Sequence[int], search: Search, key: PRNGKeyArray | None):
         self.periods, self.search, self.key = tuple(periods), search, key
         self.atlases: list[Atlas] = []
-        self.nodes: list[Node] = []
+        self._nodes, self._num_whole = Nodes(), 0
         self.coverage: dict[int, COVERAGE] = {}
         self.notes: list[str] = []
         self.watch: Callable[[float], None] = lambda share: None
@@ -169,16 +167,15 @@ class Tracer:
             for period in stages:
                 self._try_all(atlas, number, period)
                 done += 1
-            if number:
-                carry(self.atlases[-2], atlas)
+            spread(self.atlases)
             done += 1
             if searched:
                 for at, s in ((number, path.start), (number + 1, path.stop)):
                     if at % self.search.every == 0 or at == 0 or (last and at > number):
                         enter(atlas, self._searched_at(at, path, s, searched), above=at > number)
                     done += 1
-        if number:
-            self.nodes.append(node_between(self.atlases[-2], atlas))
+                spread(self.atlases)
+        self._num_whole += 1
         self.watch(1.0)
         return atlas
 
@@ -189,7 +186,7 @@ class Tracer:
         for words in all_words(period, atlas.path.shape[1]):
             atlas.watch()
             places, cut = admissible_places(atlas.path, words)
-            for part in _in_turn(places):
+            for part in in_turn(places):
                 atlas.follow(part)
             coarse += cut
         if coarse:
@@ -243,23 +240,8 @@ class Tracer:
         coverage = {k: self.coverage.get(k, COVERAGE.partial) for k in self.periods}
         if result is not RESULTS.successful:
             coverage = dict.fromkeys(coverage, COVERAGE.partial)
-        nodes = list(self.nodes)
-        if 0 < len(nodes) + 1 < len(self.atlases):
-            nodes.append(node_between(*self.atlases[-2:], whole=False))
+        nodes = self._nodes.of(self.atlases, self._num_whole)
         return gathered(self.atlases, nodes, coverage, result, self.notes, **given)
-
-
-def _in_turn(places: Seeds) -> list[Seeds]:
-    """Return the first place of every word, then the second, ...: most are known by then."""
-    parts: list[Seeds] = []
-    seen: dict[bytes, int] = {}
-    for word, s in places:
-        turn = seen.get(word.tobytes(), 0)
-        seen[word.tobytes()] = turn + 1
-        if turn == len(parts):
-            parts.append([])
-        parts[turn].append((word, s))
-    return parts
 
 
 def _paths(models: Any) -> tuple[list[AbstractParameterPath], Any]:

@@ -50,7 +50,24 @@ class Node:
     events: list[NodeEvent]
 
 
-def node_between(early: Atlas, late: Atlas, whole: bool = True) -> Node:
+class Nodes:
+    """The networks between paths, looked at again where more has been followed."""
+
+    def __init__(self):
+        self._known: dict[int, tuple[tuple[int, int, bool], Node]] = {}
+
+    def of(self, atlases: Sequence[Atlas], num_whole: int) -> list[Node]:
+        """Return the networks between paths, of which the first `num_whole` were followed fully."""
+        found = []
+        for i, (early, late) in enumerate(zip(atlases[:-1], atlases[1:])):
+            state = len(early.segments), len(late.segments), i + 1 < num_whole
+            if i not in self._known or self._known[i][0] != state:
+                self._known[i] = state, _node_between(early, late, state[2])
+            found.append(self._known[i][1])
+        return found
+
+
+def _node_between(early: Atlas, late: Atlas, whole: bool) -> Node:
     """Return what happens at the network between two paths.
 
     **Arguments:** `whole`: whether the late path was followed to its end; otherwise the events at

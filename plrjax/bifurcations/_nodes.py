@@ -33,56 +33,74 @@ def divide(early: Atlas, late: Atlas) -> None:
     late.close(low=late.path.start + ZONE * late.path.span)
 
 
-def carry(early: Atlas, late: Atlas) -> None:
-    """Follow the cycles that reach the end of a path into the next one.
+def spread(atlases: Sequence[Atlas]) -> None:
+    """Follow cycles through the last shared network, and through others as far as anything is new.
 
-    Those on a switching boundary there go on as what exists behind it; at a degenerate flip the
-    cycles of twice the period that exist behind it are followed, too.
+    Those on a switching boundary there go on as what exists on either side of it; at a degenerate
+    flip the cycles of twice the period are followed, too.
     """
-    words = [one.word for one in ending(early).values()]
-    start, flips = late.path.start, []
-    plain = _enter(late, words, (early.path, early.path.stop), (late.path, start), above=False)
-    for word in [words[row] for row in plain]:
-        if 2 * len(word) in late.periods:
-            if np.abs(1.0 + multipliers_at(late.path, word, start)).min() < _TURNING:
-                flips.append((word, start))
-    late.double(flips)
+    open_nodes = {len(atlases) - 2} if len(atlases) > 1 else set()
+    while open_nodes:
+        node = max(open_nodes)
+        open_nodes.remove(node)
+        early, late = atlases[node : node + 2]
+        before = len(early.segments), len(late.segments)
+        _join(early, late)
+        if len(early.segments) > before[0]:
+            open_nodes |= {node, max(node - 1, 0)}
+        if len(late.segments) > before[1]:
+            open_nodes |= {node, min(node + 1, len(atlases) - 2)}
+
+
+def _join(early: Atlas, late: Atlas) -> None:
+    """Follow what is known on one side of a shared network only on the other side."""
+    below, above = ending(early), beginning(late)
+    low, high = (early.path, early.path.stop), (late.path, late.path.start)
+    up = [one.word for key, one in below.items() if key not in above]
+    down = [one.word for key, one in above.items() if key not in below]
+    for atlas, (path, s), words in ((late, high, up), (early, low, down)):
+        plain, met = _sorted(words, low, high, atlas.periods)
+        atlas.follow([(word, s) for word in plain])
+        early.enter(met, above=True)
+        late.enter(met, above=False)
+        flips = [word for word in plain if 2 * len(word) in atlas.periods]
+        near = [np.abs(1.0 + multipliers_at(path, word, s)).min() < _TURNING for word in flips]
+        for side, (_, at) in ((early, low), (late, high)):
+            side.double([(word, at) for word, turns in zip(flips, near) if turns])
 
 
 def enter(atlas: Atlas, words: Sequence[np.ndarray], above: bool) -> None:
     """Follow cycles from the end of a path (its start, or its stop) into it."""
-    place = atlas.path, atlas.path.stop if above else atlas.path.start
-    _enter(atlas, words, place, place, above)
-
-
-def _enter(atlas: Atlas, words: Sequence[np.ndarray], low: Place, high: Place, above: bool):
-    """Follow cycles from an end of a path; return the rows of those on no switching boundary."""
     s = atlas.path.stop if above else atlas.path.start
+    plain, met = _sorted(words, (atlas.path, s), (atlas.path, s), atlas.periods)
+    atlas.follow([(word, s) for word in plain])
+    atlas.enter(met, above)
+
+
+def _sorted(words: Sequence[np.ndarray], low: Place, high: Place, periods: Sequence[int]):
+    """Return the words on no switching boundary, and what meets where the others are."""
     plain, met = [], []
-    near = _near_boundaries(atlas.path, words, s)
-    for row, word in enumerate(words):
-        found = None
-        if near[row]:
-            found = collision_between(low, high, word, atlas.periods, ZONE)
+    for word, near in zip(words, _near_boundaries(low[0], words, low[1])):
+        found = collision_between(low, high, word, periods, ZONE) if near else None
         if found is None:
-            plain.append(row)
+            plain.append(word)
         else:
             met.append(found)
-    atlas.follow([(words[row], s) for row in plain])
-    atlas.enter(met, above)
-    return plain
+    return plain, met
 
 
 def _near_boundaries(path: AbstractParameterPath, words, s: float) -> np.ndarray:
     """Return which words may have a pre-activation that is zero at s."""
     near = np.zeros(len(words), bool)
+    arrays, slope = path.arrays(np.array([s])), path.derivative(s)
+    pushed = np.abs(arrays.W2[0]) @ np.abs(slope.h1[0]) + np.abs(slope.h2[0])
+    moved = path.span * pushed.max(initial=0.0)
     for rows in _by_period(words):
         own = np.stack([words[row] for row in rows])
         places = np.full(len(rows), s)
         points, activations = candidates(path, own, places)[:2]
-        arrays = path.arrays(places[:1])
         with quiet_floats():
-            forming = np.abs(points) @ np.abs(arrays.W2[0]).T + np.abs(arrays.h2[0])
+            forming = np.abs(points) @ np.abs(arrays.W2[0]).T + np.abs(arrays.h2[0]) + moved
             near[rows] = (np.abs(activations) <= _PERHAPS * forming).any(axis=(1, 2))
     return near
 

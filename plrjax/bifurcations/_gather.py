@@ -5,21 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from .._results import BIFURCATION, COVERAGE, RESULTS, STABILITY
+from .._results import COVERAGE, RESULTS
 from ..cycles._words import canonical, pack
 from ._assemble import (
-    NO_CYCLE,
     Event,
     Piece,
     at_collision,
     events_of,
     linked,
     pieces_of,
-    stability_at,
 )
 from ._atlas import Atlas, Segment
+from ._describe import describe
 from ._events import Bifurcations
-from ._march import CLOSE, END, multipliers_at
+from ._march import END
 from ._node_events import Node, pairs_of, rows_of
 from ._nodes import ZONE
 
@@ -61,7 +60,7 @@ def gathered(
     pieces = [piece for i, atlas in enumerate(atlases) for piece in pieces_of(atlas, i)]
     numbers = branches_of(atlases, nodes)
     for event in events:
-        _describe(event)
+        describe(event)
     notes = [*notes, *_reasons(atlases, numbers)]
     columns = _event_columns(events, numbers, atlases, steps, losses, gradient_norms)
     columns |= _segment_columns(pieces, events, numbers, atlases)
@@ -101,52 +100,6 @@ def branches_of(atlases: Sequence[Atlas], nodes: Sequence[Node] = ()) -> dict[in
     for *_, item in sorted(order, key=lambda row: row[:3]):
         numbers.setdefault(union.root(item), len(numbers))
     return {item: numbers[union.root(item)] for item in list(union.parent)}
-
-
-def _describe(event: Event) -> None:
-    """Find multipliers and stability on both sides of an event."""
-    size = event.where.path.shape[0]
-    turn = event.kind is not BIFURCATION.border_collision
-    facts = event.facts
-    for side, one in zip(("before", "after"), event.main):
-        facts[f"multipliers_{side}"] = np.full(size, np.nan, complex)
-        facts[f"stability_{side}"] = NO_CYCLE
-        if one is None:
-            continue
-        s = event.where.on(one)
-        at = _beside(one, s, side) if turn else s
-        facts[f"multipliers_{side}"] = multipliers_at(one.path, one.word, at)
-        facts[f"stability_{side}"] = _stability_beside(one, s, side)
-    stable = {}
-    for side, place in (("before", 1), ("after", 2)):
-        codes = [
-            _stability_beside(part[0], event.where.on(part[0]), side)
-            for part in event.segments if part[place]
-        ]  # fmt: skip
-        facts[f"num_{side}"] = len(codes)
-        stable[side] = codes.count(STABILITY.stable)
-    facts["attractor"] = stable["after"] - stable["before"]
-
-
-def _beside(segment: Segment, s: float, side: str) -> float:
-    """Return a place of the segment next to s: 1e-6 of the path away, or half its next turn."""
-    edges, span = np.array(segment.edges), segment.path.span
-    if side == "before":
-        room = s - max(edges[edges < s - CLOSE * span], default=segment.low)
-        return s - min(1e-6 * span, 0.5 * room)
-    room = min(edges[edges > s + CLOSE * span], default=segment.high) - s
-    return s + min(1e-6 * span, 0.5 * room)
-
-
-def _stability_beside(segment: Segment, s: float, side: str) -> int:
-    """Return the stability of a segment on its piece next to s."""
-    edges = np.array(segment.edges)
-    slack = CLOSE * segment.path.span
-    if side == "before":
-        low = max(edges[edges < s - slack], default=segment.low)
-        return stability_at(segment.path, segment.word, 0.5 * (low + s))
-    high = min(edges[edges > s + slack], default=segment.high)
-    return stability_at(segment.path, segment.word, 0.5 * (s + high))
 
 
 def _reasons(atlases: Sequence[Atlas], numbers: dict[int, int]) -> list[str]:

@@ -17,14 +17,13 @@ from ._assemble import (
 )
 from ._atlas import Atlas, Segment
 from ._collision import Collision, Key, collision_between, is_singular
+from ._describe import TURNS
 from ._functions import candidates, stability_functions
 from ._march import END, is_center
 from ._nodes import ZONE, beginning, ending
 
 _EXACT = 1e-12
 """Places closer to a network than this share of a path are it."""
-
-_TURNS = (BIFURCATION.degenerate_flip, BIFURCATION.center)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _middle(edges: Sequence[float], piece: int) -> float:
 def _turns(one: Segment, other: Segment, turned: np.ndarray) -> list[NodeEvent]:
     """Return the changes of stability at a network of a cycle that goes on behind it."""
     found = []
-    for kind in [kind for kind, has in zip(_TURNS, turned) if has]:
+    for kind in [kind for kind, has in zip(TURNS, turned) if has]:
         if kind is BIFURCATION.center and not is_center(one.path, one.word, one.path.stop):
             continue
         located = [s for s, own in one.edge_turns if own is kind and s > one.path.stop - _zone(one)]
@@ -213,7 +212,7 @@ def rows_of(node: Node, interval: int, early: Atlas, late: Atlas) -> list[Event]
     used: set[int] = set()
     for event in node.events:
         where = Where(interval + event.late, (late if event.late else early).path, event.s)
-        if event.kind in _TURNS:
+        if event.kind in TURNS:
             flip = event.kind is BIFURCATION.degenerate_flip
             doubled = [one for one in collisions if flip and _is_doubled(one, event.before[0])]
             used |= {id(one) for one in doubled}

@@ -62,6 +62,15 @@ def test_a_flip_at_a_network():
     assert [branch.born for branch in found.branches] == [-1, 0]
 
 
+def test_a_network_with_an_event_that_is_given_twice():
+    rights = -0.5, -1.0, -1.0, -1.0, -1.5, -1.5
+    found = detect([skew_tent(0.2, right) for right in rights], range(1, 4))
+    assert (found.interval + found.s).tolist() == [1.0] and not found.notes
+    assert found.kind.tolist() == [BIFURCATION.degenerate_flip]
+    assert found.attractor.tolist() == [0] and found.num_after.tolist() == [2]
+    assert [len(found.alive_at(network)) for network in (0, 2, 4, 5)] == [1, 1, 2, 2]
+
+
 @pytest.mark.parametrize("rights", [(-0.5, -1.0), (-1.0, -1.5)])
 def test_a_flip_at_an_end_of_the_path_is_not_judged_from_one_side(rights):
     found = detect([skew_tent(0.2, right) for right in rights], range(1, 4))

@@ -134,6 +134,7 @@ class Tracer:
         self.periods, self.search, self.key = tuple(periods), search, key
         self.atlases: list[Atlas] = []
         self._nodes, self._num_whole = Nodes(), 0
+        self._moving: list[int] = []
         self.coverage: dict[int, COVERAGE] = {}
         self.notes: list[str] = []
         self.watch: Callable[[float], None] = lambda share: None
@@ -152,8 +153,12 @@ class Tracer:
         number = len(self.atlases)
         atlas = Atlas(path, self.periods)
         self.atlases.append(atlas)
-        if number:
-            divide(self.atlases[-2], atlas)
+        if self._moving and isinstance(path, LinearPath) and path.is_still:
+            return atlas
+        self._moving.append(number)
+        moving = [self.atlases[row] for row in self._moving]
+        if len(moving) > 1:
+            divide(*moving[-2:])
         searched = [k for k in self.periods if k * path.shape[1] > self.search.max_bits]
         stages = [k for k in self.periods if k not in searched]
         total = len(stages) + 1 + 2 * bool(searched)
@@ -167,14 +172,14 @@ class Tracer:
             for period in stages:
                 self._try_all(atlas, number, period)
                 done += 1
-            spread(self.atlases)
+            spread(moving)
             done += 1
             if searched:
                 for at, s in ((number, path.start), (number + 1, path.stop)):
                     if at % self.search.every == 0 or at == 0 or (last and at > number):
                         enter(atlas, self._searched_at(at, path, s, searched), above=at > number)
                     done += 1
-                spread(self.atlases)
+                spread(moving)
         self._num_whole += 1
         self.watch(1.0)
         return atlas
@@ -240,7 +245,7 @@ class Tracer:
         coverage = {k: self.coverage.get(k, COVERAGE.partial) for k in self.periods}
         if result is not RESULTS.successful:
             coverage = dict.fromkeys(coverage, COVERAGE.partial)
-        nodes = self._nodes.of(self.atlases, self._num_whole)
+        nodes = self._nodes.of(self.atlases, self._moving, self._num_whole)
         return gathered(self.atlases, nodes, coverage, result, self.notes, **given)
 
 

@@ -54,8 +54,8 @@ def gathered(
 ) -> Bifurcations:
     """Return the result of all intervals; `nodes` lie between them."""
     events = [event for i, atlas in enumerate(atlases) for event in events_of(atlas, i)]
-    for i, (node, early, late) in enumerate(zip(nodes, atlases[:-1], atlases[1:])):
-        events += rows_of(node, i, early, late)
+    for node in nodes:
+        events += rows_of(node, atlases)
     events.sort(key=lambda event: (event.where.interval, event.where.s, event.period))
     pieces = [piece for i, atlas in enumerate(atlases) for piece in pieces_of(atlas, i)]
     numbers = branches_of(atlases, nodes)

@@ -43,8 +43,12 @@ class NodeEvent:
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """A network between two paths: cycles that go through it as they are, and events."""
+    """A network between two paths: cycles that go through it as they are, and events.
 
+    **Fields:** `intervals`: numbers of the paths; there may be some between that do not move.
+    """
+
+    intervals: tuple[int, int]
     passing: list[tuple[Segment, Segment]]
     events: list[NodeEvent]
 
@@ -55,18 +59,36 @@ class Nodes:
     def __init__(self):
         self._known: dict[int, tuple[tuple[int, int, bool], Node]] = {}
 
-    def of(self, atlases: Sequence[Atlas], num_whole: int) -> list[Node]:
-        """Return the networks between paths, of which the first `num_whole` were followed fully."""
+    def of(self, atlases: Sequence[Atlas], moving: Sequence[int], num_whole: int) -> list[Node]:
+        """Return the networks between paths; those that do not move are filled with what passes.
+
+        **Arguments:** `moving`: the numbers of the others, of which `num_whole` were followed to
+        their ends.
+        """
         found = []
-        for i, (early, late) in enumerate(zip(atlases[:-1], atlases[1:])):
-            state = len(early.segments), len(late.segments), i + 1 < num_whole
-            if i not in self._known or self._known[i][0] != state:
-                self._known[i] = state, _node_between(early, late, state[2])
-            found.append(self._known[i][1])
+        for place, pair in enumerate(zip(moving[:-1], moving[1:])):
+            early, late = (atlases[number] for number in pair)
+            state = len(early.segments), len(late.segments), place + 1 < num_whole
+            if place not in self._known or self._known[place][0] != state:
+                self._known[place] = state, _node_between(pair, early, late, state[2])
+            found.append(self._known[place][1])
+        through = {node.intervals[0]: [one for one, _ in pairs_of(node)] for node in found}
+        for number in sorted(set(range(len(atlases))) - set(moving)):
+            last = max(row for row in moving if row < number)
+            there = through.get(last, list(ending(atlases[last]).values()))
+            pairs = [(one, _copied(one, atlases[number])) for one in there]
+            atlases[number].segments = [copy for _, copy in pairs]
+            found.append(Node((last, number), pairs, []))
         return found
 
 
-def _node_between(early: Atlas, late: Atlas, whole: bool) -> Node:
+def _copied(segment: Segment, atlas: Atlas) -> Segment:
+    """Return a cycle on a path that does not move."""
+    path, ends = atlas.path, [END.path_end] * 2
+    return Segment(path, segment.word, segment.key, path.start, path.stop, ends, [-1, -1], [])
+
+
+def _node_between(pair: tuple[int, int], early: Atlas, late: Atlas, whole: bool) -> Node:
     """Return what happens at the network between two paths.
 
     **Arguments:** `whole`: whether the late path was followed to its end; otherwise the events at
@@ -85,7 +107,7 @@ def _node_between(early: Atlas, late: Atlas, whole: bool) -> Node:
             passing.append((one, other))
             events += _turns(one, other, lower[1:] * upper[1:] < 0)
             del below[one.key], above[one.key]
-    return Node(passing, events + _changes(early, late, below, above) if whole else [])
+    return Node(pair, passing, events + _changes(early, late, below, above) if whole else [])
 
 
 def _put_turns_aside(atlas: Atlas) -> None:
@@ -205,13 +227,14 @@ def _changed(early: Atlas, late: Atlas, collision: Collision | None, sides) -> N
     return NodeEvent(kind, *place, *sides, collision)
 
 
-def rows_of(node: Node, interval: int, early: Atlas, late: Atlas) -> list[Event]:
-    """Return the events of a network as rows; `interval` is the number of the path below it."""
+def rows_of(node: Node, atlases: Sequence[Atlas]) -> list[Event]:
+    """Return the events of a network as rows."""
     found = []
+    place = lambda one: (node.intervals[one.late], atlases[node.intervals[one.late]].path, one.s)
     collisions = [one for one in node.events if one.collision is not None]
     used: set[int] = set()
     for event in node.events:
-        where = Where(interval + event.late, (late if event.late else early).path, event.s)
+        where = Where(*place(event))
         if event.kind in TURNS:
             flip = event.kind is BIFURCATION.degenerate_flip
             doubled = [one for one in collisions if flip and _is_doubled(one, event.before[0])]
@@ -222,7 +245,7 @@ def rows_of(node: Node, interval: int, early: Atlas, late: Atlas) -> list[Event]
             segment = (event.before or event.after)[0]
             found.append(transcritical_event(where, segment, bool(event.before)))
     for event in [one for one in collisions if id(one) not in used]:
-        where = Where(interval + event.late, (late if event.late else early).path, event.s)
+        where = Where(*place(event))
         assert event.collision is not None
         found.append(collision_event(where, event.collision, _parts(event)))
     return found

@@ -112,9 +112,9 @@ def _by_period(words: Sequence[np.ndarray]) -> list[list[int]]:
 
 def ending(early: Atlas) -> dict[Key, Segment]:
     """Return the segments that reach the network above a path."""
-    return {one.key: one for one in early.kept if one.high >= early.inside[1]}
+    return {one.key: one for one in early.kept if one.high >= min(early.inside[1], early.path.stop)}
 
 
 def beginning(late: Atlas) -> dict[Key, Segment]:
     """Return the segments that begin at the network below a path."""
-    return {one.key: one for one in late.kept if one.low <= late.inside[0]}
+    return {one.key: one for one in late.kept if one.low <= max(late.inside[0], late.path.start)}

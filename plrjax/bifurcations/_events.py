@@ -87,7 +87,8 @@ class Bifurcations(AbstractSaved):
     - `attractor`: stable cycles above minus those below s: -1 where an attracting cycle is lost, +1
         where one is gained. (Attractors that are no cycles are not seen here.)
     - `unit`: (t, i), the point of the cycle (as in `regions` of the branch before, or else behind)
-        and the unit that reaches zero, -1 for other kinds; `num_units_zero`: how many are zero at once.
+        and the unit that reaches zero, -1 for other kinds;
+        `num_units_zero`: how many are zero at once.
     - `multipliers_before`, `multipliers_after`, `stability_before`, `stability_after` of the branch
         on both sides; NaN and -1 where it does not exist there.
     - `step`: training step, interpolated between the networks' steps (their numbers by default).

@@ -4,30 +4,27 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
-from .._numerics import quiet_floats
 from .._results import BIFURCATION
-from ._collision import SINGULAR, Collision, Key, collision_at, key_of
-from ._functions import candidates, cyclic_matrix, pieces
+from ._collision import Collision, Key, collision_at, family_end, key_of
 from ._march import CLOSE, END, Start, march
 from ._path import AbstractParameterPath
 
 MOST_SEGMENTS = 20_000
 """Segments followed on one path, at most."""
 
-_FLAT = 1e-12
-"""A pre-activation that changes by less than this along a unit null vector does not change."""
-
 
 @dataclasses.dataclass(eq=False)
 class Segment:
     """A cycle as long as its word stays admissible: s from `low` to `high`.
 
-    **Fields:** `ends`: why it ends below and above; `events`: the collision there, -1 for none;
-    `turns`: (s, kind) where its stability changes in between.
+    **Fields:** `path` it lies on; `ends`: why it ends below and above; `events`: the collision
+    there, -1 for none; `turns`: (s, kind) where its stability changes in between, and `edge_turns`
+    where it does within rounding at a network that the path shares with another.
     """
 
+    path: AbstractParameterPath
     word: Bool[np.ndarray, "time unit"]
     key: Key
     low: float
@@ -36,6 +33,12 @@ class Segment:
     events: list[int]
     turns: list[tuple[float, BIFURCATION]]
     num_coarse: int = 0
+    edge_turns: list[tuple[float, BIFURCATION]] = dataclasses.field(default_factory=list)
+
+    @property
+    def edges(self) -> list[float]:
+        """Its ends and the turns of stability between."""
+        return [self.low, *(s for s, _ in self.turns), self.high]
 
     def covers(self, s: float, slack: float) -> bool:
         """Return whether the cycle exists at s."""
@@ -62,6 +65,7 @@ class Atlas:
         self.segments: list[Segment] = []
         self.collisions: list[Collision] = []
         self.is_cut = False
+        self.inside = (-np.inf, np.inf)  # what lies outside belongs to networks shared with others
         self.watch: Callable[[], None] = lambda: None  # called between rounds; may raise
         self._by_key: dict[Key, list[Segment]] = {}
         self._slack = CLOSE * path.span
@@ -71,6 +75,42 @@ class Atlas:
         tasks = []
         for word, s in cycles:
             tasks.append(_Task(word, key_of(word), float(s), (-1, 1)))
+        self._run(tasks)
+
+    def enter(self, collisions: Iterable[Collision], above: bool) -> None:
+        """Follow the cycles of collisions at an end of the path into it, from below or above."""
+        side, s = (-1, self.path.stop) if above else (1, self.path.start)
+        self._run(
+            [
+                _Task(member.word, member.key, s, (side,), member.zeros)
+                for collision in collisions
+                for member in collision.members
+                if (member.before if above else member.after)
+            ]
+        )
+
+    def double(self, segments: Iterable[tuple[np.ndarray, float]]) -> None:
+        """Follow the doubled cycles of words at degenerate flips, given as (word, s)."""
+        self._run([task for word, s in segments for task in self._doubled(word, s)])
+
+    def close(self, low: float = -np.inf, high: float = np.inf) -> None:
+        """Leave what happens below `low` and above `high` to networks shared with other paths."""
+        self.inside = (max(low, self.inside[0]), min(high, self.inside[1]))
+
+    @property
+    def kept(self) -> list[Segment]:
+        """Segments that are not rounding at a shared network."""
+        low, high = self.inside
+        return [one for one in self.segments if one.high > low and one.low < high]
+
+    def dropped(self, above: bool) -> dict[Key, Segment]:
+        """Return the segments that are rounding at the network above or below."""
+        low, high = self.inside
+        return {
+            one.key: one for one in self.segments if (one.low >= high if above else one.high <= low)
+        }
+
+    def _run(self, tasks: list[_Task]) -> None:
         while tasks and not self.is_cut:
             self.watch()
             fresh = self._fresh(tasks)
@@ -125,6 +165,7 @@ class Atlas:
                 if row == number
             }
             segment = Segment(
+                self.path,
                 task.word,
                 task.key,
                 task.s,
@@ -187,7 +228,7 @@ class Atlas:
         for s, kind in segment.turns:
             doubled = 2 * len(segment.word)
             if kind is BIFURCATION.degenerate_flip and doubled in self.periods:
-                tasks += self._doubled(segment, s)
+                tasks += self._doubled(segment.word, s)
         return tasks
 
     def _tasks_of(self, number: int) -> list[_Task]:
@@ -199,13 +240,13 @@ class Atlas:
             if there
         ]
 
-    def _doubled(self, segment: Segment, s: float) -> list[_Task]:
+    def _doubled(self, word: np.ndarray, s: float) -> list[_Task]:
         """Return the cycles of twice the period that begin or end where a multiplier is -1.
 
         At s the orbits z* + a e, e the eigenvector of -1, are a family of cycles of twice the
         period, which ends where one of them touches a switching boundary.
         """
-        found = family_end(self.path, segment.word, s)
+        found = family_end(self.path, word, s)
         if found is None:
             return []
         word, orbit, unit = found
@@ -227,44 +268,3 @@ def _distinct(turns: list[tuple[float, BIFURCATION]], slack: float):
         if not (kept and kind is kept[-1][1] and s - kept[-1][0] <= slack):
             kept.append((s, kind))
     return kept
-
-
-def family_end(
-    path: AbstractParameterPath, word: Bool[np.ndarray, "time unit"], s: float
-) -> tuple[np.ndarray, Float[np.ndarray, "doubled state"], tuple[int, int]] | None:
-    """Return where the family of doubled cycles at a degenerate flip ends on a switching boundary.
-
-    The family runs along the null vector of the doubled word's cyclic system, and on behind a
-    boundary where the system there is singular, too.
-
-    **Returns:** the word behind the last boundary, the orbit on it, and the (t, i) that is zero;
-    None where no boundary limits the family.
-    """
-    at = np.array([s])
-    arrays = path.arrays(at)
-    word = np.tile(word, (2, 1))
-    orbit = np.tile(candidates(path, word[: len(word) // 2][None], at).points[0], (2, 1))
-    unit: tuple[int, int] | None = None
-    for _ in range(word.size):
-        _, sizes, rows = np.linalg.svd(cyclic_matrix(pieces(arrays, word[None])[0])[0])
-        if sizes[-1] * SINGULAR > sizes[0]:
-            break
-        tilts = rows[-1].reshape(orbit.shape)
-        rate = tilts @ arrays.W2[0].T
-        y = orbit @ arrays.W2[0].T + arrays.h2[0]
-        if unit is not None:
-            if abs(rate[unit]) <= _FLAT * np.abs(rate).max():
-                return None
-            if (rate[unit] > 0) != word[unit]:
-                tilts, rate = -tilts, -rate
-            y[unit] = 0.0
-        with quiet_floats():
-            reach = np.where((rate * y < 0) & (np.abs(rate) > _FLAT), -y / rate, np.inf)
-        if not np.isfinite(reach).any():
-            return None
-        t, i = np.unravel_index(np.argmin(reach), reach.shape)
-        unit = (int(t), int(i))
-        orbit = orbit + reach[unit] * tilts
-        word = word.copy()
-        word[unit] = ~word[unit]
-    return None if unit is None else (word, orbit, unit)

@@ -24,7 +24,12 @@ MOST_WORDS = 2**12
 SINGULAR = 1e10
 """Condition number from which a piece's cyclic system counts as singular at the collision."""
 
+_FLAT = 1e-12
+"""A pre-activation that changes by less than this along a unit null vector does not change."""
+
 Key = tuple[int, bytes]
+Place = tuple[AbstractParameterPath, float]
+"""A path, and s on it."""
 
 
 class Member(NamedTuple):
@@ -80,17 +85,65 @@ def collision_at(
     """
     own = candidates(path, word[None], np.array([s])).points[0] if orbit is None else orbit
     local = _Local(path, s, word, np.asarray(own))
-    zeros = local.zeros(word, unit)
-    period = local.minimal_period(zeros)
+    near = local.near(word, CLOSE)
+    near[unit] = True
+    return _met_by(local, local, near, periods)
+
+
+def collision_between(
+    low: Place,
+    high: Place,
+    word: Bool[np.ndarray, "time unit"],
+    periods: Sequence[int],
+    reach: float,
+    force: bool = False,
+) -> Collision | None:
+    """Return who meets at a network of two paths: below along one, above along the other.
+
+    None where no pre-activation of the word's cycle is zero there, or its system is singular.
+
+    **Arguments:** `reach`: a root within this share of either path is at the network; `force`:
+    whether the pre-activation nearest to zero is taken for zero where none is.
+    """
+    if is_singular(low, word):
+        return None
+    orbit = candidates(low[0], word[None], np.array([low[1]])).points[0]
+    below, above = (_Local(*place, word, orbit) for place in (low, high))
+    near = below.near(word, reach) | above.near(word, reach)
+    if force and not near.any():
+        near.flat[np.argmin(np.abs(below.activations) / below.forming)] = True
+    return _met_by(below, above, near, periods) if near.any() else None
+
+
+def is_singular(place: Place, word: Bool[np.ndarray, "time unit"]) -> bool:
+    """Return whether a word's cyclic system is singular, or nearly, at a place."""
+    path, s = place
+    return bool(_is_singular(cyclic_matrix(pieces(path.arrays(np.array([s])), word[None])[0]))[0])
+
+
+def _is_singular(matrix: np.ndarray) -> np.ndarray:
+    """Return which cyclic systems are singular to working precision, by the 1 that they contain."""
+    finite = np.isfinite(matrix).all(axis=(1, 2))
+    sizes = np.linalg.svd(np.where(finite[:, None, None], matrix, 0.0), compute_uv=False)
+    return ~(sizes[:, -1] * SINGULAR > np.fmax(sizes[:, 0], 1.0))
+
+
+def _met_by(below: "_Local", above: "_Local", near: np.ndarray, periods: Sequence[int]):
+    """Return the collision of an orbit on which some pre-activations are zero.
+
+    **Arguments:** `below`, `above`: the map around the orbit, with its slopes to either side of s.
+    """
+    zeros = [(int(t), int(i)) for t, i in np.argwhere(near)]
+    period = below.minimal_period(zeros)
     units = tuple(sorted({(t % period, i) for t, i in zeros}))
     members: dict[Key, Member] = {}
     complete = True
     for length in [m for m in periods if m % period == 0]:
-        words, whole = _choices(word[:period], units, length)
-        found, decided = local.members(words, units, period)
+        words, whole = _choices(below.word[:period], units, length)
+        found, decided = _members(below, above, words, units, period)
         complete = complete and whole and decided
         members |= {member.key: member for member in found}
-    return Collision(s, local.orbit[:period], units, tuple(members.values()), complete)
+    return Collision(below.s, below.orbit[:period], units, tuple(members.values()), complete)
 
 
 class _Local:
@@ -102,26 +155,29 @@ class _Local:
         W2, h2 = self.arrays.W2[0], self.arrays.h2[0]
         self.activations = orbit @ W2.T + h2
         self.forming = np.abs(orbit) @ np.abs(W2).T + np.abs(h2)
+        dh1, dh2 = np.abs(self.slope.h1[0]) * path.span, np.abs(self.slope.h2[0]) * path.span
+        # Where h passes through zero the orbit and all that forms it do, too.
+        self.size = np.abs(orbit).max() + np.abs(self.arrays.h1).max() + dh1.max(initial=0.0)
+        self.scale = self.forming + (np.abs(W2) @ dh1 + dh2).max(initial=0.0)
 
-    def zeros(self, word: np.ndarray, unit: tuple[int, int]) -> list[tuple[int, int]]:
-        """Return the pre-activations that are zero at s, those with a root that close included."""
+    def near(self, word: np.ndarray, share: float) -> Bool[np.ndarray, "time unit"]:
+        """Return which pre-activations have a root within a share of the path from s."""
         slopes = self.activation_slopes(word[None])[0][0]
-        reach = np.abs(slopes) * CLOSE * self.path.span
-        near = np.abs(self.activations) <= np.fmin(reach, 1e-3 * self.forming)
-        near &= np.abs(slopes) * self.path.span > 1e3 * EPS * self.forming
-        near[unit] = True
-        return [(int(t), int(i)) for t, i in np.argwhere(near)]
+        reach = np.abs(slopes) * share * self.path.span
+        near = np.abs(self.activations) <= np.fmin(reach, 1e-3 * self.scale)
+        return near & (np.abs(slopes) * self.path.span > 1e3 * EPS * self.forming)
 
     def minimal_period(self, zeros: list[tuple[int, int]]) -> int:
         """Return the minimal period of the orbit (cycles collapse on shorter ones at borders)."""
         length = len(self.orbit)
-        size = np.abs(self.orbit).max() + np.abs(self.arrays.h1).max()
         free = np.zeros(self.word.shape, bool)
         free[tuple(np.array(zeros).T)] = True
         for period in range(1, length):
             if length % period:
                 continue
-            close = np.abs(self.orbit - np.roll(self.orbit, -period, axis=0)).max() <= 1e-7 * size
+            close = (
+                np.abs(self.orbit - np.roll(self.orbit, -period, axis=0)).max() <= 1e-7 * self.size
+            )
             differs = self.word != np.roll(self.word, -period, axis=0)
             open_there = free | np.roll(free, -period, axis=0)
             if close and not (differs & ~open_there).any():
@@ -141,27 +197,31 @@ class _Local:
         matrix = cyclic_matrix(jacobians)
         with quiet_floats():
             dz = solve_rows(matrix, np.roll(pushed, 1, axis=1).reshape(count, -1))
-            singular = ~(np.linalg.cond(matrix) < SINGULAR)
+            singular = _is_singular(matrix)
         return dz.reshape(count, length, -1) @ self.arrays.W2[0].T + direct, singular
 
-    def members(self, words: np.ndarray, units: tuple[tuple[int, int], ...], period: int):
-        """Return the cycles among words, and whether all were decided."""
-        length = words.shape[1]
+    def admissible(self, words: np.ndarray, places: list[tuple[int, int]], side: int):
+        """Return which words have their signs beside s, and which of them rest on a boundary."""
         slopes, singular = self.activation_slopes(words)
-        places = [(t + period * r, i) for r in range(length // period) for t, i in units]
         at = tuple(np.array(places).T)
         rates, bits = slopes[:, at[0], at[1]], words[:, at[0], at[1]]
-        forming = np.tile(self.forming, (length // len(self.forming) + 1, 1))[at]
+        forming = np.tile(self.forming, (words.shape[1] // len(self.forming) + 1, 1))[at]
         flat = (np.abs(rates) * self.path.span <= 1e-9 * forming).any(axis=1) & ~singular
-        after = ((rates > 0) == bits).all(axis=1) & ~singular
-        before = ((rates < 0) == bits).all(axis=1) & ~singular
-        found = []
-        for row in np.flatnonzero(before | after):
-            found.append(
-                Member(words[row], key_of(words[row]), tuple(places), before[row], after[row])
-            )
-        undecided = flat & (before | after)
-        return found, not undecided.any()
+        there = ((side * rates > 0) == bits).all(axis=1) & ~singular
+        return there, flat & there
+
+
+def _members(below: _Local, above: _Local, words, units: tuple[tuple[int, int], ...], period: int):
+    """Return the cycles among words, and whether all were decided."""
+    repeats = words.shape[1] // period
+    places = [(t + period * r, i) for r in range(repeats) for t, i in units]
+    before, flat = below.admissible(words, places, -1)
+    after, flat_above = above.admissible(words, places, 1)
+    found = [
+        Member(words[row], key_of(words[row]), tuple(places), bool(before[row]), bool(after[row]))
+        for row in np.flatnonzero(before | after)
+    ]
+    return found, not (flat | flat_above).any()
 
 
 def _repeated(arrays, count: int):
@@ -192,3 +252,44 @@ def _choices(base: np.ndarray, units: tuple[tuple[int, int], ...], length: int):
             kept.setdefault(key, word)
     shape = (0, length, base.shape[1])
     return (np.stack(list(kept.values())) if kept else np.zeros(shape, bool)), whole
+
+
+def family_end(
+    path: AbstractParameterPath, word: Bool[np.ndarray, "time unit"], s: float
+) -> tuple[np.ndarray, Float[np.ndarray, "doubled state"], tuple[int, int]] | None:
+    """Return where the family of doubled cycles at a degenerate flip ends on a switching boundary.
+
+    The family runs along the null vector of the doubled word's cyclic system, and on behind a
+    boundary where the system there is singular, too.
+
+    **Returns:** the word behind the last boundary, the orbit on it, and the (t, i) that is zero;
+    None where no boundary limits the family.
+    """
+    at = np.array([s])
+    arrays = path.arrays(at)
+    word = np.tile(word, (2, 1))
+    orbit = np.tile(candidates(path, word[: len(word) // 2][None], at).points[0], (2, 1))
+    unit: tuple[int, int] | None = None
+    for _ in range(word.size):
+        _, sizes, rows = np.linalg.svd(cyclic_matrix(pieces(arrays, word[None])[0])[0])
+        if sizes[-1] * SINGULAR > sizes[0]:
+            break
+        tilts = rows[-1].reshape(orbit.shape)
+        rate = tilts @ arrays.W2[0].T
+        y = orbit @ arrays.W2[0].T + arrays.h2[0]
+        if unit is not None:
+            if abs(rate[unit]) <= _FLAT * np.abs(rate).max():
+                return None
+            if (rate[unit] > 0) != word[unit]:
+                tilts, rate = -tilts, -rate
+            y[unit] = 0.0
+        with quiet_floats():
+            reach = np.where((rate * y < 0) & (np.abs(rate) > _FLAT), -y / rate, np.inf)
+        if not np.isfinite(reach).any():
+            return None
+        t, i = np.unravel_index(np.argmin(reach), reach.shape)
+        unit = (int(t), int(i))
+        orbit = orbit + reach[unit] * tilts
+        word = word.copy()
+        word[unit] = ~word[unit]
+    return None if unit is None else (word, orbit, unit)

@@ -18,11 +18,11 @@ from ..cycles import AbstractCycleSolver, CycleSet, find_cycles
 from ..cycles._arguments import checked_periods
 from ._atlas import Atlas
 from ._events import Bifurcations
-from ._everywhere import MOST_BITS, admissible_places, all_words
+from ._everywhere import MOST_BITS, admissible_places, all_words, in_turn
 from ._gather import gathered
+from ._node_events import Nodes
+from ._nodes import divide, enter, spread
 from ._path import AbstractParameterPath, LinearPath
-
-Seeds = list[tuple[np.ndarray, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +133,8 @@ class Tracer:
     def __init__(self, periods: Sequence[int], search: Search, key: PRNGKeyArray | None):
         self.periods, self.search, self.key = tuple(periods), search, key
         self.atlases: list[Atlas] = []
+        self._nodes, self._num_whole = Nodes(), 0
+        self._moving: list[int] = []
         self.coverage: dict[int, COVERAGE] = {}
         self.notes: list[str] = []
         self.watch: Callable[[float], None] = lambda share: None
@@ -148,9 +150,15 @@ class Tracer:
 
         What an interruption leaves undone is missing; what was followed until then is kept.
         """
-        number, carried = len(self.atlases), self._carried(path)
+        number = len(self.atlases)
         atlas = Atlas(path, self.periods)
         self.atlases.append(atlas)
+        if self._moving and isinstance(path, LinearPath) and path.is_still:
+            return atlas
+        self._moving.append(number)
+        moving = [self.atlases[row] for row in self._moving]
+        if len(moving) > 1:
+            divide(*moving[-2:])
         searched = [k for k in self.periods if k * path.shape[1] > self.search.max_bits]
         stages = [k for k in self.periods if k not in searched]
         total = len(stages) + 1 + 2 * bool(searched)
@@ -164,13 +172,15 @@ class Tracer:
             for period in stages:
                 self._try_all(atlas, number, period)
                 done += 1
-            atlas.follow(carried)
+            spread(moving)
             done += 1
             if searched:
                 for at, s in ((number, path.start), (number + 1, path.stop)):
                     if at % self.search.every == 0 or at == 0 or (last and at > number):
-                        atlas.follow(self._searched_at(at, path, s, searched))
+                        enter(atlas, self._searched_at(at, path, s, searched), above=at > number)
                     done += 1
+                spread(moving)
+        self._num_whole += 1
         self.watch(1.0)
         return atlas
 
@@ -181,7 +191,7 @@ class Tracer:
         for words in all_words(period, atlas.path.shape[1]):
             atlas.watch()
             places, cut = admissible_places(atlas.path, words)
-            for part in _in_turn(places):
+            for part in in_turn(places):
                 atlas.follow(part)
             coarse += cut
         if coarse:
@@ -191,13 +201,6 @@ class Tracer:
                 "coarsely"
             )
 
-    def _carried(self, path: AbstractParameterPath) -> Seeds:
-        """Return the cycles that reached the end of the path before."""
-        if not self.atlases:
-            return []
-        before = self.atlases[-1]
-        return [(one.word, path.start) for one in before.segments if one.high == before.path.stop]
-
     def _searched_at(self, number: int, path: AbstractParameterPath, s: float, periods: list[int]):
         """Return the verified cycles that a search finds at one network."""
         if number not in self._searched:
@@ -206,7 +209,7 @@ class Tracer:
         cycles = self._searched[number]
         for period, coverage in cycles.coverage_by_period.items():
             self._claim(period, min(coverage, COVERAGE.saturated))
-        return [(cycles.regions(row), s) for row in np.flatnonzero(cycles.verified).tolist()]
+        return [cycles.regions(row) for row in np.flatnonzero(cycles.verified).tolist()]
 
     def _find(self, number: int, path: AbstractParameterPath, s: float, periods: list[int]):
         solver = self.search.solver
@@ -242,20 +245,8 @@ class Tracer:
         coverage = {k: self.coverage.get(k, COVERAGE.partial) for k in self.periods}
         if result is not RESULTS.successful:
             coverage = dict.fromkeys(coverage, COVERAGE.partial)
-        return gathered(self.atlases, coverage, result, self.notes, **given)
-
-
-def _in_turn(places: Seeds) -> list[Seeds]:
-    """Return the first place of every word, then the second, ...: most are known by then."""
-    parts: list[Seeds] = []
-    seen: dict[bytes, int] = {}
-    for word, s in places:
-        turn = seen.get(word.tobytes(), 0)
-        seen[word.tobytes()] = turn + 1
-        if turn == len(parts):
-            parts.append([])
-        parts[turn].append((word, s))
-    return parts
+        nodes = self._nodes.of(self.atlases, self._moving, self._num_whole)
+        return gathered(self.atlases, nodes, coverage, result, self.notes, **given)
 
 
 def _paths(models: Any) -> tuple[list[AbstractParameterPath], Any]:

@@ -77,14 +77,17 @@ class Bifurcations(AbstractSaved):
     **Fields of events**, one row each:
 
     - `interval`: the event lies between networks i and i + 1; `s` where, in [0, 1] (for a path
-        given as such, its own parameter); `s_error`: first-order bound of the error of s.
+        given as such, its own parameter; what happens at a network, within rounding, is listed
+        once: at s = 1 before it, with the two sides it has on the path); `s_error`: first-order
+        bound of the error of s.
     - `kind`: `BIFURCATION`; `subtype`: `COLLISION`, what a border collision does.
     - `period` of the branch that goes through it (or of the shortest cycle of a fold); `branch`,
         its number; `participants`: all branches that meet, padded with -1.
     - `num_before`, `num_after`: how many cycles that meet exist below and above s.
     - `attractor`: stable cycles above minus those below s: -1 where an attracting cycle is lost, +1
         where one is gained. (Attractors that are no cycles are not seen here.)
-    - `unit`: (t, i), the point of the cycle and the unit that reaches zero, -1 for other kinds;
+    - `unit`: (t, i), the point of the cycle (as in `regions` of the branch before, or else behind)
+        and the unit that reaches zero, -1 for other kinds;
         `num_units_zero`: how many are zero at once.
     - `multipliers_before`, `multipliers_after`, `stability_before`, `stability_after` of the branch
         on both sides; NaN and -1 where it does not exist there.

@@ -12,6 +12,8 @@ from ._march import LEAST_STEP, activation_values
 from ._panels import NODES, POINTS, Series, roots_of, series_of, value_at
 from ._path import AbstractParameterPath
 
+Seeds = list[tuple[np.ndarray, float]]
+
 MOST_BITS = 12
 """Words of at most so many bits (period times units) are tried along whole paths by default."""
 
@@ -159,3 +161,16 @@ def _is_clear(path: AbstractParameterPath, word: np.ndarray, s: float) -> bool:
     forming = np.abs(found.points[0]) @ np.abs(arrays.W2[0]).T + np.abs(arrays.h2[0])
     signed = np.where(word, found.activations[0], -found.activations[0])
     return bool((signed > _NOISE * forming).all())
+
+
+def in_turn(places: Seeds) -> list[Seeds]:
+    """Return the first place of every word, then the second, ...: most are known by then."""
+    parts: list[Seeds] = []
+    seen: dict[bytes, int] = {}
+    for word, s in places:
+        turn = seen.get(word.tobytes(), 0)
+        seen[word.tobytes()] = turn + 1
+        if turn == len(parts):
+            parts.append([])
+        parts[turn].append((word, s))
+    return parts

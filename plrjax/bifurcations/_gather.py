@@ -5,21 +5,22 @@ from typing import Any
 
 import numpy as np
 
-from .._results import BIFURCATION, COVERAGE, RESULTS, STABILITY
-from ..cycles._words import pack
+from .._results import COVERAGE, RESULTS
+from ..cycles._words import canonical, pack
 from ._assemble import (
-    NO_CYCLE,
     Event,
     Piece,
     at_collision,
     events_of,
     linked,
     pieces_of,
-    stability_at,
 )
 from ._atlas import Atlas, Segment
+from ._describe import describe
 from ._events import Bifurcations
-from ._march import CLOSE, END, multipliers_at
+from ._march import END
+from ._node_events import Node, pairs_of, rows_of
+from ._nodes import ZONE
 
 _UNRESOLVED = -2
 
@@ -41,6 +42,7 @@ class _Union:
 
 def gathered(
     atlases: Sequence[Atlas],
+    nodes: Sequence[Node],
     coverage: dict[int, COVERAGE],
     result: RESULTS,
     notes: Sequence[str],
@@ -50,12 +52,15 @@ def gathered(
     gradient_norms: np.ndarray,
     seconds: float = 0.0,
 ) -> Bifurcations:
-    """Return the result of all intervals."""
+    """Return the result of all intervals; `nodes` lie between them."""
     events = [event for i, atlas in enumerate(atlases) for event in events_of(atlas, i)]
+    for node in nodes:
+        events += rows_of(node, atlases)
+    events.sort(key=lambda event: (event.where.interval, event.where.s, event.period))
     pieces = [piece for i, atlas in enumerate(atlases) for piece in pieces_of(atlas, i)]
-    numbers = branches_of(atlases)
+    numbers = branches_of(atlases, nodes)
     for event in events:
-        _describe(atlases[event.interval], event)
+        describe(event)
     notes = [*notes, *_reasons(atlases, numbers)]
     columns = _event_columns(events, numbers, atlases, steps, losses, gradient_norms)
     columns |= _segment_columns(pieces, events, numbers, atlases)
@@ -74,24 +79,22 @@ def gathered(
     )
 
 
-def branches_of(atlases: Sequence[Atlas]) -> dict[int, int]:
+def branches_of(atlases: Sequence[Atlas], nodes: Sequence[Node] = ()) -> dict[int, int]:
     """Return the branch of every segment (by `id`), numbered by first appearance."""
     union = _Union()
     for atlas in atlases:
-        for segment in atlas.segments:
+        for segment in atlas.kept:
             union.root(id(segment))
         for number, collision in enumerate(atlas.collisions):
-            for a, b in linked(at_collision(atlas, number), collision.members):
+            for a, b in linked(at_collision(atlas, number), collision):
                 union.join(id(a), id(b))
-    for early, late in zip(atlases[:-1], atlases[1:]):
-        ends = {one.key: one for one in early.segments if one.high == early.path.stop}
-        for segment in late.segments:
-            if segment.low == late.path.start and segment.key in ends:
-                union.join(id(ends[segment.key]), id(segment))
+    for node in nodes:
+        for one, other in pairs_of(node):
+            union.join(id(one), id(other))
     order = [
-        (number, segment.low, len(segment.word), id(segment))
+        (number, segment.low, segment.key, id(segment))
         for number, atlas in enumerate(atlases)
-        for segment in atlas.segments
+        for segment in atlas.kept
     ]
     numbers: dict[int, int] = {}
     for *_, item in sorted(order, key=lambda row: row[:3]):
@@ -99,60 +102,11 @@ def branches_of(atlases: Sequence[Atlas]) -> dict[int, int]:
     return {item: numbers[union.root(item)] for item in list(union.parent)}
 
 
-def _describe(atlas: Atlas, event: Event) -> None:
-    """Find multipliers and stability on both sides of an event."""
-    path = atlas.path
-    turn = event.kind is not BIFURCATION.border_collision
-    facts = event.facts
-    for side, one in zip(("before", "after"), event.main):
-        facts[f"multipliers_{side}"] = np.full(path.shape[0], np.nan, complex)
-        facts[f"stability_{side}"] = NO_CYCLE
-        if one is None:
-            continue
-        at = _beside(one, event.s, side, path.span) if turn else event.s
-        facts[f"multipliers_{side}"] = multipliers_at(path, one.word, at)
-        facts[f"stability_{side}"] = _stability_beside(atlas, one, event.s, side)
-    stable = {}
-    for side, place in (("before", 1), ("after", 2)):
-        codes = [
-            _stability_beside(atlas, part[0], event.s, side)
-            for part in event.segments if part[place]
-        ]  # fmt: skip
-        facts[f"num_{side}"] = len(codes)
-        stable[side] = codes.count(STABILITY.stable)
-    facts["attractor"] = stable["after"] - stable["before"]
-
-
-def _edges(segment: Segment) -> list[float]:
-    return [segment.low, *(s for s, _ in segment.turns), segment.high]
-
-
-def _beside(segment: Segment, s: float, side: str, span: float) -> float:
-    """Return a place of the segment next to s: 1e-6 of the path away, or half its next turn."""
-    edges = np.array(_edges(segment))
-    if side == "before":
-        room = s - max(edges[edges < s - CLOSE * span], default=segment.low)
-        return s - min(1e-6 * span, 0.5 * room)
-    room = min(edges[edges > s + CLOSE * span], default=segment.high) - s
-    return s + min(1e-6 * span, 0.5 * room)
-
-
-def _stability_beside(atlas: Atlas, segment: Segment, s: float, side: str) -> int:
-    """Return the stability of a segment on its piece next to s."""
-    edges = np.array(_edges(segment))
-    slack = CLOSE * atlas.path.span
-    if side == "before":
-        low = max(edges[edges < s - slack], default=segment.low)
-        return stability_at(atlas, segment.word, 0.5 * (low + s))
-    high = min(edges[edges > s + slack], default=segment.high)
-    return stability_at(atlas, segment.word, 0.5 * (s + high))
-
-
 def _reasons(atlases: Sequence[Atlas], numbers: dict[int, int]) -> list[str]:
     """Return, in words, why branches end without an event, and what was not decided."""
     notes = []
     for i, atlas in enumerate(atlases):
-        for segment in atlas.segments:
+        for segment in atlas.kept:
             for above in (False, True):
                 if segment.ends[above] is END.unresolved:
                     s = segment.high if above else segment.low
@@ -161,7 +115,7 @@ def _reasons(atlases: Sequence[Atlas], numbers: dict[int, int]) -> list[str]:
                         f"{len(segment.word)}) could not be followed beyond s = {s:.6g}: on a "
                         "switching boundary within rounding, or singular to working precision"
                     )
-        coarse = sum(segment.num_coarse for segment in atlas.segments)
+        coarse = sum(segment.num_coarse for segment in atlas.kept)
         if coarse:
             notes.append(
                 f"interval {i}: {coarse} panels were accepted before their series had converged; "
@@ -180,14 +134,14 @@ def _reasons(atlases: Sequence[Atlas], numbers: dict[int, int]) -> list[str]:
 
 def _event_columns(events, numbers, atlases, steps, losses, norms) -> dict[str, Any]:
     count = len(events)
-    interval = np.array([event.interval for event in events], np.int32)
-    widest = max((len(event.segments) for event in events), default=0)
+    interval = np.array([event.where.interval for event in events], np.int32)
+    meeting = [sorted({numbers[id(part[0])] for part in event.segments}) for event in events]
+    widest = max(map(len, meeting), default=0)
     participants = np.full((count, widest), -1, np.int32)
-    for row, event in enumerate(events):
-        own = sorted({numbers[id(part[0])] for part in event.segments})
+    for row, own in enumerate(meeting):
         participants[row, : len(own)] = own
     size = atlases[0].path.shape[0] if atlases else 0
-    s = np.array([event.s for event in events], float)
+    s = np.array([event.where.s for event in events], float)
     start = np.array([atlases[i].path.start for i in interval], float)
     span = np.array([atlases[i].path.span for i in interval], float)
     share = (s - start) / span
@@ -231,12 +185,15 @@ def _segment_columns(pieces, events, numbers, atlases) -> dict[str, Any]:
     width = -(-atlases[0].path.shape[1] // 8) if atlases else 0
     packed = np.zeros((len(pieces), longest, width), np.uint8)
     for row, piece in enumerate(pieces):
-        packed[row, : len(piece.segment.word)] = pack(piece.segment.word)
+        packed[row, : len(piece.segment.word)] = canonical(pack(piece.segment.word))
     rows: dict[int, list[tuple[float, int]]] = {}
     for number, event in enumerate(events):
-        for item in {id(part[0]) for part in event.segments}:
-            rows.setdefault(item, []).append((event.s, number))
-    ends = [[_end_of(piece, rows, low) for piece in pieces] for low in (True, False)]
+        for one in {id(part[0]): part[0] for part in event.segments}.values():
+            rows.setdefault(id(one), []).append((event.where.on(one), number))
+    ends = [
+        [_end_of(piece, atlases[piece.interval].inside, rows, low) for piece in pieces]
+        for low in (True, False)
+    ]
     column = lambda name: np.array([getattr(piece, name) for piece in pieces])
     return {
         "segment_branch": np.array([numbers[id(piece.segment)] for piece in pieces], np.int32),
@@ -251,15 +208,19 @@ def _segment_columns(pieces, events, numbers, atlases) -> dict[str, Any]:
     }
 
 
-def _end_of(piece: Piece, rows: dict[int, list[tuple[float, int]]], low: bool) -> int:
+def _end_of(piece: Piece, inside: tuple[float, float], rows, low: bool) -> int:
     """Return the row of the event at an end of a piece, -1 at a network, -2 if there is none.
 
-    **Arguments:** `rows`: (s, row) of the events that a segment (by `id`) takes part in.
+    **Arguments:** `inside`: between the networks that the path shares with others; `rows`: (s, row)
+    of the events that a segment (by `id`) takes part in.
     """
     s, segment = (piece.low if low else piece.high), piece.segment
     end = segment.ends[not low]
+    near = [(abs(at - s), row) for at, row in rows.get(id(segment), [])]
     whole = s == (segment.low if low else segment.high)
+    if whole and not inside[0] < s < inside[1]:
+        near = [one for one in near if one[0] <= ZONE * segment.path.span]
+        return min(near)[1] if near else (_UNRESOLVED if end is END.unresolved else -1)
     if whole and end in (END.path_end, END.unresolved):
         return -1 if end is END.path_end else _UNRESOLVED
-    near = [(abs(at - s), row) for at, row in rows.get(id(segment), [])]
     return min(near)[1] if near else _UNRESOLVED

@@ -158,7 +158,7 @@ class LookAhead:
 
 def stable_at(atlas: Any, word: np.ndarray, s: float) -> bool:
     """Return whether a word's cycle is stable at s."""
-    return stability_at(atlas, word, s) == STABILITY.stable
+    return stability_at(atlas.path, word, s) == STABILITY.stable
 
 
 def settled_word(model: AbstractPLRNN, state: Any, longest: int, num_steps: int = 10_000):

@@ -300,12 +300,12 @@ def _turns(path: AbstractParameterPath, lane: _Lane, coefficients: np.ndarray, k
         s = _refined(path, lane, x, value)
         if s is None or (lane.start.zeros and abs(s - lane.start.s) <= CLOSE * path.span):
             continue
-        if kind is BIFURCATION.degenerate_flip or _is_center(path, word, s):
+        if kind is BIFURCATION.degenerate_flip or is_center(path, word, s):
             found.append(s)
     return found
 
 
-def _is_center(path: AbstractParameterPath, word: np.ndarray, s: float) -> bool:
+def is_center(path: AbstractParameterPath, word: np.ndarray, s: float) -> bool:
     """Return whether a complex pair (not two real multipliers m, 1/m) is on the unit circle."""
     values = multipliers_of(pieces(path.arrays(np.array([s])), word[None])[0])[0]
     pair = values[np.imag(values) > 0]

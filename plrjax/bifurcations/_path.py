@@ -105,6 +105,11 @@ class LinearPath(AbstractParameterPath):
         self._ends = [arrays_of_map(end) for end in ends]
         self._slope = Arrays(*(b - a for a, b in zip(*self._ends)))
 
+    @property
+    def is_still(self) -> bool:
+        """Whether both networks are the same."""
+        return not any(change.any() for change in self._slope)
+
     def model(self, s):
         def between(a, b):
             if not _is_parameter(a):

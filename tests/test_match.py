@@ -56,7 +56,7 @@ def test_the_same_word_reborn_is_another_cycle():
 
 
 def on_the_border(tilt, offset):
-    """Fixed points with relu(y_1) = 0 exactly: on a switching boundary, so never verified."""
+    """Fixed points with relu(y_1) = 0 exactly: on a switching boundary, so not to be followed."""
     return PiecewiseAffineMap(
         [[0.5, 0.0], [0.0, 0.3]], [[0.2], [tilt]], [[1.0, 0.0]], [0.0, offset], [0.0]
     )
@@ -65,7 +65,7 @@ def on_the_border(tilt, offset):
 def test_what_cannot_be_followed_is_matched_by_its_word():
     ends = on_the_border(0.1, 1.0), on_the_border(0.2, 1.4)
     first, second = (cycles_of(end, [1]) for end in ends)
-    assert not first.verified.any() and len(first) == len(second) == 1
+    assert not first.margin.any() and len(first) == len(second) == 1
     found = plr.match_cycles(ends, first, second)
     assert found.rows.tolist() == [[0, 0]] and found.link[0] == LINK.word
     assert np.isclose(found.distance[0], 0.4 / 0.7)
@@ -81,7 +81,7 @@ def test_what_has_another_word_is_matched_by_distance():
         for offset, threshold in ((1.0, -9.0), (1.4, 9.0))
     ]  # fmt: skip
     first, second = (cycles_of(end, [1]) for end in ends)
-    assert not first.verified.any() and not second.verified.any()
+    assert not first.margin.any() and not second.margin.any()
     found = plr.match_cycles(ends, first, second)
     assert found.rows.tolist() == [[0, 0]] and found.link[0] == LINK.distance
     assert np.isclose(found.distance[0], 0.4 / 0.7)

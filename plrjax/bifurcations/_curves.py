@@ -117,7 +117,7 @@ def _given_seeds(plane: ParameterPlane, cycles: Sequence[tuple[CycleSet, Sequenc
         if place.shape != (2,) or not ((place >= 0) & (place <= 1)).all():
             raise ValueError(f"cycles: expected (p, q) inside the plane, got {pair}")
         seeds += [
-            Seed(found.regions(row), place) for row in np.flatnonzero(found.verified).tolist()
+            Seed(found.regions(row), place) for row in np.flatnonzero(found.is_regular).tolist()
         ]
     return seeds
 

@@ -63,7 +63,7 @@ def match_cycles(path: Any, first: CycleSet, second: CycleSet) -> Matches:
         check_kind(name, cycles, CycleSet, "a CycleSet")
     atlas = Atlas(path, sorted({*first.period.tolist(), *second.period.tolist()}))
     for cycles, s in ((first, path.start), (second, path.stop)):
-        rows = np.flatnonzero(cycles.verified).tolist()
+        rows = np.flatnonzero(cycles.is_regular).tolist()
         atlas.follow([(cycles.regions(row), s) for row in rows])
     numbers = branches_of([atlas])
     at = [_at_end(atlas, cycles, s) for cycles, s in ((first, path.start), (second, path.stop))]

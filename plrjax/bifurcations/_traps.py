@@ -144,7 +144,7 @@ class Traps:
 
     def _learn(self, cycles: CycleSet) -> None:
         """Take in the stable, verified ones."""
-        good = cycles.verified & (cycles.stability == STABILITY.stable)
+        good = cycles.is_regular & (cycles.stability == STABILITY.stable)
         for row in np.flatnonzero(good):
             text = cycles.itinerary[row, : cycles.period[row]].tobytes()
             if self._of_word.get(text) is None:

@@ -173,6 +173,11 @@ class CycleSet(AbstractSaved):
         """Which rows are cycles of their own, not members of a continuum (I - P singular)."""
         return np.isfinite(self.condition)
 
+    @property
+    def is_regular(self) -> Bool[np.ndarray, " cycle"]:
+        """Which rows are verified and off all switching boundaries: F^k is affine around them."""
+        return self.verified & ~np.isnan(self.multipliers).any(axis=1)
+
     def counts(self) -> dict[int, int]:
         """Return the number of cycles per minimal period, for every period searched or present.
 

@@ -31,7 +31,7 @@ def certify(
     and the eigenvalues of P, with the parameters as they are, which are exact binary fractions;
     what balls leave open (I - P singular, points on a switching boundary, multipliers of modulus 1)
     is decided in rationals where the words are not too long. Only words are read: points need not
-    be good, nor need the cycles come from `find_cycles`. Needs the extra `rigorous`.
+    be good, nor need the cycles come from `find_cycles`.
 
     **Arguments:**
 

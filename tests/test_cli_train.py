@@ -196,8 +196,10 @@ def whole(files) -> tuple[list[str], dict[str, bytes]]:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_and_run_again(whole, tmp_path, stop):
+def test_stopped_and_run_again(whole, tmp_path, request, stop):
     """Kill -9 or Ctrl-C in the middle: the run ends with the same files, byte for byte."""
+    if stop == signal.SIGINT:
+        request.getfixturevalue("ctrl_c")
     series, expected = whole
     stopped = start(*series, "--out", f"{tmp_path}/a")
     assert stopped.stdout is not None

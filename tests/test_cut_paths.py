@@ -142,4 +142,4 @@ def test_cuts_of_one_event_of_two_units():
     whole = detect(ends, [1, 2])
     assert len(whole) == 1 and whole.num_units_zero.tolist() == [2] and not whole.notes
     places = [0.0, 0.4, 1.0]
-    assert differences(whole, detect(cut_path(*ends, places), [1, 2]), places) == []
+    assert differences(whole, detect(cut_path(ends[0], ends[1], places), [1, 2]), places) == []

@@ -118,14 +118,16 @@ def collision_between(
 def is_singular(place: Place, word: Bool[np.ndarray, "time unit"]) -> bool:
     """Return whether a word's cyclic system is singular, or nearly, at a place."""
     path, s = place
-    return bool(_is_singular(cyclic_matrix(pieces(path.arrays(np.array([s])), word[None])[0]))[0])
+    system = cyclic_matrix(pieces(path.arrays(np.array([s])), word[None])[0])
+    return bool(_is_singular(system)[0])
 
 
 def _is_singular(matrix: np.ndarray) -> np.ndarray:
     """Return which cyclic systems are singular to working precision, by the 1 that they contain."""
     finite = np.isfinite(matrix).all(axis=(1, 2))
     sizes = np.linalg.svd(np.where(finite[:, None, None], matrix, 0.0), compute_uv=False)
-    return ~(sizes[:, -1] * SINGULAR > np.fmax(sizes[:, 0], 1.0))
+    regular = sizes[:, -1] * SINGULAR > np.fmax(sizes[:, 0], 1.0)
+    return np.asarray(~regular)
 
 
 def _met_by(below: "_Local", above: "_Local", near: np.ndarray, periods: Sequence[int]):

@@ -224,7 +224,7 @@ def _changed(early: Atlas, late: Atlas, collision: Collision | None, sides) -> N
         for one in side:
             one.ends[above] = end
     place = _place(early.path, late.path, located, behind)
-    return NodeEvent(kind, *place, *sides, collision)
+    return NodeEvent(kind, *place, sides[0], sides[1], collision)
 
 
 def rows_of(node: Node, atlases: Sequence[Atlas]) -> list[Event]:

@@ -124,10 +124,9 @@ def is_singular(place: Place, word: Bool[np.ndarray, "time unit"]) -> bool:
 
 def _is_singular(matrix: np.ndarray) -> np.ndarray:
     """Return which cyclic systems are singular to working precision, by the 1 that they contain."""
-    finite = np.isfinite(matrix).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(matrix).all(axis=(1, 2)))
     sizes = np.linalg.svd(np.where(finite[:, None, None], matrix, 0.0), compute_uv=False)
-    regular = sizes[:, -1] * SINGULAR > np.fmax(sizes[:, 0], 1.0)
-    return np.asarray(~regular)
+    return ~(sizes[:, -1] * SINGULAR > np.fmax(sizes[:, 0], 1.0))
 
 
 def _met_by(below: "_Local", above: "_Local", near: np.ndarray, periods: Sequence[int]):

@@ -104,13 +104,14 @@ def compile_beside(module: str) -> None:
     """
     folder = folder_of_loops()
     if next(folder.rglob(f"{module.rpartition('.')[2]}.*.nbi"), None) is None:
-        _beside[module] = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"import {module}"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "NUMBA_CACHE_DIR": str(folder.parent)},
-        )
+        with contextlib.suppress(OSError):  # no room for another process
+            _beside[module] = subprocess.Popen(
+                [sys.executable, "-P", "-c", f"import {module}"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "NUMBA_CACHE_DIR": str(folder.parent)},
+            )
 
 
 def await_compiled(module: str) -> None:

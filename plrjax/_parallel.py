@@ -77,7 +77,7 @@ def one_thread_per_solve():
 
 
 def await_devices() -> None:
-    """Wait for what is being computed: an interpreter that ends before it does may crash."""
+    """Wait for what devices are computing."""
     for array in jax.live_arrays():
         if not array.is_deleted():
             array.block_until_ready()

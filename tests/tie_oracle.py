@@ -243,11 +243,6 @@ class LocalMap:
         return J, tied
 
     @property
-    def has_ties(self):
-        """Whether a unit that matters is at 0 at a point."""
-        return any(tied for _, tied in self.steps)
-
-    @property
     def is_kinked(self):
         """Whether the map itself is not linear around some point of the cycle."""
         return any(_is_kinked(tied) for _, tied in self.steps)

@@ -82,16 +82,10 @@ class Catalog:
         They differ from its repeated word in units that are exactly 0 there: with h = 0, the origin
         solves all of them.
         """
-        found = np.zeros(len(words), bool)
-        period, units = words.shape[1], self.map.num_units
+        found, period = np.zeros(len(words), bool), words.shape[1]
         for entry in self.entries:
-            if entry.zero is None or period % entry.period or entry.period == period:
-                continue
-            times = (period // entry.period, 1)
-            own, free = np.tile(unpack(entry.word, units), times), np.tile(entry.zero, times)
-            for shift in range(entry.period):
-                bits, mask = np.roll(own, shift, axis=0), ~np.roll(free, shift, axis=0)
-                found |= ~((words ^ bits) & mask).any(axis=(1, 2))
+            if entry.zero is not None and period % entry.period == 0 and entry.period < period:
+                found |= _solves(entry, words)
         rows = np.flatnonzero(found)
         found[rows] = _clearly_regular(self.map, words[rows])
         return found
@@ -163,16 +157,12 @@ class Catalog:
         It does where they differ in units that are exactly 0; the word has no other solution. The
         result is REJECTED where the cycle is shorter than the word.
         """
-        units = self.map.num_units
+        bits = unpack(word, self.map.num_units)[None]
         for number, entry in enumerate(self.entries):
-            if entry.zero is None or len(word) % entry.period or entry.verdict == VERDICT.marginal:
+            if entry.zero is None or len(word) % entry.period:
                 continue
-            times = (len(word) // entry.period, 1)
-            own = np.tile(unpack(entry.word, units), times)
-            free, bits = np.tile(entry.zero, times), unpack(word, units)
-            for shift in range(entry.period):
-                if not ((np.roll(own, shift, axis=0) ^ bits) & ~np.roll(free, shift, axis=0)).any():
-                    return number if entry.period == len(word) else REJECTED
+            if _solves(entry, bits)[0]:
+                return number if entry.period == len(word) else REJECTED
         return None
 
     def _decided(self, word: np.ndarray, verdict: int, condition: float) -> int | None:
@@ -247,6 +237,18 @@ class Catalog:
 
 def _key(word: np.ndarray) -> tuple[int, bytes]:
     return len(word), word.tobytes()
+
+
+def _solves(entry: Entry, words: np.ndarray) -> np.ndarray:
+    """Return which words differ from a cycle's only in units that are exactly 0 on it."""
+    assert entry.zero is not None
+    times = (words.shape[1] // entry.period, 1)
+    own = np.tile(unpack(entry.word, words.shape[2]), times)
+    known, found = np.tile(~entry.zero, times), np.zeros(len(words), bool)
+    for shift in range(entry.period):
+        wrong = (words ^ np.roll(own, shift, axis=0)) & np.roll(known, shift, axis=0)
+        found |= ~wrong.any(axis=(1, 2))
+    return found
 
 
 def _parts(count: int):

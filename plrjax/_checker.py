@@ -5,14 +5,24 @@ are all k-cycles, for the periods and the box named, of F(z) = A z + W1 relu(W2 
 where `everywhere` says so, there are none outside the box.
 """
 
-import hashlib
 import json
 from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat, ctx, fmpq, fmpq_mat
 
-from ._exact import Cycle, Degenerate, System, bounded, far_away, listed, rational, with_a_unit
+from ._exact import (
+    Cycle,
+    Degenerate,
+    System,
+    bounded,
+    far_away,
+    fingerprint,
+    listed,
+    rational,
+    sealed,
+    with_a_unit,
+)
 
 FORMAT = 1
 LONGEST = 10_000
@@ -201,19 +211,6 @@ def _multipliers(rows: np.ndarray) -> list[float]:
     return [max(float(w), 0.0) / float(s) for w, s in zip([*weights, 1.0], sizes)]
 
 
-def sealed(data: dict) -> str:
-    """Return the text of a certificate: JSON in one canonical form, with its hash."""
-    body = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return f'{{"SHA256":"{hashlib.sha256(body.encode()).hexdigest()}",{body[1:]}'
-
-
-def fingerprint(*arrays: np.ndarray) -> str:
-    """Return the hash of a map's arrays A, W1, W2, h1, h2, bit by bit."""
-    shapes = repr([array.shape for array in arrays]).encode()
-    raw = b"".join(np.ascontiguousarray(array, "<f8").tobytes() for array in arrays)
-    return hashlib.sha256(shapes + raw).hexdigest()
-
-
 def verify(text: str, A, W1, W2, h1, h2) -> dict[str, Any]:
     """Return what a certificate proves of a map, once all of it is proven again.
 
@@ -224,7 +221,7 @@ def verify(text: str, A, W1, W2, h1, h2) -> dict[str, Any]:
         del data["SHA256"]
         if text != sealed(data) or data["format"] != FORMAT:
             raise Refused("the file was changed after it was written")
-        arrays = with_a_unit(*(np.asarray(x, np.float64) for x in (A, W1, W2, h1, h2)))
+        arrays = with_a_unit(A, W1, W2, h1, h2)
         if data["model"] != fingerprint(*arrays):
             raise Refused("it was made for another model")
         periods = data["periods"]

@@ -1,9 +1,11 @@
 """Words in exact arithmetic: is there a cycle, where is it, and how stable.
 
-Parameters are floats, that is dyadic rationals, and are taken as they are.
+Parameters are floats, that is dyadic rationals, or fractions, and are taken as they are.
 """
 
 import dataclasses
+import hashlib
+import json
 import sys
 from typing import Any
 
@@ -29,15 +31,14 @@ class Cycle:
     on_border: bool
 
 
-def rational(x: float) -> fmpq:
-    """Return the exact value of a float."""
-    numerator, denominator = float(x).as_integer_ratio()
-    return fmpq(numerator, denominator)
+def rational(x) -> fmpq:
+    """Return the exact value of a float or of one of Python's fractions."""
+    return fmpq(*x.as_integer_ratio())
 
 
 def matrix(array: np.ndarray) -> fmpq_mat:
-    """Return the exact values of a matrix of floats."""
-    return fmpq_mat([[rational(x) for x in row] for row in array])
+    """Return the exact values of a matrix of floats or fractions."""
+    return fmpq_mat([[rational(x) for x in row] for row in array.tolist()])
 
 
 class System:
@@ -177,8 +178,31 @@ def listed(cycles) -> list[dict[str, Any]]:
     return [described(c) for c in sorted(cycles, key=lambda c: (len(c.word), c.word))]
 
 
+def sealed(data: dict) -> str:
+    """Return the text of a certificate: JSON in one canonical form, with its hash."""
+    body = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f'{{"SHA256":"{hashlib.sha256(body.encode()).hexdigest()}",{body[1:]}'
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """Return the hash of a map's arrays A, W1, W2, h1, h2: bits of floats, digits of fractions."""
+    shapes = repr([array.shape for array in arrays]).encode()
+    raw = b"".join(
+        repr(x.tolist()).encode() if x.dtype == object else np.ascontiguousarray(x, "<f8").tobytes()
+        for x in arrays
+    )
+    return hashlib.sha256(shapes + raw).hexdigest()
+
+
 def with_a_unit(A, W1, W2, h1, h2) -> list[np.ndarray]:
-    """Return the arrays of a map, with a unit that is always off where there is none."""
+    """Return the arrays of a map, with a unit that is always off where there is none.
+
+    They hold floats or, where they have them, Python's fractions.
+    """
+    A, W1, W2, h1, h2 = (
+        x if x.dtype == object else x.astype(np.float64)
+        for x in map(np.asarray, (A, W1, W2, h1, h2))
+    )
     if len(h2):
         return [A, W1, W2, h1, h2]
     return [A, np.zeros((len(h1), 1)), np.zeros((1, len(h1))), h1, -np.ones(1)]

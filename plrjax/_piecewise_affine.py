@@ -1,8 +1,13 @@
 """The one canonical form of every ReLU network here: F(z) = A z + W1 relu(W2 z + h2) + h1."""
 
 import abc
+import dataclasses
+import functools
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -22,6 +27,54 @@ class AbstractPLRNN(AbstractDynamics):
         """Lower to the canonical form in NumPy float64, a constant input folded into offsets."""
 
 
+class AbstractFormula(AbstractPLRNN):
+    """A network whose canonical form is written once, for floats and for fractions."""
+
+    @abc.abstractmethod
+    def canonical(self, input, exact: bool) -> tuple:
+        """Return (A, W1, W2, h1, h2) in float64, or, for `exact`, in Python's fractions."""
+
+    def as_piecewise_affine(self, input=None) -> "PiecewiseAffineMap":
+        return PiecewiseAffineMap(
+            *self.canonical(input, False),
+            unrounded=Unrounded(functools.partial(self.canonical, input)),
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Unrounded:
+    """Where the parameters of a lowered map come from, to compute them without rounding.
+
+    `arrays(exact)` are (A, W1, W2, h1, h2) in float64 or, for `exact`, in Python's fractions. All
+    are equal to each other: programs are compiled for floats, whatever these come from.
+    """
+
+    arrays: Callable[[bool], tuple[np.ndarray, ...]]
+
+    def __eq__(self, other):
+        return isinstance(other, Unrounded)
+
+    def __hash__(self):
+        return 0
+
+    def scaled(self, unit: Float[np.ndarray, " state"]) -> "Unrounded":
+        """Return the same for states in units that are powers of two, so nothing is rounded."""
+        return Unrounded(functools.partial(_scaled, self, unit))
+
+
+def _scaled(of: Unrounded, unit: np.ndarray, exact: bool) -> tuple[np.ndarray, ...]:
+    A, W1, W2, h1, h2 = of.arrays(exact)
+    unit = fractions(unit) if exact else unit
+    return A * unit / unit[:, None], W1 / unit[:, None], W2 * unit, h1 / unit, h2
+
+
+def fractions(array: np.ndarray) -> np.ndarray:
+    """Return an array of Python's fractions with the exact values of floats."""
+    exact = np.empty(np.shape(array), object)
+    exact[...] = np.vectorize(Fraction, [object])(array) if exact.size else exact
+    return exact
+
+
 class PiecewiseAffineMap(AbstractPLRNN):
     """The map F(z) = A z + W1 relu(W2 z + h2) + h1 with M states and H ReLU units.
 
@@ -30,7 +83,8 @@ class PiecewiseAffineMap(AbstractPLRNN):
     and c_D = W1 diag(D) h2 + h1 (Eisenmann, Monfared, Göring, Durstewitz 2023, eq. 2).
 
     **Arguments:** `A` (M x M, or its diagonal M), `W1` (M x H), `W2` (H x M), `h1` (M), `h2` (H),
-    real and finite; float32 and integers are promoted exactly to float64.
+    real and finite; float32 and integers are promoted exactly to float64. `unrounded` is what
+    these floats are the roundings of, where they come from a network (see `exactly`).
 
     **Raises:** `ValueError` naming the argument for a wrong shape, a non-finite entry, or a dtype
     that is not real.
@@ -41,8 +95,9 @@ class PiecewiseAffineMap(AbstractPLRNN):
     W2: Float[np.ndarray, "unit state"]
     h1: Float[np.ndarray, " state"]
     h2: Float[np.ndarray, " unit"]
+    unrounded: Unrounded | None = eqx.field(static=True, repr=False)
 
-    def __init__(self, A, W1, W2, h1, h2):
+    def __init__(self, A, W1, W2, h1, h2, unrounded: Unrounded | None = None):
         h1 = as_float64("h1", h1, ("M",))
         size = h1.shape[0]
         h2 = as_float64("h2", h2, ("H",))
@@ -54,6 +109,7 @@ class PiecewiseAffineMap(AbstractPLRNN):
         self.W2 = as_float64("W2", W2, (units, size))
         self.h1 = h1
         self.h2 = h2
+        self.unrounded = unrounded
 
     @property
     def state_size(self) -> int:
@@ -74,6 +130,20 @@ class PiecewiseAffineMap(AbstractPLRNN):
         if input is not None:
             raise ValueError("input: a PiecewiseAffineMap is autonomous; fold the input into h1")
         return self
+
+    def exactly(self) -> tuple[np.ndarray, ...]:
+        """Return (A, W1, W2, h1, h2) as proofs want them: floats where these are exact.
+
+        Where lowering a network rounds (1/M, alpha W, 1 - slope), an array holds the fractions that
+        the floats come from; but not where the floats were changed since.
+        """
+        floats = self.A, self.W1, self.W2, self.h1, self.h2
+        if self.unrounded is None:
+            return floats
+        if not all(map(np.array_equal, floats, self.unrounded.arrays(False))):
+            return floats
+        exact = self.unrounded.arrays(True)
+        return tuple(x if (x == y).all() else y for x, y in zip(floats, exact))
 
     def pre_activations(self, states: Float[np.ndarray, "*batch state"]) -> np.ndarray:
         """Return y = W2 z + h2 for states of any leading shape (NumPy float64)."""

@@ -36,7 +36,8 @@ def balanced(map: PiecewiseAffineMap) -> tuple[PiecewiseAffineMap, Float[np.ndar
     originals = (map.A, map.W1, map.W2, map.h1)
     if not all(np.array_equal(a, b) for a, b in zip(back, originals)):
         return map, ones
-    return PiecewiseAffineMap(*parts, map.h2), unit
+    exact = map.unrounded and map.unrounded.scaled(unit)
+    return PiecewiseAffineMap(*parts, map.h2, exact), unit
 
 
 def with_a_unit(map: PiecewiseAffineMap) -> PiecewiseAffineMap:

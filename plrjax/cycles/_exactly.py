@@ -1,6 +1,6 @@
 """Words that floating-point arithmetic cannot decide, decided in rationals.
 
-Parameters are floats, that is dyadic rationals, and are taken as they are. A unit whose
+Parameters are those of the network, before lowering rounds them. A unit whose
 pre-activation is 0 is off, so each orbit has one itinerary and each cycle one word.
 """
 
@@ -45,8 +45,7 @@ class Rationals:
         """The map's parameters as rational matrices."""
         from .._exact import System
 
-        map = self.map
-        return System(map.A, map.W1, map.W2, map.h1, map.h2)
+        return System(*self.map.exactly())
 
     def decide(self, itinerary: Itinerary) -> Decided | None:
         """Return the cycle of an itinerary of k steps, or None if it has none of minimal period k.

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._dynamics import AbstractDynamics, checked_state
 from .._numerics import as_float64
+from .._piecewise_affine import fractions
 
 Parameter = Float[Array | np.ndarray, "..."]
 """A parameter array: JAX in training, NumPy (in the file's dtype) from `from_arrays`."""
@@ -61,10 +62,16 @@ def apply(W: Array, z: Array) -> Array:
     return lax.dot_general(z, W, (((0,), (1,)), ((), ())))
 
 
-def exact_operands(model: AbstractDynamics, input) -> SimpleNamespace:
-    """Return the model's arrays in NumPy float64, A as a full matrix, with `p.drive` = C s or 0."""
+def exact_operands(model: AbstractDynamics, input, exact: bool) -> SimpleNamespace:
+    """Return the model's arrays, A as a full matrix, with `p.drive` = C s or 0, and `p.eye`.
+
+    They are in NumPy float64 or, for `exact`, in Python's fractions; `p.eye` is of integers.
+    """
+    convert = lambda name, value: (
+        fractions(as_float64(name, value)) if exact else as_float64(name, value)
+    )
     arrays = {
-        name: as_float64(name, value)
+        name: convert(name, value)[()]
         for name, value in vars(model).items()
         if value is not None and not isinstance(value, int)
     }
@@ -72,7 +79,8 @@ def exact_operands(model: AbstractDynamics, input) -> SimpleNamespace:
     if "A" in arrays and p.A.ndim == 1:
         p.A = np.diag(p.A)
     check_input(getattr(model, "C", None), input)
-    p.drive = 0.0 if input is None else p.C @ as_float64("input", input)
+    p.drive = 0 if input is None else p.C @ convert("input", input)
+    p.eye = np.eye(model.state_size, dtype=int)
     return p
 
 

@@ -40,7 +40,7 @@ class Kind:
     def required(self) -> list[str]:
         """Fields that must be given, in the order of the class."""
         names = [field.name for field in dataclasses.fields(self.model)]
-        return [name for name in names if name not in self.defaults]
+        return [name for name in names if name in self.shapes and name not in self.defaults]
 
 
 KINDS: dict[str, Kind] = {
@@ -155,7 +155,8 @@ def from_arrays(kind: str, /, **arrays) -> Any:
         if name in arrays
     }
     if entry.model is PiecewiseAffineMap:
-        return PiecewiseAffineMap(**checked)
+        model: type[Any] = PiecewiseAffineMap
+        return model(**checked)
     # The constructors draw at random; this fills the same fields from arrays instead.
     model = object.__new__(entry.model)
     for name in entry.shapes:
@@ -231,6 +232,5 @@ def arrays_of(model: object) -> dict[str, np.ndarray]:
     if isinstance(model, Stacked):
         layers = enumerate(map(arrays_of, model.layers))
         return {f"{i}.{name}": array for i, fields in layers for name, array in fields.items()}
-    names = [field.name for field in dataclasses.fields(KINDS[kind_of(model)].model)]
-    fields = {name: getattr(model, name) for name in names}
+    fields = {name: getattr(model, name) for name in KINDS[kind_of(model)].shapes}
     return {name: np.asarray(value) for name, value in fields.items() if value is not None}

@@ -1,5 +1,7 @@
 """The PLRNN family: networks whose ReLU units sit on the M states themselves."""
 
+from fractions import Fraction
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -7,7 +9,7 @@ import numpy as np
 from jax.nn import relu
 from jaxtyping import Array, PRNGKeyArray
 
-from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap
+from .._piecewise_affine import AbstractFormula
 from ._common import (
     Parameter,
     apply,
@@ -29,7 +31,7 @@ def _draw(key: PRNGKeyArray, state_size: int) -> tuple[Array, Array, Array]:
     return A, K - jnp.diag(A), jnp.zeros(state_size)
 
 
-class PLRNN(AbstractPLRNN):
+class PLRNN(AbstractFormula):
     """z' = A z + W relu(z) + h + C s (Durstewitz 2017, eq. 1).
 
     Shapes: `A` M (diagonal) or M x M, `W` M x M, `h` M, `C` M x K or None.
@@ -58,12 +60,12 @@ class PLRNN(AbstractPLRNN):
         p, z = operands(self, state, input)
         return linear(p.A, z) + apply(p.W, relu(z)) + p.h + p.drive
 
-    def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
-        p, size = exact_operands(self, input), self.state_size
-        return PiecewiseAffineMap(p.A, p.W, np.eye(size), p.h + p.drive, np.zeros(size))
+    def canonical(self, input, exact):
+        p = exact_operands(self, input, exact)
+        return p.A, p.W, p.eye, p.h + p.drive, 0 * p.h
 
 
-class MeanCenteredPLRNN(AbstractPLRNN):
+class MeanCenteredPLRNN(AbstractFormula):
     """z' = A z + W relu(z - mean(z)) + h + C s (Brenner et al. 2022, mean-centered PLRNN).
 
     Shapes, arguments, errors and initialization as `PLRNN`.
@@ -87,10 +89,10 @@ class MeanCenteredPLRNN(AbstractPLRNN):
         p, z = operands(self, state, input)
         return linear(p.A, z) + apply(p.W, relu(z - jnp.mean(z))) + p.h + p.drive
 
-    def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
-        p, size = exact_operands(self, input), self.state_size
-        centering = np.eye(size) - np.full((size, size), 1.0 / size)
-        return PiecewiseAffineMap(p.A, p.W, centering, p.h + p.drive, np.zeros(size))
+    def canonical(self, input, exact):
+        p, size = exact_operands(self, input, exact), self.state_size
+        centering = p.eye - (Fraction(1, size) if exact else 1.0 / size)
+        return p.A, p.W, centering, p.h + p.drive, 0 * p.h
 
 
 def _draw_bases(key, state_size: int, num_bases: int, data_range) -> tuple[Array, Array]:
@@ -107,7 +109,7 @@ def _draw_bases(key, state_size: int, num_bases: int, data_range) -> tuple[Array
     return uniform(keys[0], (num_bases,), num_bases), thresholds
 
 
-class DendriticPLRNN(AbstractPLRNN):
+class DendriticPLRNN(AbstractFormula):
     """z' = A z + W sum_b alpha_b relu(z - H_b) + h + C s (Brenner et al. 2022, eq. 2).
 
     Shapes: `A` M or M x M, `W` M x M, `h` M, `alpha` B, `thresholds` B x M (row b is H_b),
@@ -142,14 +144,14 @@ class DendriticPLRNN(AbstractPLRNN):
         bases = p.alpha @ relu(z[None, :] - p.thresholds)
         return linear(p.A, z) + apply(p.W, bases) + p.h + p.drive
 
-    def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
-        p, size = exact_operands(self, input), self.state_size
+    def canonical(self, input, exact):
+        p = exact_operands(self, input, exact)
         W1 = np.concatenate([a * p.W for a in p.alpha] or [p.W[:, :0]], axis=1)
-        W2 = np.tile(np.eye(size), (len(p.alpha), 1))
-        return PiecewiseAffineMap(p.A, W1, W2, p.h + p.drive, -p.thresholds.reshape(-1))
+        W2 = np.tile(p.eye, (len(p.alpha), 1))
+        return p.A, W1, W2, p.h + p.drive, -p.thresholds.reshape(-1)
 
 
-class ClippedDendriticPLRNN(AbstractPLRNN):
+class ClippedDendriticPLRNN(AbstractFormula):
     """z' = A z + W sum_b alpha_b (relu(z - H_b) - relu(z)) + h + C s (Brenner et al. 2022).
 
     Shapes, arguments, errors and initialization as `DendriticPLRNN`. The terms -relu(z) share
@@ -178,15 +180,15 @@ class ClippedDendriticPLRNN(AbstractPLRNN):
         bases = p.alpha @ (relu(z[None, :] - p.thresholds) - relu(z)[None, :])
         return linear(p.A, z) + apply(p.W, bases) + p.h + p.drive
 
-    def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
-        p, size = exact_operands(self, input), self.state_size
+    def canonical(self, input, exact):
+        p = exact_operands(self, input, exact)
         W1 = np.concatenate([a * p.W for a in p.alpha] + [-p.alpha.sum() * p.W], axis=1)
-        W2 = np.tile(np.eye(size), (len(p.alpha) + 1, 1))
-        h2 = np.concatenate([-p.thresholds.reshape(-1), np.zeros(size)])
-        return PiecewiseAffineMap(p.A, W1, W2, p.h + p.drive, h2)
+        W2 = np.tile(p.eye, (len(p.alpha) + 1, 1))
+        h2 = np.concatenate([-p.thresholds.reshape(-1), 0 * p.h])
+        return p.A, W1, W2, p.h + p.drive, h2
 
 
-class AlmostLinearRNN(AbstractPLRNN):
+class AlmostLinearRNN(AbstractFormula):
     """z' = A z + W phi(z) + h + C s, phi the identity but relu on the last P states.
 
     Source: Brenner et al. 2024, eq. 2. Shapes: `A` M or M x M, `W` M x M, `h` M, `C` M x K or
@@ -222,16 +224,14 @@ class AlmostLinearRNN(AbstractPLRNN):
         active = jnp.concatenate([z[:first], relu(z[first:])])
         return linear(p.A, z) + apply(p.W, active) + p.h + p.drive
 
-    def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
-        p, size = exact_operands(self, input), self.state_size
-        first = size - self.num_relu
+    def canonical(self, input, exact):
+        p, first = exact_operands(self, input, exact), self.state_size - self.num_relu
         A = p.A.copy()
         A[:, :first] += p.W[:, :first]
-        W2 = np.eye(size)[first:]
-        return PiecewiseAffineMap(A, p.W[:, first:], W2, p.h + p.drive, np.zeros(self.num_relu))
+        return A, p.W[:, first:], p.eye[first:], p.h + p.drive, 0 * p.h[first:]
 
 
-class ReluRNN(AbstractPLRNN):
+class ReluRNN(AbstractFormula):
     """z' = (1 - leak) z + leak phi(W z + C s + b), phi(x) = x for x > 0 and slope x below.
 
     A leaky (leak < 1) or plain (leak = 1, slope = 0) ReLU network. Shapes: `W` M x M, `b` M,
@@ -266,8 +266,8 @@ class ReluRNN(AbstractPLRNN):
         y = apply(p.W, z) + p.drive + p.b
         return (1 - p.leak) * z + p.leak * jnp.where(y > 0, y, p.slope * y)
 
-    def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
-        p, eye = exact_operands(self, input), np.eye(self.state_size)
+    def canonical(self, input, exact):
+        p = exact_operands(self, input, exact)
         b, leaked = p.b + p.drive, p.leak * p.slope
-        A = (1.0 - p.leak) * eye + leaked * p.W
-        return PiecewiseAffineMap(A, p.leak * (1.0 - p.slope) * eye, p.W, leaked * b, b)
+        A = (1 - p.leak) * p.eye + leaked * p.W
+        return A, p.leak * (1 - p.slope) * p.eye, p.W, leaked * b, b

@@ -8,7 +8,7 @@ import numpy as np
 from jax.nn import relu
 from jaxtyping import Array, PRNGKeyArray
 
-from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap
+from .._piecewise_affine import AbstractFormula
 from ._common import (
     Parameter,
     apply,
@@ -43,7 +43,7 @@ def _jacobian(p: SimpleNamespace, slopes: Array) -> Array:
     return A + apply(pairs.reshape(A.size, -1), slopes).reshape(A.shape)
 
 
-class ShallowPLRNN(AbstractPLRNN):
+class ShallowPLRNN(AbstractFormula):
     """z' = A z + W1 relu(W2 z + h2) + h1 + C s (Hess et al. 2023, eq. 3).
 
     Shapes: `A` M (diagonal) or M x M, `W1` M x H, `W2` H x M, `h1` M, `h2` H, `C` M x K or None.
@@ -79,12 +79,12 @@ class ShallowPLRNN(AbstractPLRNN):
         p, z = operands(self, state, input)
         return _jacobian(p, (apply(p.W2, z) + p.h2 > 0).astype(z.dtype))
 
-    def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
-        p = exact_operands(self, input)
-        return PiecewiseAffineMap(p.A, p.W1, p.W2, p.h1 + p.drive, p.h2)
+    def canonical(self, input, exact):
+        p = exact_operands(self, input, exact)
+        return p.A, p.W1, p.W2, p.h1 + p.drive, p.h2
 
 
-class ClippedShallowPLRNN(AbstractPLRNN):
+class ClippedShallowPLRNN(AbstractFormula):
     """z' = A z + W1 (relu(W2 z + h2) - relu(W2 z)) + h1 + C s (Hess et al. 2023, eq. 5).
 
     Shapes, arguments and errors as `ShallowPLRNN`; h2 ~ U(±1/sqrt(H)). With max|A| < 1 every
@@ -118,10 +118,8 @@ class ClippedShallowPLRNN(AbstractPLRNN):
         y = apply(p.W2, z)
         return _jacobian(p, (y + p.h2 > 0).astype(z.dtype) - (y > 0).astype(z.dtype))
 
-    def as_piecewise_affine(self, input=None) -> PiecewiseAffineMap:
-        p = exact_operands(self, input)
+    def canonical(self, input, exact):
+        p = exact_operands(self, input, exact)
         W1 = np.concatenate([p.W1, -p.W1], axis=1)
         W2 = np.concatenate([p.W2, p.W2])
-        return PiecewiseAffineMap(
-            p.A, W1, W2, p.h1 + p.drive, np.concatenate([p.h2, np.zeros_like(p.h2)])
-        )
+        return p.A, W1, W2, p.h1 + p.drive, np.concatenate([p.h2, 0 * p.h2])

@@ -74,7 +74,6 @@ def verify(
     """
     from ... import _checker
 
-    map = lower(model)
     data = _files.read_bytes(certificate)
     try:
         text = data.decode("ascii")
@@ -83,7 +82,7 @@ def verify(
             f"{os.fspath(certificate)}: refused: not a certificate (no text)"
         ) from error
     try:
-        proven = _checker.verify(text, map.A, map.W1, map.W2, map.h1, map.h2)
+        proven = _checker.verify(text, *lower(model).exactly())
     except (_checker.Refused, RecursionError) as error:
         raise ValueError(f"{os.fspath(certificate)}: refused: {error}") from error
     named = named_file(text)

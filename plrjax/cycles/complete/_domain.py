@@ -7,18 +7,18 @@ searched: steps before it rule out far dynamics that contracts, steps after it w
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..._checker import fingerprint
-from ..._exact import bounded, far_away
+from ..._exact import bounded, far_away, fingerprint
 from ..._numerics import quiet_floats
-from ..._piecewise_affine import PiecewiseAffineMap
+from ..._piecewise_affine import PiecewiseAffineMap, Unrounded
 from .._balance import balanced
 from .._base import nodes_for
-from ._subtrees import Task, arrays_of_map, explore
+from ._subtrees import Task, explore
 
 EXPONENTS = (3, 6, 10, 14, 20)
 """Radii tried are 2^e times the size of what is added in the map."""
@@ -66,7 +66,7 @@ def find_domain(
     default = boxes[EXPONENTS.index(DEFAULT_EXPONENT)] if box is None else box
     tried = [b for b in (boxes if box is None else [box]) if np.array_equal(b[0], -b[1])]
     for candidate in tried:
-        if bounded(arrays_of_map(map), candidate):
+        if bounded(map.exactly(), candidate):
             yield Domain(candidate, "bounded")
             return
     nodes, hopeless = 0, set()
@@ -107,7 +107,7 @@ def closed_box(map: PiecewiseAffineMap) -> np.ndarray | None:
     size = float(b.max()) or 1.0
     r = np.linalg.solve(np.eye(len(b)) - N, b + 1e-9 * size) * (1 + 1e-12)
     box = np.stack([-r, r])
-    return box if (r > 0).all() and bounded(arrays_of_map(map), box) else None
+    return box if (r > 0).all() and bounded(map.exactly(), box) else None
 
 
 def natural_scale(map: PiecewiseAffineMap) -> float:
@@ -127,8 +127,10 @@ def far_search(
 
     Yields after each piece of work; `everywhere` is the proof in the last one, if there is one.
     """
-    far, bounds, facets = far_away(arrays_of_map(map), box)
-    far_map = PiecewiseAffineMap(*far)
+    _, bounds, facets = far_away(map.exactly(), box)
+    far_map = PiecewiseAffineMap(
+        *_far(map, box, False), unrounded=Unrounded(functools.partial(_far, map, box))
+    )
     proofs: list[Any] = []
     nodes = 0
     for facet in facets:
@@ -147,6 +149,12 @@ def far_search(
         else:
             return
     yield Domain(box, proofs, nodes)
+
+
+def _far(map: PiecewiseAffineMap, box: np.ndarray, exact: bool) -> tuple[np.ndarray, ...]:
+    """Return the arrays of the map far away, in floats or exactly."""
+    floats = (map.A, map.W1, map.W2, map.h1, map.h2)
+    return tuple(far_away(map.exactly() if exact else floats, box)[0])
 
 
 def _facet_tree(task: Task, cap: int) -> tuple[tuple[int, dict] | None, int, bool]:
@@ -173,5 +181,4 @@ def _facet_tree(task: Task, cap: int) -> tuple[tuple[int, dict] | None, int, boo
 
 def fingerprint_of(map: PiecewiseAffineMap) -> str:
     """Return the hash of a map's arrays."""
-    A, W1, W2, h1, h2 = arrays_of_map(map)
-    return fingerprint(A, W1, W2, h1, h2)
+    return fingerprint(*map.exactly())

@@ -12,11 +12,10 @@ import numpy as np
 from flint import arb, arb_mat, ctx, fmpq_mat, fmpz_poly
 from jaxtyping import Bool
 
-from ..._exact import Degenerate, System
+from ..._exact import Degenerate, System, matrix, with_a_unit
 from ..._exact import stability as exact_stability
 from ..._piecewise_affine import PiecewiseAffineMap
 from ..._results import STABILITY
-from .._balance import with_a_unit
 from ._spectrum_split import stability_in_balls
 
 FIRST_BITS = (128, 256, 512)
@@ -59,11 +58,10 @@ class Enclosure:
     """
 
     def __init__(self, map: PiecewiseAffineMap):
-        self.idle = ~map.W2.any(axis=1) & (map.h2 == 0)
-        live = ~self.idle
-        parts = (map.A, map.W1[:, live], map.W2[live], map.h1, map.h2[live])
-        map = with_a_unit(PiecewiseAffineMap(*parts))
-        self.arrays = (map.A, map.W1, map.W2, map.h1, map.h2)
+        A, W1, W2, h1, h2 = map.exactly()
+        live = (W2 != 0).any(axis=1) | (h2 != 0)
+        self.idle = ~live
+        self.arrays = with_a_unit(A, W1[:, live], W2[live], h1, h2[live])
         self.size = map.state_size
 
     def prove(self, regions: Bool[np.ndarray, "time unit"]) -> Proof:
@@ -188,12 +186,14 @@ class Enclosure:
 
 
 def _balls(array: np.ndarray) -> arb_mat:
+    if array.dtype == object:
+        return arb_mat(matrix(array))
     rows, columns = array.shape
     return arb_mat(rows, columns, array.ravel().tolist())
 
 
 def _column(array: np.ndarray) -> arb_mat:
-    return arb_mat(len(array), 1, array.tolist())
+    return _balls(array[:, None])
 
 
 def _identity(size: int) -> arb_mat:

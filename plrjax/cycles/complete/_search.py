@@ -21,7 +21,7 @@ from .._catalog import Catalog
 from ._certificate import domain_text
 from ._domain import Domain, find_domain, fingerprint_of
 from ._language import Language, languages
-from ._subtrees import Subtree, Task, arrays_of_map, explore, explorer
+from ._subtrees import Subtree, Task, explore, explorer
 from ._word_search import is_central
 
 PIECE = {False: 20_000, True: 1_000}
@@ -230,7 +230,7 @@ class CompleteSearch:
     @functools.cached_property
     def system(self) -> System:
         """The map in exact numbers."""
-        return System(*arrays_of_map(self.map))
+        return System(*self.map.exactly())
 
     def _closed(self, period: int) -> Iterator[bool]:
         self.phase = f"closed orbits of period {period}"

@@ -63,12 +63,12 @@ class Task:
     @functools.cached_property
     def system(self) -> System:
         """The map in exact numbers."""
-        return System(*arrays_of_map(self.map))
+        return System(*self.map.exactly())
 
     @functools.cached_property
     def base_system(self) -> System:
         """The map of z in exact numbers."""
-        return self.system if self.base is None else System(*arrays_of_map(self.base))
+        return self.system if self.base is None else System(*self.base.exactly())
 
     def __getstate__(self):
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -124,11 +124,6 @@ class _Proving(Tree):
             node = self.append(*node, int(bit))
         self.leaf = leaf
         return node
-
-
-def arrays_of_map(map: PiecewiseAffineMap) -> tuple[np.ndarray, ...]:
-    """Return A, W1, W2, h1, h2."""
-    return map.A, map.W1, map.W2, map.h1, map.h2
 
 
 def explore(task: Task, prefix: str, max_nodes: int) -> Subtree:

@@ -137,7 +137,8 @@ class Check:
 
     def _row(self, k, row, cycle):
         """Check what is said about one cycle."""
-        local = LocalMap(self.truth, cycle)
+        views = [LocalMap(self.truth, (*cycle[t:], *cycle[:t])) for t in range(k)]
+        local = next((view for view in views if view.is_linear), views[0])
         self._index(k, row, local)
         if local.is_kinked and not local.is_linear:
             self.shares["on a boundary"] += 1
@@ -204,10 +205,11 @@ def line_stability(left, right):
 def largest_growth(local, steps=4000, bound=30.0):
     """Return the largest log of |G^n(v)| / |v| of many directions, n large or the log beyond it.
 
-    Directions are random ones, and eigenvectors of pieces in whose cones they lie.
+    Directions are random, or eigenvectors of pieces of G, G^2 and G^3 in whose cones they lie.
     """
     draw = np.random.default_rng(0)
-    V = np.concatenate([draw.standard_normal((400, local.size)), _own_directions(local)])
+    own = [_own_directions(local.repeated(times)) for times in (1, 2, 3)]
+    V = np.concatenate([draw.standard_normal((400, local.size)), *own])
     V /= np.linalg.norm(V, axis=1, keepdims=True)
     grown = np.zeros(len(V))
     for _ in range(steps):

@@ -5,6 +5,7 @@ solved one by one; where I - P is singular the solutions of a word are a polyhed
 Fourier-Motzkin elimination measures. Around a cycle the map is v -> G(v), linear on cones.
 """
 
+import copy
 import dataclasses
 import functools
 import itertools
@@ -217,7 +218,7 @@ class Exact:
         if self.families[k]:
             return None
         return sum(
-            d * LocalMap(self, orbit, k // d).index()
+            d * LocalMap(self, orbit).repeated(k // d).index()
             for d in range(1, k + 1)
             if k % d == 0
             for orbit in self.cycles[d]
@@ -227,9 +228,16 @@ class Exact:
 class LocalMap:
     """The map G that takes a small v to F^(m k)(z + v) - z around a k-cycle; G is homogeneous."""
 
-    def __init__(self, map, orbit, repeats=1):
+    def __init__(self, map, orbit):
         self.size = map.size
-        self.steps = [self._step(map, z) for z in orbit] * repeats
+        self.steps = [self._step(map, z) for z in orbit]
+
+    def repeated(self, times):
+        """Return G^times."""
+        other = copy.copy(self)
+        other.__dict__.pop("pieces", None)
+        other.steps = self.steps * times
+        return other
 
     def _step(self, map, z):
         """Return the matrix with units on that are, and the units at 0 as (W1 column, W2 row)."""

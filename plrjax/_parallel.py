@@ -1,7 +1,10 @@
 """One program over several local devices, one thread per solve; and the bars, for short."""
 
+import atexit
 import contextlib
 import functools
+import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -76,11 +79,32 @@ def one_thread_per_solve():
         yield
 
 
-def await_devices() -> None:
-    """Wait for what devices are computing."""
-    for array in jax.live_arrays():
-        if not array.is_deleted():
-            array.block_until_ready()
+def note_interrupt() -> None:
+    """Remember that Ctrl-C was pressed, so that the process ends only once XLA has come to rest."""
+    _interrupts.append(True)
+
+
+@atexit.register
+def _await_rest() -> None:
+    """Wait until this process uses no processor time, if Ctrl-C left a compilation behind.
+
+    XLA compiles in threads of its own. Ctrl-C ends the wait for them, not them, and gives no handle
+    to them: a thread that still compiles when the interpreter ends crashes it.
+    """
+    if not (_interrupts or getattr(sys, "last_type", None) is KeyboardInterrupt):
+        return
+    end = time.monotonic() + LONGEST_REST
+    while time.monotonic() < end:
+        used = time.process_time()
+        time.sleep(0.05)
+        if time.process_time() - used < 0.01:
+            return
+
+
+_interrupts: list[bool] = []
+
+LONGEST_REST = 60.0
+"""Seconds waited at most: no program here compiles for longer."""
 
 
 def split_over(mesh: Mesh, tree: Any) -> Any:

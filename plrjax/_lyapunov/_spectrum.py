@@ -8,7 +8,7 @@ from jaxtyping import PRNGKeyArray
 from .._arguments import checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import float64_scope
-from .._parallel import AbstractProgress, ProgressBar, one_thread_per_solve
+from .._parallel import AbstractProgress, ProgressBar, note_interrupt, one_thread_per_solve
 from .._results import RESULTS
 from ._collect import Totals, collect
 from ._plan import Plan, make_plan
@@ -126,6 +126,7 @@ def _run(runner: Runner, plan: Plan, totals: Totals, interval: int | None) -> RE
         for steps, logs, states in runner.stretch(totals.left):
             totals.add(logs, states, steps)
     except KeyboardInterrupt:
+        note_interrupt()
         return RESULTS.interrupted
     except OutOfTime:
         return RESULTS.budget_exhausted

@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import is_whole, quiet_floats
-from .._parallel import AbstractProgress, ProgressBar
+from .._parallel import AbstractProgress, ProgressBar, note_interrupt
 from .._results import COVERAGE, RESULTS
 from ._axis import Axis, in_float64
 from ._measure import AbstractMeasure, Dimension
@@ -112,6 +112,7 @@ class _Run:
                     self._measure_tile(number, programs, report, place, len(own))
                 report.update((place + 1) / len(own), f"{self.measured} tiles measured")
         except KeyboardInterrupt:
+            note_interrupt()
             return RESULTS.interrupted
         except _OutOfTime:
             return RESULTS.budget_exhausted

@@ -7,7 +7,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._numerics import as_float64, float64_scope
-from .._parallel import AbstractProgress, ProgressBar, one_thread_per_solve
+from .._parallel import AbstractProgress, ProgressBar, note_interrupt, one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._results import ATTRACTOR, RESULTS
 from ..cycles import CycleSet
@@ -125,6 +125,7 @@ def _run(survey: Survey, num_transient: int, num_steps: int) -> RESULTS:
         survey.report.open("exponents")
         survey.measure_open(num_steps)
     except KeyboardInterrupt:
+        note_interrupt()
         return RESULTS.interrupted
     finally:
         survey.report.close()

@@ -11,7 +11,13 @@ from jaxtyping import PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._numerics import as_float64
-from .._parallel import AbstractProgress, NoProgress, ProgressBar, one_thread_per_solve
+from .._parallel import (
+    AbstractProgress,
+    NoProgress,
+    ProgressBar,
+    note_interrupt,
+    one_thread_per_solve,
+)
 from .._piecewise_affine import AbstractPLRNN
 from .._results import COVERAGE, RESULTS
 from ..cycles import AbstractCycleSolver, CycleSet, find_cycles
@@ -112,6 +118,7 @@ def detect_bifurcations(
     except _OutOfTime:
         result = RESULTS.budget_exhausted
     except KeyboardInterrupt:
+        note_interrupt()
         result = RESULTS.interrupted
     finally:
         report.close()

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, PRNGKeyArray
 
 from .._arguments import check_kind, checked_key
-from .._parallel import AbstractProgress, ProgressBar, await_devices, one_thread_per_solve
+from .._parallel import AbstractProgress, ProgressBar, note_interrupt, one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._results import COVERAGE, RESULTS
 from ._arguments import check_budget, checked_periods
@@ -210,7 +210,7 @@ def run(
                 report.update(share, solver.note(task, state) or _note(periods, known))
             keep()
     except KeyboardInterrupt:
-        await_devices()
+        note_interrupt()
         if state is not None:
             keep()
         return outcomes, RESULTS.interrupted

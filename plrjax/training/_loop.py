@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._arguments import checked_whole
-from .._parallel import AbstractProgress, ProgressBar
+from .._parallel import AbstractProgress, ProgressBar, note_interrupt
 from .._results import RESULTS
 from ._checkpoint import Checkpoint
 from ._engine import CHUNK, Carry, Notes, Recipe, advance
@@ -188,6 +188,7 @@ def run_loops(
                 _end(loops, RESULTS.budget_exhausted)
                 break
     except KeyboardInterrupt:
+        note_interrupt()
         _end(loops, RESULTS.interrupted)
     finally:
         report.close()

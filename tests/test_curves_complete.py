@@ -118,7 +118,7 @@ def test_what_is_marginal_is_said():
 
 def test_ctrl_c_keeps_what_was_traced(skew):
     class Stop(plr.NoProgress):
-        def update(self, *_):
+        def update(self, share, note=""):
             raise KeyboardInterrupt
 
     found = plr.bifurcation_curves(skew, range(1, 4), resolution=16, progress=Stop())

@@ -68,6 +68,7 @@ from .bifurcations import LinearPath as LinearPath
 from .bifurcations import LookAhead as LookAhead
 from .bifurcations import Matches as Matches
 from .bifurcations import ParameterCurve as ParameterCurve
+from .bifurcations import ParameterCurves as ParameterCurves
 from .bifurcations import ParameterPlane as ParameterPlane
 from .bifurcations import Search as Search
 from .bifurcations import basin_sizes as basin_sizes

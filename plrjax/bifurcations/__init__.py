@@ -5,7 +5,6 @@ from ._attractors import find_attractors as find_attractors
 from ._basins import Basins as Basins
 from ._basins import basin_sizes as basin_sizes
 from ._basins import basins as basins
-from ._curves import ParameterCurve as ParameterCurve
 from ._curves import bifurcation_curves as bifurcation_curves
 from ._detect import Search as Search
 from ._detect import detect_bifurcations as detect_bifurcations
@@ -16,6 +15,8 @@ from ._look_ahead import LookAhead as LookAhead
 from ._match import LINK as LINK
 from ._match import Matches as Matches
 from ._match import match_cycles as match_cycles
+from ._parameter_curves import ParameterCurve as ParameterCurve
+from ._parameter_curves import ParameterCurves as ParameterCurves
 from ._path import AbstractParameterPath as AbstractParameterPath
 from ._path import FunctionPath as FunctionPath
 from ._path import LinearPath as LinearPath

@@ -8,7 +8,7 @@ y_{t,i}, of det(I - P), det(I + P), and of prod_{i<j} (1 - m_i m_j) over the mul
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float
 
 from .._numerics import EPS, quiet_floats
 from .._stability import floquet_multipliers
@@ -186,6 +186,12 @@ def multipliers_of(jacobians: Float[np.ndarray, "point time state state"]) -> np
             values[~plain] = floquet_multipliers(jacobians[~plain])[0]
     order = np.argsort(-np.abs(values), axis=1, kind="stable")
     return np.take_along_axis(values, order, axis=1)
+
+
+def is_on_circle(multipliers: Complex[np.ndarray, " state"]) -> bool:
+    """Return whether a complex pair (not two real multipliers m, 1/m) is on the unit circle."""
+    pair = multipliers[np.imag(multipliers) > 0]
+    return bool(pair.size) and bool(np.abs(np.abs(pair) - 1.0).min() < 1e-6)
 
 
 def pair_product(multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

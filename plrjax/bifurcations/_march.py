@@ -14,6 +14,7 @@ from ._functions import (
     Signed,
     activation_errors,
     candidates,
+    is_on_circle,
     multipliers_of,
     pieces,
     stability_functions,
@@ -307,9 +308,7 @@ def _turns(path: AbstractParameterPath, lane: _Lane, coefficients: np.ndarray, k
 
 def is_center(path: AbstractParameterPath, word: np.ndarray, s: float) -> bool:
     """Return whether a complex pair (not two real multipliers m, 1/m) is on the unit circle."""
-    values = multipliers_of(pieces(path.arrays(np.array([s])), word[None])[0])[0]
-    pair = values[np.imag(values) > 0]
-    return bool(pair.size) and bool(np.abs(np.abs(pair) - 1.0).min() < 1e-6)
+    return is_on_circle(multipliers_at(path, word, s))
 
 
 def _refined(

@@ -1,5 +1,6 @@
 """Planes in parameter space: a network for every pair (p, q)."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,7 +39,8 @@ class ParameterPlane:
             raise ValueError(f"high: expected a pair above low = {low}, got {high}")
         corners = self._lowered(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
         self.shape: tuple[int, int] = corners.W1.shape[1:]
-        self._corners: Arrays | None = corners
+        self._shapes = [corner.shape[1:] for corner in corners]
+        self._corners: np.ndarray | None = np.hstack([corner.reshape(4, -1) for corner in corners])
         probes = np.array(_PROBES)
         exact, guessed = self._lowered(probes), self.arrays(probes)
         for a, b, corner in zip(exact, guessed, corners):
@@ -65,7 +67,9 @@ class ParameterPlane:
             return self._lowered(places)
         x, y = np.asarray(places, np.float64).T
         weights = np.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], axis=1)
-        return Arrays(*(np.tensordot(weights, corner, axes=1) for corner in self._corners))
+        ends = np.cumsum([math.prod(shape) for shape in self._shapes])
+        parts = np.split(weights @ self._corners, ends[:-1], axis=1)
+        return Arrays(*(x.reshape(-1, *shape) for x, shape in zip(parts, self._shapes)))
 
     def _lowered(self, places: np.ndarray) -> Arrays:
         maps = [lower(self.function(p, q), "function") for p, q in self.values(places).tolist()]

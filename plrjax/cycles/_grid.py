@@ -165,15 +165,25 @@ def admissible_maps(
             f"itinerary: expected a boolean array time x {batch.num_units}, "
             f"got {word.dtype} {word.shape}"
         )
-    _check_size(batch, len(word))
-    symbols = (word @ (1 << np.arange(batch.num_units)))[None].astype(np.int32)
-    codes = []
-    for low in range(0, batch.num_maps, lanes):
-        part = batch.pick(slice(low, low + lanes))
-        codes.append(_codes(part, _padded(part, lanes), symbols)[0])
-    code = np.concatenate(codes) if codes else np.zeros(0, np.int8)
+    code = word_codes(batch, word[None], lanes=lanes)[0]
     stable = code == CODE.stable
     return stable | (code == CODE.admissible), stable, code == CODE.undecided
+
+
+def word_codes(
+    batch: MapBatch, words: Bool[np.ndarray, "word time unit"], *, lanes: int = LANES
+) -> Int[np.ndarray, "word map"]:
+    """Return `CODE` of each word of one period at each map.
+
+    **Raises:** `ValueError` for words too long.
+    """
+    _check_size(batch, words.shape[1])
+    symbols = (words @ (1 << np.arange(batch.num_units))).astype(np.int32)
+    codes = [np.zeros((len(words), 0), np.int8)]
+    for low in range(0, batch.num_maps, lanes):
+        part = batch.pick(slice(low, low + lanes))
+        codes.append(_codes(part, _padded(part, lanes), symbols))
+    return np.concatenate(codes, axis=1)
 
 
 class _Block(NamedTuple):

@@ -103,7 +103,7 @@ def _await_rest() -> None:
 
 _interrupts: list[bool] = []
 
-LONGEST_REST = 60.0
+LONGEST_REST = 30.0
 """Seconds waited at most: no program here compiles for longer."""
 
 

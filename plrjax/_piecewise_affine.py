@@ -97,7 +97,7 @@ class PiecewiseAffineMap(AbstractPLRNN):
     h2: Float[np.ndarray, " unit"]
     unrounded: Unrounded | None = eqx.field(static=True, repr=False)
 
-    def __init__(self, A, W1, W2, h1, h2, unrounded: Unrounded | None = None):
+    def __init__(self, A, W1, W2, h1, h2, *, unrounded: Unrounded | None = None):
         h1 = as_float64("h1", h1, ("M",))
         size = h1.shape[0]
         h2 = as_float64("h2", h2, ("H",))

@@ -37,7 +37,7 @@ def balanced(map: PiecewiseAffineMap) -> tuple[PiecewiseAffineMap, Float[np.ndar
     if not all(np.array_equal(a, b) for a, b in zip(back, originals)):
         return map, ones
     exact = map.unrounded and map.unrounded.scaled(unit)
-    return PiecewiseAffineMap(*parts, map.h2, exact), unit
+    return PiecewiseAffineMap(*parts, map.h2, unrounded=exact), unit
 
 
 def with_a_unit(map: PiecewiseAffineMap) -> PiecewiseAffineMap:

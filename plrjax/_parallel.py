@@ -79,6 +79,12 @@ def one_thread_per_solve():
         yield
 
 
+LONGEST_REST = 30.0
+"""Seconds waited at most: threads of the caller may never come to rest."""
+
+_interrupts: list[bool] = []
+
+
 def note_interrupt() -> None:
     """Remember that Ctrl-C was pressed, so that the process ends only once XLA has come to rest."""
     _interrupts.append(True)
@@ -99,12 +105,6 @@ def _await_rest() -> None:
         time.sleep(0.05)
         if time.process_time() - used < 0.01:
             return
-
-
-_interrupts: list[bool] = []
-
-LONGEST_REST = 30.0
-"""Seconds waited at most: no program here compiles for longer."""
 
 
 def split_over(mesh: Mesh, tree: Any) -> Any:

@@ -5,9 +5,10 @@ import collections
 import jax.random as jr
 import numpy as np
 import pytest
+from local_maps import LocalMap
 from systems import QUIET
 from tie_checks import Check, found_in, line_stability, random_map, source
-from tie_oracle import Exact, LocalMap
+from tie_oracle import Exact
 
 import plrjax as plr
 from plrjax import COVERAGE, STABILITY

@@ -4,8 +4,9 @@ import collections
 
 import jax.random as jr
 import numpy as np
+from local_maps import LocalMap, has_unit_modulus, moduli, polynomial
 from systems import QUIET
-from tie_oracle import Exact, LocalMap, has_unit_modulus, moduli, polynomial
+from tie_oracle import Exact
 
 import plrjax as plr
 from plrjax import COVERAGE, STABILITY

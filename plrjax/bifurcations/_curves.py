@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .._arguments import check_kind, checked_whole
-from .._parallel import AbstractProgress, ProgressBar, one_thread_per_solve
+from .._parallel import AbstractProgress, ProgressBar, note_interrupt, one_thread_per_solve
 from .._results import BIFURCATION, RESULTS
 from ..cycles import CycleSet
 from ..cycles._arguments import checked_periods
@@ -72,7 +72,9 @@ def bifurcation_curves(
     **Example:**
 
     ```python
-    tent = lambda left, right: PiecewiseAffineMap([[left]], [[right - left]], [[1.0]], [1.0], [0.0])
+    def tent(left, right):
+        return plr.PiecewiseAffineMap([[left]], [[right - left]], [[1.0]], [1.0], [0.0])
+
     plane = plr.ParameterPlane(tent, (0.1, -3.0), (0.9, -0.1))
     curves = plr.bifurcation_curves(plane, range(1, 4))
     print(curves.notes)
@@ -101,6 +103,7 @@ def bifurcation_curves(
             for share in survey.run(given, wanted, resolution):
                 report.update(share, f"{len(survey.curves)} curves")
     except KeyboardInterrupt:
+        note_interrupt()
         result = RESULTS.interrupted
     finally:
         report.close()

@@ -34,8 +34,8 @@ class ParameterCurves(Sequence[ParameterCurve]):
     On a grid every word was enumerated. Two neighbors differ where some word is a cycle at one of
     them only, or has another number of multipliers inside the unit circle; they are separated where
     for each such word a curve runs between them that explains it (flips and centers do not end a
-    cycle). That all are separated says nothing about what lies between
-    grid points: regions narrower than their distance may be missing.
+    cycle). That all are separated says nothing about what lies between grid points: regions
+    narrower than their distance may be missing.
 
     **Fields:**
 

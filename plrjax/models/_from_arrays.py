@@ -155,8 +155,7 @@ def from_arrays(kind: str, /, **arrays) -> Any:
         if name in arrays
     }
     if entry.model is PiecewiseAffineMap:
-        model: type[Any] = PiecewiseAffineMap
-        return model(**checked)
+        return PiecewiseAffineMap(*(checked[name] for name in entry.required))
     # The constructors draw at random; this fills the same fields from arrays instead.
     model = object.__new__(entry.model)
     for name in entry.shapes:

@@ -28,7 +28,8 @@ def certify(
     A cycle is its word: inside the word's linear subregions F^k is affine, F^k(z) = P z + q, and
     the cycle exists if (I - P) z = q has a solution whose pre-activations all have the word's
     signs. Ball arithmetic of rising precision (Johansson 2017) encloses that solution, the signs
-    and the eigenvalues of P, with the parameters as they are, which are exact binary fractions;
+    and the eigenvalues of P, with the network's parameters as they are, which are exact binary
+    fractions, and what its canonical form has of them, which are fractions too;
     what balls leave open (I - P singular, points on a switching boundary, multipliers of modulus 1)
     is decided in rationals where the words are not too long. Only words are read: points need not
     be good, nor need the cycles come from `find_cycles`.

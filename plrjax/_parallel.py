@@ -1,10 +1,7 @@
-"""One program over several local devices, one thread per solve; and the bars, for short."""
+"""One program over several local devices, and one thread per solve."""
 
-import atexit
 import contextlib
 import functools
-import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,10 +9,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from threadpoolctl import ThreadpoolController
-
-from ._progress import AbstractProgress as AbstractProgress
-from ._progress import NoProgress as NoProgress
-from ._progress import ProgressBar as ProgressBar
 
 
 def device_mesh(devices: Sequence[Any] | None) -> Mesh:
@@ -77,34 +70,6 @@ def one_thread_per_solve():
     """Keep LAPACK to one thread inside: its threads slow many small systems down manyfold."""
     with _thread_pools().limit(limits=1, user_api="blas"):
         yield
-
-
-LONGEST_REST = 30.0
-"""Seconds waited at most: threads of the caller may never come to rest."""
-
-_interrupts: list[bool] = []
-
-
-def note_interrupt() -> None:
-    """Remember that Ctrl-C was pressed, so that the process ends only once XLA has come to rest."""
-    _interrupts.append(True)
-
-
-@atexit.register
-def _await_rest() -> None:
-    """Wait until this process uses no processor time, if Ctrl-C left a compilation behind.
-
-    XLA compiles in threads of its own. Ctrl-C ends the wait for them, not them, and gives no handle
-    to them: a thread that still compiles when the interpreter ends crashes it.
-    """
-    if not (_interrupts or getattr(sys, "last_type", None) is KeyboardInterrupt):
-        return
-    end = time.monotonic() + LONGEST_REST
-    while time.monotonic() < end:
-        used = time.process_time()
-        time.sleep(0.05)
-        if time.process_time() - used < 0.01:
-            return
 
 
 def split_over(mesh: Mesh, tree: Any) -> Any:

@@ -254,7 +254,8 @@ def test_the_same_seed_prints_the_same(network):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_prints_and_saves_what_was_found(tmp_path, ctrl_c):
+@pytest.mark.parametrize("stop, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_prints_and_saves_what_was_found(stop, code, tmp_path, ctrl_c):
     out = tmp_path / "cycles.npz"
     process = subprocess.Popen(
         command("cycles", "--periods", "1:400", "--solver", "scyfi", "--out", str(out)),
@@ -267,11 +268,11 @@ def test_ctrl_c_prints_and_saves_what_was_found(tmp_path, ctrl_c):
         seen = ""
         while "period" not in seen and process.poll() is None:
             seen += process.stderr.read(1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         printed, complaint = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert process.returncode == 130, complaint
+    assert process.returncode == code, complaint
     assert RESULTS.interrupted.message in complaint and "Traceback" not in complaint
     assert "cycle" in printed
     assert CycleSet.load(out).result == RESULTS.interrupted

@@ -170,7 +170,7 @@ def told(self, step, cells):
     put(self, step, cells)
     print("step", step, flush=True)
 w.RunTable.put = told
-raise SystemExit(main(sys.argv[1:]))
+raise SystemExit(main())
 """
 
 
@@ -195,9 +195,9 @@ def whole(files) -> tuple[list[str], dict[str, bytes]]:
     return series, contents(files / "whole")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_stopped_and_run_again(whole, tmp_path, request, stop):
-    """Kill -9 or Ctrl-C in the middle: the run ends with the same files, byte for byte."""
+    """Kill -9, Ctrl-C or SIGTERM in the middle: the run ends with the same files, byte for byte."""
     if stop == signal.SIGINT:
         request.getfixturevalue("ctrl_c")
     series, expected = whole
@@ -206,9 +206,9 @@ def test_stopped_and_run_again(whole, tmp_path, request, stop):
     assert any(step >= 260 for step in steps_of(stopped.stdout))
     stopped.send_signal(stop)
     error = stopped.communicate()[1]
-    assert stopped.returncode == (-stop if stop == signal.SIGKILL else 130)
+    assert stopped.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[stop]
     assert stop == signal.SIGKILL or f"go on with: plrjax train {tmp_path}/a" in error
-    assert (tmp_path / "a" / "model.npz").exists() == (stop == signal.SIGINT)
+    assert (tmp_path / "a" / "model.npz").exists() == (stop != signal.SIGKILL)
     again = start(f"{tmp_path}/a")
     steps = list(steps_of(again.communicate()[0].splitlines()))
     assert again.returncode == 0 and 240 < steps[0] < 600 and steps[-1] == 600

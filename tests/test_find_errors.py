@@ -1,8 +1,6 @@
 """Misuse: one line that names the argument, what was expected and what came."""
 
 import inspect
-import subprocess
-import sys
 from typing import Any
 
 import jax
@@ -152,20 +150,3 @@ def test_solver_of_another_kind(solver, got):
         find(LOZI, 1, key=jr.key(0), solver=solver)
     with pytest.raises(ValueError, match="^seeding: expected a seeding"):
         find(LOZI, 1, key=jr.key(0), seeding=solver)
-
-
-@pytest.mark.parametrize("pressed", [True, False])
-def test_after_ctrl_c_the_process_ends_once_its_threads_rest(pressed):
-    """A thread that computes, as XLA's compiler does, is waited for; but not without Ctrl-C."""
-    code = f"""
-import threading, time
-from plrjax import _parallel
-def work():
-    while time.process_time() - begun < 1.0: pass
-    print("done", flush=True)
-begun = time.process_time()
-threading.Thread(target=work, daemon=True).start()
-if {pressed}: _parallel.note_interrupt()
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and ("done" in done.stdout) == pressed

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import importlib
 import io
+import signal
 import sys
 import textwrap
 import warnings
@@ -13,6 +14,7 @@ import tyro
 
 from .. import __version__
 from .._caches import enable_compilation_cache_by_environment
+from .._interrupts import interrupt, was_terminated
 from ._common import EXIT as EXIT
 from ._common import complain, flush_streams, open_closed_streams, say
 
@@ -43,6 +45,9 @@ def main(argv: list[str] | None = None) -> int:
         return int(_run(argv, whole_process=False))
     open_closed_streams()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, interrupt)
     try:
         return int(_run(sys.argv[1:], whole_process=True))
     finally:
@@ -58,10 +63,12 @@ def _run(argv: list[str], whole_process: bool) -> EXIT:
         if whole_process:
             enable_compilation_cache_by_environment()
             warnings.filterwarnings("ignore", "Error (read|writ)ing persistent compilation cache")
-        return command.run()
+        code = command.run()
+        return EXIT.terminated if code is EXIT.interrupted and was_terminated() else code
     except KeyboardInterrupt:
-        complain("interrupted")
-        return EXIT.interrupted
+        code = EXIT.terminated if was_terminated() else EXIT.interrupted
+        complain(code.name)
+        return code
     except (ValueError, ImportError) as error:
         complain(error)
         return EXIT.bad_input

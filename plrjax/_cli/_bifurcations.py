@@ -20,8 +20,8 @@ class Bifurcations:
 
     Networks are the snapshots of a run, files in order, or all snapshots of one file. Between two
     of them the parameters run along a straight line. Exit codes: 0 finished, 1 failure, 2 bad
-    input, 3 the time ran out, 130 Ctrl-C; in the last two cases what was found is printed and
-    saved.
+    input, 3 the time ran out, 130 Ctrl-C, 143 SIGTERM; after the last three,
+    what was found is printed and saved.
     """
 
     networks: Annotated[

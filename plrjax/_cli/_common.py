@@ -30,6 +30,7 @@ class EXIT(enum.IntEnum):
     bad_input = 2
     budget_exhausted = 3
     interrupted = 130
+    terminated = 143
 
 
 @dataclasses.dataclass(frozen=True)

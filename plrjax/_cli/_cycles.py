@@ -15,8 +15,8 @@ _MAX_PERIOD = 10**4
 class Cycles(AbstractAnalysis):
     """Find the fixed points and k-cycles of a network, their stability, and how sure one can be.
 
-    Exit codes: 0 finished, 1 failure, 2 bad input, 3 the budget ran out, 130 Ctrl-C; in the last
-    two cases what was found is printed and saved.
+    Exit codes: 0 finished, 1 failure, 2 bad input, 3 the budget ran out, 130 Ctrl-C, 143 SIGTERM;
+    after the last three, what was found is printed and saved.
     """
 
     kernels: ClassVar[tuple[str, ...]] = ("plrjax.cycles.complete._word_orbit",)

@@ -14,7 +14,7 @@ class Evaluate:
 
     Beside the network where training ended, late snapshots are evaluated where there are any, and
     their median ± MAD is printed: a single checkpoint is a lottery. Exit codes: 0 finished, 1
-    failure, 2 bad input, 130 Ctrl-C.
+    failure, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
     """
 
     folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import ProgressBar, RunFolder
+from .. import RunFolder
+from .._interrupts import reporting
 from ..metrics import Evaluation, EvaluationSummary, evaluate, evaluate_many
 from ..training import late_rows
 from ._common import EXIT, key_of, plain, say
@@ -74,15 +75,12 @@ def _evaluate_late(
     run: RunFolder, steps: list[int], test: np.ndarray, options: dict[str, Any]
 ) -> EvaluationSummary | None:
     """Return the scores of snapshots together, None where there are none."""
-    found, bar = [], ProgressBar()
-    bar.open("snapshots")
-    try:
+    found = []
+    with reporting(None, "snapshots") as bar:
         for step in steps:
             model, observation = run.snapshot(step), run.snapshot_observation(step)
             found.append(evaluate(model, test, observation_model=observation, **options))
             bar.update(len(found) / len(steps))
-    finally:
-        bar.close()
     return evaluate_many(found) if found else None
 
 

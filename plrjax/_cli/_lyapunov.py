@@ -20,8 +20,8 @@ class Lyapunov(AbstractAnalysis):
 
     Orbits start at random (standard normal) states unless --state says where; those that settle on
     different attractors are told apart. Exit codes: 0 finished, 1 failure (no orbit stays finite),
-    2 bad input, 3 the budget ran out, 130 Ctrl-C; in the last two cases what was measured is
-    printed and saved.
+    2 bad input, 3 the budget ran out, 130 Ctrl-C, 143 SIGTERM; after the last three,
+    what was measured is printed and saved.
     """
 
     num_steps: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from .._interrupts import end_with, reporting
 from ._common import EMBEDDED, EXIT, AbstractAnalysis, complain, readable, say
 from ._cycles import parse_periods
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _KNOWN = ("axis", "measures", "network", "state", "targets", "tile")
 _STEPS = {"exponent": 2_000, "loss": 500, "gradient": 500, "orbit": 100}
+_PARENT = "PLRJAX_PARENT"
+"""Tells a worker which process began it, and that it ends with it."""
 _POLL_SECONDS = 0.2
 _LEAST = 1e-3
 """Seconds of a call that only reads what is there."""
@@ -39,7 +42,8 @@ class Scan(AbstractAnalysis):
 
     The same command with the same --checkpoint goes on where it was stopped; on a Slurm job array
     each task measures its share. Exit codes: 0 finished, 1 failure (nothing finite), 2 bad input,
-    3 the budget ran out, 130 Ctrl-C; in the last two cases what was measured is printed and saved.
+    3 the budget ran out, 130 Ctrl-C, 143 SIGTERM; after the last three, what was measured is
+    printed and saved.
     """
 
     file: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="PLANE.TOML")] = None
@@ -54,6 +58,8 @@ class Scan(AbstractAnalysis):
     """Measure every N-th tile from the I-th on, I from 0 (needs --checkpoint)."""
 
     def prepare(self) -> None:
+        if _PARENT in os.environ:
+            end_with(int(os.environ[_PARENT]))
         if self.workers < 1:
             raise ValueError(f"--workers: expected a positive integer, got {self.workers}")
         if self.shard is not None and (self.checkpoint is None or self.workers > 1):
@@ -176,7 +182,10 @@ class Scan(AbstractAnalysis):
             logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(self.workers)]
             processes = [
                 subprocess.Popen(
-                    self._command(folder, index), stdout=subprocess.DEVNULL, stderr=log
+                    self._command(folder, index),
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env={**os.environ, _PARENT: str(os.getpid())},
                 )
                 for index, log in enumerate(logs)
             ]
@@ -184,7 +193,8 @@ class Scan(AbstractAnalysis):
             try:
                 self._watch(processes, folder)
             except KeyboardInterrupt:
-                # Ctrl-C reached them, too: they keep the tiles that are finished.
+                for process in processes:  # they keep the tiles that are finished
+                    process.terminate()
                 for process in processes:
                     process.wait()
                 return False
@@ -197,18 +207,12 @@ class Scan(AbstractAnalysis):
 
     def _watch(self, processes: list[subprocess.Popen], folder: str) -> None:
         """Wait for the workers, with a bar of the tiles that are there."""
-        from .. import ProgressBar
-
-        bar, place = ProgressBar(), pathlib.Path(folder)
-        total = _num_tiles(self._plan())
-        bar.open("scan")
-        try:
+        place, total = pathlib.Path(folder), _num_tiles(self._plan())
+        with reporting(None, "scan") as bar:
             while any(process.poll() is None for process in processes):
                 done = sum(1 for _ in place.glob("tile_*.npz"))
                 bar.update(done / total, f"{done} of {total} tiles")
                 time.sleep(_POLL_SECONDS)
-        finally:
-            bar.close()
 
     def _command(self, folder: str, index: int) -> list[str]:
         options = {

@@ -54,7 +54,7 @@ class Train:
     RUN holds config.json, metrics.csv, snapshots, model.npz and observation.npz. A run that was
     killed or interrupted goes on by the same command, or by `plrjax train RUN`, and ends with the
     same numbers, bit for bit. Exit codes: 0 finished, 1 failure (loss or gradient not finite; the
-    last finite network is saved), 2 bad input, 3 the time limit ran out, 130 Ctrl-C.
+    last finite network is saved), 2 bad input, 3 the time limit ran out, 130 Ctrl-C, 143 SIGTERM.
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]

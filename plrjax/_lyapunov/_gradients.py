@@ -15,7 +15,8 @@ from jaxtyping import Float, PRNGKeyArray
 from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import EPS, float64_scope
-from .._parallel import NoProgress, one_thread_per_solve
+from .._parallel import one_thread_per_solve
+from .._progress import NoProgress
 from ._arguments import program, rank_of
 from ._frames import apply_step, push
 from ._plan import Plan, make_plan

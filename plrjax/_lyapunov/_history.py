@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from .._arguments import checked_key, checked_whole
-from .._parallel import NoProgress
+from .._progress import NoProgress
 from .._results import RESULTS
 from ._result import LyapunovSpectrum
 from ._spectrum import lyapunov_spectrum

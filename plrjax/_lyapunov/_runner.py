@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._numerics import quiet_floats
-from .._parallel import AbstractProgress
+from .._progress import AbstractProgress
 from ._engine import (
     SLOTS,
     Lanes,

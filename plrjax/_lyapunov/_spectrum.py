@@ -7,8 +7,10 @@ from jaxtyping import PRNGKeyArray
 
 from .._arguments import checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
+from .._interrupts import reporting
 from .._numerics import float64_scope
-from .._parallel import AbstractProgress, ProgressBar, note_interrupt, one_thread_per_solve
+from .._parallel import one_thread_per_solve
+from .._progress import AbstractProgress, NoProgress
 from .._results import RESULTS
 from ._collect import Totals, collect
 from ._plan import Plan, make_plan
@@ -96,9 +98,13 @@ def lyapunov_spectrum(
             num_orbits=num_orbits,
             spread=spread,
         )
-        runner = Runner(plan, ProgressBar() if progress is None else progress, deadline)
+        runner = Runner(plan, NoProgress(), deadline)
         totals = Totals(plan)
-        result = _run(runner, plan, totals, interval)
+        try:
+            with reporting(progress, "exponents") as runner.report:
+                result = _run(runner, plan, totals, interval)
+        except KeyboardInterrupt:
+            result = RESULTS.interrupted
         spectrum = collect(runner, plan, totals, result)
     if throw and result is RESULTS.not_finite:
         raise RuntimeError(f"lyapunov_spectrum: {spectrum.notes[0]}")
@@ -106,8 +112,7 @@ def lyapunov_spectrum(
 
 
 def _run(runner: Runner, plan: Plan, totals: Totals, interval: int | None) -> RESULTS:
-    """Lead the orbits through both transients and measure, as far as time and Ctrl-C allow."""
-    runner.report.open("exponents")
+    """Lead the orbits through both transients and measure, as far as time allows."""
     try:
         runner.begin()
         runner.pilot()
@@ -125,13 +130,8 @@ def _run(runner: Runner, plan: Plan, totals: Totals, interval: int | None) -> RE
             totals.merge()
         for steps, logs, states in runner.stretch(totals.left):
             totals.add(logs, states, steps)
-    except KeyboardInterrupt:
-        note_interrupt()
-        return RESULTS.interrupted
     except OutOfTime:
         return RESULTS.budget_exhausted
     except NothingFinite:
         return RESULTS.not_finite
-    finally:
-        runner.report.close()
     return RESULTS.successful

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .._parallel import NoProgress
 from .._piecewise_affine import lower
+from .._progress import NoProgress
 from .._results import COVERAGE, STABILITY
 from ..cycles import find_cycles
 from ..cycles._arguments import checked_periods

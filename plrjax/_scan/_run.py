@@ -11,8 +11,9 @@ from jaxtyping import PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
+from .._interrupts import reporting
 from .._numerics import is_whole, quiet_floats
-from .._parallel import AbstractProgress, ProgressBar, note_interrupt
+from .._progress import AbstractProgress
 from .._results import COVERAGE, RESULTS
 from ._axis import Axis, in_float64
 from ._measure import AbstractMeasure, Dimension
@@ -81,7 +82,7 @@ def scan_parameters(
     if checkpoint is not None:
         folder = TileFolder(checkpoint, _settings(plane, chosen, side))
     run = _Run(plane, chosen, outputs, side, folder, limit)
-    result = run.measure(part, ProgressBar() if progress is None else progress)
+    result = run.measure(part, progress)
     scan = run.collect(result)
     if throw and scan.result is RESULTS.not_finite:
         raise RuntimeError("scan_parameters: nothing finite was measured at any pixel")
@@ -101,23 +102,20 @@ class _Run:
         self.deadline = None if limit is None else self.begun + limit
         self.measured = 0
 
-    def measure(self, shard: tuple[int, int], report: AbstractProgress) -> RESULTS:
+    def measure(self, shard: tuple[int, int], progress: AbstractProgress | None) -> RESULTS:
         """Measure the tiles of the shard that are missing; on Ctrl-C or at the limit stop."""
-        report.open("scan")
+        own = range(shard[0], len(self.tiles), shard[1])
         try:
-            programs = [measure.start(self.plane) for measure in self.measures]
-            own = range(shard[0], len(self.tiles), shard[1])
-            for place, number in enumerate(own):
-                if not self._load(number):
-                    self._measure_tile(number, programs, report, place, len(own))
-                report.update((place + 1) / len(own), f"{self.measured} tiles measured")
+            with reporting(progress, "scan") as report:
+                programs = [measure.start(self.plane) for measure in self.measures]
+                for place, number in enumerate(own):
+                    if not self._load(number):
+                        self._measure_tile(number, programs, report, place, len(own))
+                    report.update((place + 1) / len(own), f"{self.measured} tiles measured")
         except KeyboardInterrupt:
-            note_interrupt()
             return RESULTS.interrupted
         except _OutOfTime:
             return RESULTS.budget_exhausted
-        finally:
-            report.close()
         return RESULTS.successful
 
     def _load(self, number: int) -> bool:

@@ -6,9 +6,11 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
+from .._interrupts import reporting
 from .._numerics import as_float64, float64_scope
-from .._parallel import AbstractProgress, ProgressBar, note_interrupt, one_thread_per_solve
+from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
+from .._progress import AbstractProgress
 from .._results import ATTRACTOR, RESULTS
 from ..cycles import CycleSet
 from ..cycles._balance import with_a_unit
@@ -82,7 +84,6 @@ def find_attractors(
             f"units, got {cycles.state_size} and {cycles.num_units}"
         )
     tangents = generator_of(checked_key(key)).standard_normal(starts.shape)
-    report = ProgressBar() if progress is None else progress
     with float64_scope(), one_thread_per_solve():
         survey = Survey(
             map,
@@ -92,9 +93,8 @@ def find_attractors(
             bound=_bound(map, starts) if bound is None else checked_positive("bound", bound),
             batch_size=checked_whole("batch_size", batch_size, 1),
             known=cycles,
-            report=report,
         )
-        result = _run(survey, num_transient, num_steps)
+        result = _run(survey, num_transient, num_steps, progress)
         rows, label = _collect(survey)
     return _table(map, rows, starts, label, num_transient, num_steps, result)
 
@@ -117,18 +117,16 @@ def _bound(map: PiecewiseAffineMap, starts: np.ndarray) -> float:
     return _FAR * float(scale or 1.0)
 
 
-def _run(survey: Survey, num_transient: int, num_steps: int) -> RESULTS:
-    survey.report.open("attractors")
+def _run(
+    survey: Survey, num_transient: int, num_steps: int, progress: AbstractProgress | None
+) -> RESULTS:
     try:
-        survey.settle(num_transient)
-        survey.report.close()
-        survey.report.open("exponents")
-        survey.measure_open(num_steps)
+        with reporting(progress, "attractors") as survey.report:
+            survey.settle(num_transient)
+        with reporting(progress, "exponents") as survey.report:
+            survey.measure_open(num_steps)
     except KeyboardInterrupt:
-        note_interrupt()
         return RESULTS.interrupted
-    finally:
-        survey.report.close()
     return RESULTS.successful
 
 

@@ -14,7 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .._arguments import check_kind, checked_whole
-from .._parallel import AbstractProgress, ProgressBar, note_interrupt, one_thread_per_solve
+from .._interrupts import reporting
+from .._parallel import one_thread_per_solve
+from .._progress import AbstractProgress
 from .._results import BIFURCATION, RESULTS
 from ..cycles import CycleSet
 from ..cycles._arguments import checked_periods
@@ -94,19 +96,14 @@ def bifurcation_curves(
                 f"periods: expected words that can be enumerated, got period {period} of "
                 f"{plane.shape[1]} units"
             )
-    report = ProgressBar() if progress is None else progress
     survey = _Survey(Tracing(plane, step))
     result = RESULTS.successful
-    report.open("curves")
     try:
-        with one_thread_per_solve():
+        with one_thread_per_solve(), reporting(progress, "curves") as report:
             for share in survey.run(given, wanted, resolution):
                 report.update(share, f"{len(survey.curves)} curves")
     except KeyboardInterrupt:
-        note_interrupt()
         result = RESULTS.interrupted
-    finally:
-        report.close()
     return survey.found(wanted, resolution, result)
 
 

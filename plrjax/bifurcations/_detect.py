@@ -10,15 +10,11 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
+from .._interrupts import reporting
 from .._numerics import as_float64
-from .._parallel import (
-    AbstractProgress,
-    NoProgress,
-    ProgressBar,
-    note_interrupt,
-    one_thread_per_solve,
-)
+from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN
+from .._progress import AbstractProgress, NoProgress
 from .._results import COVERAGE, RESULTS
 from ..cycles import AbstractCycleSolver, CycleSet, find_cycles
 from ..cycles._arguments import checked_periods
@@ -101,8 +97,6 @@ def detect_bifurcations(
     given = {name: _per_network(name, value, len(paths) + 1) for name, value in rows.items()}
     limit = None if max_seconds is None else checked_positive("max_seconds", max_seconds)
     tracer = Tracer(wanted, search, key)
-    report = ProgressBar() if progress is None else progress
-    report.open("bifurcations")
 
     def watch(share: float) -> None:
         done = (max(len(tracer.atlases), 1) - 1 + share) / len(paths)
@@ -113,15 +107,13 @@ def detect_bifurcations(
     tracer.watch = watch
     result = RESULTS.successful
     try:
-        for number, path in enumerate(paths):
-            tracer.advance(path, last=number == len(paths) - 1)
+        with reporting(progress, "bifurcations") as report:
+            for number, path in enumerate(paths):
+                tracer.advance(path, last=number == len(paths) - 1)
     except _OutOfTime:
         result = RESULTS.budget_exhausted
     except KeyboardInterrupt:
-        note_interrupt()
         result = RESULTS.interrupted
-    finally:
-        report.close()
     return tracer.found(result, seconds=time.perf_counter() - begun, **given)
 
 

@@ -11,9 +11,11 @@ from jaxtyping import Bool, Float
 
 from .._arguments import check_kind
 from .._elimination import CyclicSystem
+from .._interrupts import reporting
 from .._numerics import float64_scope, is_whole, quiet_floats
-from .._parallel import AbstractProgress, ProgressBar, one_thread_per_solve
+from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
+from .._progress import AbstractProgress
 from ..cycles import CycleSet
 
 _MOST_NUMBERS = 2**27
@@ -146,16 +148,12 @@ def sensitivity_norm(
     theta, rest = _split(model, wrt)
     _check_set(model, cycles)
     norms = np.full(len(cycles), np.inf)
-    report = ProgressBar() if progress is None else progress
-    report.open("sensitivities")
-    try:
+    with reporting(progress, "sensitivities") as report:
         for done, row in enumerate(np.flatnonzero(cycles.valid).tolist(), start=1):
             moved = _sensitivity(theta, rest, _orbit_of(model, cycles, row))
             total = sum(float(np.vdot(leaf, leaf)) for leaf in jax.tree.leaves(moved))
             norms[row] = np.sqrt(total / cycles.period[row])
             report.update(done / len(cycles))
-    finally:
-        report.close()
     return norms
 
 

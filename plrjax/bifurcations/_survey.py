@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int
 
 from .._lyapunov._runner import Pace
 from .._numerics import quiet_floats
-from .._parallel import AbstractProgress
 from .._piecewise_affine import PiecewiseAffineMap
+from .._progress import AbstractProgress, NoProgress
 from .._results import ATTRACTOR
 from ..cycles import CycleSet
 from ._orbits import advance, batches, measure, record, weights_of
@@ -40,12 +40,12 @@ class Survey:
         bound: float,
         batch_size: int,
         known: CycleSet | None,
-        report: AbstractProgress,
     ):
         self.map, self.weights = map, weights_of(map)
         self.now, self.tangents = states.copy(), tangents
         self.max_period, self.bound, self.batch_size = max_period, bound, batch_size
-        self.traps, self.report = Traps(map, known), report
+        self.traps = Traps(map, known)
+        self.report: AbstractProgress = NoProgress()
         count = len(states)
         self.trap = np.full(count, -1, np.int64)
         self.lost, self.seen, self.measured, self.unsettled = np.zeros((4, count), bool)

@@ -1,9 +1,6 @@
 """The one user function: find the cycles of a network."""
 
-import contextlib
 import dataclasses
-import signal
-import threading
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -13,8 +10,10 @@ import numpy as np
 from jaxtyping import Bool, PRNGKeyArray
 
 from .._arguments import check_kind, checked_key
-from .._parallel import AbstractProgress, ProgressBar, note_interrupt, one_thread_per_solve
+from .._interrupts import held_back, reporting
+from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
+from .._progress import AbstractProgress
 from .._results import COVERAGE, RESULTS
 from ._arguments import check_budget, checked_periods
 from ._auto import Auto
@@ -103,16 +102,15 @@ def find_cycles(
     problem = CycleProblem(
         map, wanted[-1], key, None, seeding, num_searches, (), with_a_unit(original), tuple(wanted)
     )
-    report = ProgressBar() if progress is None else progress
     deadline = None if max_seconds is None else begun + max_seconds
     with one_thread_per_solve():
-        outcomes, result = run(problem, chosen, deadline, report)
+        outcomes, result = run(problem, chosen, deadline, progress)
     if result is RESULTS.successful and _nothing_finite(outcomes):
         result = RESULTS.not_finite
     stats = _statistics(
         wanted, chosen, outcomes, time.perf_counter() - begun, num_traces() - traces
     )
-    with _no_interrupt(), one_thread_per_solve():
+    with held_back(), one_thread_per_solve():
         found = _collect(original, map, unit, wanted, outcomes, result, stats)
     with one_thread_per_solve():
         found = chosen.finish(found, original)
@@ -168,7 +166,7 @@ def run(
     problem: CycleProblem,
     solver: AbstractCycleSolver,
     deadline: float | None,
-    report: AbstractProgress,
+    progress: AbstractProgress | None,
 ) -> tuple[dict[int, Outcome], RESULTS]:
     """Search period after period, or all at once; on Ctrl-C or at the deadline keep what is there.
 
@@ -186,36 +184,33 @@ def run(
             outcome = solver.outcome(dataclasses.replace(task, period=period), state)
             outcomes[period] = _with_known(outcome, outcomes.get(period))
 
-    report.open("cycles")
     try:
-        for done, (solver, wanted) in enumerate(jobs):
-            periods, state = tuple(k for k in wanted if not _is_settled(outcomes.get(k))), None
-            if not periods:
-                continue
-            task = dataclasses.replace(problem, period=max(periods), periods=periods)
-            if solver.needs_sample(task.map, task.period):
-                task = dataclasses.replace(task, sample=_sample(task, samples))
-            known = _words(problem.periods, *(o.catalog for o in outcomes.values()))
-            report.update(ends[done], _note(periods, known))
-            state = solver.init(task)
-            while not solver.terminate(task, state):
-                if deadline is not None and time.perf_counter() > deadline:
-                    keep()
-                    return outcomes, RESULTS.budget_exhausted
-                state = solver.step(task, state)
-                part = solver.progress(task, state)
-                share = ends[done] + part * (ends[done + 1] - ends[done])
-                found = solver.found(state)
-                known |= _words(problem.periods, *([] if found is None else [found]))
-                report.update(share, solver.note(task, state) or _note(periods, known))
-            keep()
+        with reporting(progress, "cycles") as report:
+            for done, (solver, wanted) in enumerate(jobs):
+                periods, state = tuple(k for k in wanted if not _is_settled(outcomes.get(k))), None
+                if not periods:
+                    continue
+                task = dataclasses.replace(problem, period=max(periods), periods=periods)
+                if solver.needs_sample(task.map, task.period):
+                    task = dataclasses.replace(task, sample=_sample(task, samples))
+                known = _words(problem.periods, *(o.catalog for o in outcomes.values()))
+                report.update(ends[done], _note(periods, known))
+                state = solver.init(task)
+                while not solver.terminate(task, state):
+                    if deadline is not None and time.perf_counter() > deadline:
+                        keep()
+                        return outcomes, RESULTS.budget_exhausted
+                    state = solver.step(task, state)
+                    part = solver.progress(task, state)
+                    share = ends[done] + part * (ends[done + 1] - ends[done])
+                    found = solver.found(state)
+                    known |= _words(problem.periods, *([] if found is None else [found]))
+                    report.update(share, solver.note(task, state) or _note(periods, known))
+                keep()
     except KeyboardInterrupt:
-        note_interrupt()
         if state is not None:
             keep()
         return outcomes, RESULTS.interrupted
-    finally:
-        report.close()
     exhausted = any(outcome.exhausted for outcome in outcomes.values())
     return outcomes, RESULTS.budget_exhausted if exhausted else RESULTS.successful
 
@@ -244,20 +239,6 @@ def _with_known(outcome: Outcome, before: Outcome | None) -> Outcome:
         return outcome
     both = dataclasses.replace(outcome.catalog, entries=merge([outcome.catalog, before.catalog]))
     return dataclasses.replace(outcome, catalog=both)
-
-
-@contextlib.contextmanager
-def _no_interrupt():
-    """Hold Ctrl-C back while results are put together (in the main thread; elsewhere it is not)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pressed = []
-    previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def _sample(problem: CycleProblem, known: dict[int, Sample]) -> Sample:

@@ -14,7 +14,7 @@ import optax
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
-from .._parallel import AbstractProgress
+from .._progress import AbstractProgress
 from .._results import RESULTS
 from ._engine import Carry, Recipe
 from ._forcing import AbstractForcing, NoForcing

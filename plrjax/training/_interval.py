@@ -6,7 +6,7 @@ from jaxtyping import PRNGKeyArray
 
 from .._arguments import checked_key, checked_whole
 from .._lyapunov import lyapunov_spectrum
-from .._parallel import NoProgress
+from .._progress import NoProgress
 from .._results import RESULTS
 from ._forcing import SparseForcing
 from ._records import Action, TrainingRecord

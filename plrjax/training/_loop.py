@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._arguments import checked_whole
-from .._parallel import AbstractProgress, ProgressBar, note_interrupt
+from .._interrupts import reporting
+from .._progress import AbstractProgress
 from .._results import RESULTS
 from ._checkpoint import Checkpoint
 from ._engine import CHUNK, Carry, Notes, Recipe, advance
@@ -169,29 +170,26 @@ class Loop:
 
 
 def run_loops(
-    loops: Sequence[Loop], report: AbstractProgress | None, deadline: float | None
+    loops: Sequence[Loop], progress: AbstractProgress | None, deadline: float | None
 ) -> None:
     """Take all updates of runs that share data and recipe: one program for all of them.
 
     On Ctrl-C and at the deadline what is done is kept; every run then has a `result`.
     """
-    report = ProgressBar() if report is None else report
-    report.open("training")
     begun: list[Loop] = []
     try:
-        for loop in loops:
-            loop.begin()
-            begun.append(loop)  # one that belongs to another run must not be written over
-        for share, loss in _chunks(loops):
-            report.update(share, f"loss {loss:.3g}")
-            if deadline is not None and time.perf_counter() > deadline:
-                _end(loops, RESULTS.budget_exhausted)
-                break
+        with reporting(progress, "training") as report:
+            for loop in loops:
+                loop.begin()
+                begun.append(loop)  # one that belongs to another run must not be written over
+            for share, loss in _chunks(loops):
+                report.update(share, f"loss {loss:.3g}")
+                if deadline is not None and time.perf_counter() > deadline:
+                    _end(loops, RESULTS.budget_exhausted)
+                    break
     except KeyboardInterrupt:
-        note_interrupt()
         _end(loops, RESULTS.interrupted)
     finally:
-        report.close()
         for loop in begun:
             loop.save_at_last()
 

@@ -1,14 +1,16 @@
 """Proofs of single cycles: that they exist, their minimal period, and their stability."""
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..._arguments import check_kind
+from ..._interrupts import reporting
 from ..._numerics import quiet_floats
-from ..._parallel import AbstractProgress, ProgressBar
 from ..._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
+from ..._progress import AbstractProgress
 from ..._results import RESULTS
 from ..._stability import floquet_multipliers
 from .._cycle_set import CycleSet
@@ -56,8 +58,7 @@ def certify(
     map = lower(model)
     _check(map, cycles)
     check_kind("progress", progress, AbstractProgress, "a progress such as NoProgress()")
-    report = ProgressBar() if progress is None else progress
-    proofs = _proofs(map, cycles, report)
+    proofs = _proofs(map, cycles, progress)
     arrays = {name: getattr(cycles, name).copy() for name in cycles.file_arrays}
     for name in ("proven_existence", "proven_stability"):
         arrays[name] = np.zeros(len(cycles), bool)
@@ -87,22 +88,19 @@ def _check(map: PiecewiseAffineMap, cycles: Any) -> None:
         )
 
 
-def _proofs(map: PiecewiseAffineMap, cycles: CycleSet, report: AbstractProgress) -> list["Proof"]:
+def _proofs(
+    map: PiecewiseAffineMap, cycles: CycleSet, progress: AbstractProgress | None
+) -> list["Proof"]:
     """Return what is proven of every row, or of the first ones where Ctrl-C is pressed."""
     from ._enclosure import Enclosure
 
     enclosure = Enclosure(map)
     proofs = []
-    report.open("proofs")
-    try:
+    with contextlib.suppress(KeyboardInterrupt), reporting(progress, "proofs") as report:
         for row in range(len(cycles)):
             proofs.append(enclosure.prove(cycles.regions(row)))
             proven = sum(bool(proof.exists) for proof in proofs)
             report.update(len(proofs) / len(cycles), f"{proven} of {len(cycles)} proven")
-    except KeyboardInterrupt:
-        return proofs
-    finally:
-        report.close()
     return proofs
 
 

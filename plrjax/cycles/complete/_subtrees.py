@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +16,7 @@ from flint import ctx
 
 from ..._checker import BOTH, DEAD, Refused, Tree, far_leaf_of, leaf_of
 from ..._exact import Cycle, System
+from ..._interrupts import end_with
 from ..._piecewise_affine import PiecewiseAffineMap
 from .._balance import balanced
 from ._word_search import INWARD, NODES, PROGRAMS, STRICT, WordSearch, margins_of
@@ -192,7 +194,8 @@ def _leaf(task: Task, met: list[tuple]) -> Callable:
 _TASK: list[Task] = []
 
 
-def _begin(task: Task) -> None:
+def _begin(task: Task, parent: int) -> None:
+    end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _TASK[:] = [task]
 
@@ -208,7 +211,7 @@ def explorer(task: Task, workers: int) -> Iterator[Callable[[list[str], int], li
         yield lambda prefixes, nodes: [explore(task, prefix, nodes) for prefix in prefixes]
         return
     pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(task,)
+        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(task, os.getpid())
     )
     try:
         yield lambda prefixes, nodes: list(

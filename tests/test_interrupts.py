@@ -1,0 +1,107 @@
+"""Ctrl-C and SIGTERM: heard even inside a callback, and no process is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax.random as jr
+import numpy as np
+import pytest
+
+import plrjax as plr
+from plrjax import RESULTS
+
+KEY = jr.key(0)
+TENT = plr.from_arrays("shallow", A=[0.2], W1=[[-2.0]], W2=[[1.0]], h1=[1.0], h2=[0.0])
+SECOND = plr.from_arrays("shallow", A=[0.2], W1=[[-1.5]], W2=[[1.0]], h1=[1.0], h2=[0.0])
+SERIES = np.sin(0.1 * np.arange(400.0))[:, None]
+LEFT = [plr.Axis("A", 0, 0.1, 0.3, 4)]
+
+
+class _Swallowed(plr.NoProgress):
+    """Presses Ctrl-C inside a callback that drops it, as JAX's in the garbage collector does."""
+
+    count = 0
+
+    def update(self, share, note=""):
+        self.count += 1
+        if self.count == 1:
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(1)
+
+
+ENGINES = {
+    "find_cycles": lambda told: plr.find_cycles(TENT, range(1, 30), key=KEY, progress=told),
+    "lyapunov_spectrum": lambda told: plr.lyapunov_spectrum(
+        TENT, np.full(1, 0.1), key=KEY, num_steps=10_000, throw=False, progress=told
+    ),
+    "find_attractors": lambda told: plr.find_attractors(TENT, [[0.1]], key=KEY, progress=told),
+    "detect_bifurcations": lambda told: plr.detect_bifurcations(
+        [TENT, SECOND], periods=range(1, 4), key=KEY, progress=told
+    ),
+    "bifurcation_curves": lambda told: plr.bifurcation_curves(
+        (TENT, [*LEFT, plr.Axis("h1", 0, 0.5, 1.5, 4)]), periods=[1, 2], progress=told
+    ),
+    "scan_parameters": lambda told: plr.scan_parameters(
+        TENT, LEFT, plr.CycleCounts([1]), key=KEY, tile=1, throw=False, progress=told
+    ),
+    "fit": lambda told: plr.fit(TENT, SERIES, key=KEY, num_steps=10_000, progress=told),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ctrl_c_is_not_lost_where_a_callback_drops_it(engine, ctrl_c):
+    told = _Swallowed()
+    found = ENGINES[engine](told)
+    assert found.result is RESULTS.interrupted and told.count == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    again = plr.find_cycles(TENT, 1, progress=plr.NoProgress(), solver=plr.Exhaustive())
+    assert again.result is RESULTS.successful
+
+
+def test_a_way_of_the_callers_own_is_left_alone(ctrl_c):
+    came = []
+    previous = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    try:
+        told = plr.NoProgress()
+        told.update = lambda share, note="": os.kill(os.getpid(), signal.SIGINT)
+        found = plr.find_cycles(TENT, [1, 2], solver=plr.Exhaustive(), progress=told)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert found.result is RESULTS.successful and came
+
+
+@pytest.mark.parametrize("pressed", [True, False])
+def test_after_ctrl_c_the_process_ends_once_its_threads_rest(pressed):
+    """A thread that computes, as XLA's compiler does, is waited for; but not without Ctrl-C."""
+    code = f"""
+import threading, time
+from plrjax import _interrupts
+def work():
+    while time.process_time() - begun < 1.0: pass
+    print("done", flush=True)
+begun = time.process_time()
+threading.Thread(target=work, daemon=True).start()
+if {pressed}: _interrupts._seen.append(2)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and ("done" in done.stdout) == pressed
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+def test_a_worker_ends_with_its_parent():
+    """The parent is killed, the worker holds our pipe: its end is the end of what we read."""
+    worker = "from plrjax._interrupts import end_with; import time; end_with({}); time.sleep(600)"
+    parent = f"""
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", {worker!r}.format(os.getpid())])
+print("begun", flush=True)
+time.sleep(600)
+"""
+    begun = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
+    assert begun.stdout is not None and begun.stdout.readline() == "begun\n"
+    begun.kill()
+    assert begun.communicate(timeout=60)[0] == ""

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import secrets
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+from ._temporary import part_of
 
 FORMAT = 1
 HEADER = "__plrjax__"
@@ -79,7 +80,7 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
         raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise ValueError(f"{path}: expected a file name, got a folder")
-    temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    temporary = part_of(path)
     try:
         with open(temporary, "xb") as file:
             file.write(data)
@@ -90,6 +91,23 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def create_bytes(path: str | os.PathLike, data: bytes) -> bool:
+    """Write a file whole unless there is one; return whether it was written, atomically.
+
+    Of several processes that try at once, exactly one writes.
+    """
+    path = Path(path)
+    part = part_of(path)
+    write_bytes(part, data)
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    finally:
+        part.unlink(missing_ok=True)
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,7 +17,8 @@ PACKAGE = ROOT / "plrjax"
 FLOORS = {
     "_types": 0,
     "_results": 0,
-    "_files": 0,
+    "_temporary": 0,
+    "_files": 0.2,
     "_numerics": 0,
     "_action": 0,
     "_arguments": 1,

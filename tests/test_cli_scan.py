@@ -69,6 +69,8 @@ def test_workers_and_a_second_call(folder, capsys):
     assert facts["stats"]["tiles_measured"] == 0 and facts["pixels_done"] == 45
     assert main(["scan", plane, "--checkpoint", str(kept), "--seed", "1"]) == 2
     assert "other key" in capsys.readouterr().err
+    part = ["scan", plane, "--checkpoint", str(folder / "part"), "--shard", "0/2"]
+    assert main(part) == 3 and "3 of 6 tiles are missing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -126,6 +128,7 @@ def test_bad_planes(folder, capsys, measures, more, message):
         (["--workers", "0"], "--workers: expected"),
         (["--shard", "0/2"], "--shard: needs --checkpoint"),
         (["--shard", "2/2", "--checkpoint", "here"], "--shard: expected I/N"),
+        (["--shard", "array", "--checkpoint", "here"], "expected a Slurm job array"),
         (["absent.npz"], "absent.npz"),
     ],
 )

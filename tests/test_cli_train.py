@@ -112,8 +112,10 @@ def test_other_settings_are_refused(trained, files, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "holds another run" in error
     assert "alpha is 0.1 there, 0.2 here" in error and "test is given once only" in error
-    assert main(["train", str(trained), "--num-steps", "500"]) == 2
-    assert "--num-steps: leave it out" in capsys.readouterr().err
+    assert main(["train", str(trained), "--clip", "2"]) == 2
+    assert "--clip: leave it out" in capsys.readouterr().err
+    assert main(["train", str(trained), "--num-steps", "60"]) == 2
+    assert "num_steps is 120 there, 60 here" in capsys.readouterr().err
 
 
 def test_scores(trained, files, capsys):
@@ -209,10 +211,38 @@ def test_stopped_and_run_again(whole, tmp_path, request, stop):
     assert stopped.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[stop]
     assert stop == signal.SIGKILL or f"go on with: plrjax train {tmp_path}/a" in error
     assert (tmp_path / "a" / "model.npz").exists() == (stop != signal.SIGKILL)
+    assert main(["evaluate", f"{tmp_path}/a", "--num-starts", "2"]) == 0
     again = start(f"{tmp_path}/a")
     steps = list(steps_of(again.communicate()[0].splitlines()))
     assert again.returncode == 0 and 240 < steps[0] < 600 and steps[-1] == 600
     assert contents(tmp_path / "a") == expected
+
+
+@pytest.mark.parametrize("more", [[], ["--observation", "affine", "--state-size", "3"]])
+def test_a_checkpoint_holds_the_network(files, tmp_path, more):
+    """Without `model.npz`, as where the run was killed at its last update: the same network."""
+    command = ["train", f"{files}/data.npy", *SMALL, "--num-steps", "40", "--out", f"{tmp_path}/r"]
+    assert main([*command, *more]) == 0
+    run, names = RunFolder(tmp_path / "r"), ("model.npz", "observation.npz")
+    model, observation = run.model, run.observation_model
+    for name in names:
+        (run.path / name).unlink()
+    assert same(run.model, model) and same(run.observation_model, observation)
+    (run.path / "checkpoint.npz").unlink()
+    with pytest.raises(ValueError, match="did training begin"):
+        run.model
+
+
+def test_more_updates_extend_a_run(files, tmp_path):
+    """80 updates, then 160: those of 160 at once whose learning rate falls over the first 80."""
+    command = ["train", f"{files}/data.npy", *SMALL]
+    parts, whole = f"{tmp_path}/parts", f"{tmp_path}/whole"
+    assert main([*command, "--out", parts, "--num-steps", "80"]) == 0
+    assert main(["train", parts, "--num-steps", "160"]) == 0
+    assert main([*command, "--out", whole, "--num-steps", "160", "--rate-steps", "80"]) == 0
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    assert main([*command, "--out", parts, "--num-steps", "200"]) == 0
+    assert RunFolder(parts).num_steps == 200
 
 
 def test_divergence_is_a_failure(files, tmp_path, capsys):

@@ -268,7 +268,7 @@ def test_folders_that_are_something_else(tmp_path, whole):
             r"step: expected one of the steps of .*4 from 0 to 60\), got 7",
         ),
         (lambda: empty.snapshot(7), r"no snapshots\), got 7"),
-        (lambda: empty.model, r"model\.npz: no such file"),
+        (lambda: empty.model, r"expected model\.npz or checkpoint\.npz"),
         (lambda: empty.metrics, r"metrics\.csv: no such file"),
         (lambda: empty.setting("settings", "beta"), r"config\.json: settings\.beta is missing"),
     ):

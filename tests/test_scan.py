@@ -1,6 +1,9 @@
 """Scans: every pixel is what the functions for one network say, whatever tiles and shards."""
 
+import dataclasses
+import functools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +14,7 @@ import pytest
 from systems import QUIET, PressesCtrlC
 
 import plrjax as plr
+from plrjax._files import create_bytes
 from plrjax._numerics import float64_scope
 from plrjax._scan._axis import in_float64
 from plrjax._scan._plane import Lowering, Plane
@@ -110,14 +114,51 @@ def test_tiles_and_shards_change_nothing(tmp_path):
     assert_same(whole, parts[1])
 
 
-def test_a_job_array_is_a_set_of_shards(tmp_path, monkeypatch):
+def test_a_job_array_is_a_set_of_shards_where_that_is_asked_for(tmp_path, monkeypatch):
+    measure = plr.AttractorOrbit(STATE, 2, 1)
+    with pytest.raises(ValueError, match="^shard: expected a Slurm job array"):
+        scan(measure, tile=4, shard="array")
     for name, value in (("ID", 7), ("MIN", 5), ("COUNT", 4)):
         monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", str(value))
-    measure = plr.AttractorOrbit(STATE, 2, 1)
-    assert scan(measure, tile=4).done.all()  # without a folder nobody would gather the parts
-    part = scan(measure, tile=4, checkpoint=tmp_path)
-    assert sorted(path.name for path in tmp_path.glob("tile*")) == ["tile_000002.npz"]
-    assert part.stats["tiles_measured"] == 1
+    part = scan(measure, tile=4, shard="array", checkpoint=tmp_path / "shared")
+    names = sorted(path.name for path in (tmp_path / "shared").glob("tile*"))
+    assert names == ["tile_000002.npz"] and part.stats["tiles_measured"] == 1
+    assert scan(measure, tile=4, checkpoint=tmp_path / "own").done.all()
+
+
+def test_tiles_of_another_scan_are_measured_again(tmp_path):
+    """Its settings are gone, as where two scans begin at once: its numbers are not taken."""
+    measure, axis = plr.AttractorOrbit(STATE, 2, 1), plr.Axis("A", (0, 0), -0.9, 0.95, 4)
+    other = dataclasses.replace(axis, start=-0.8)
+    scan(measure, other, tile=1, checkpoint=tmp_path)
+    (tmp_path / "scan.json").unlink()
+    found = scan(measure, axis, tile=1, checkpoint=tmp_path)
+    assert found.stats["tiles_measured"] == 4
+    assert_same(found, scan(measure, axis))
+
+
+def test_static_fields_tell_scans_apart(tmp_path):
+    arrays = {"A": [0.5, 0.5], "W": [[0.0, -1.2], [1.1, 0.0]], "h": [0.4, -1.0]}
+    for relu in (1, 2):
+        model = plr.from_arrays("almost-linear", **arrays, num_relu=relu)
+        measure, axis = plr.AttractorOrbit(STATE, 2, 1), plr.Axis("h", 0, 0.0, 1.0, 2)
+        found = functools.partial(
+            plr.scan_parameters, model, axis, measure, checkpoint=tmp_path, progress=QUIET
+        )
+        if relu == 1:
+            found()
+        else:
+            with pytest.raises(ValueError, match="holds another scan, with other model"):
+                found()
+
+
+def test_one_of_many_creates_a_file(tmp_path):
+    """Of threads that create one file at once, one writes; no reader ever sees a part of it."""
+    path, texts = tmp_path / "scan.json", [bytes([65 + i]) * 100_000 for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        wrote = list(pool.map(lambda text: create_bytes(path, text), texts))
+    assert sum(wrote) == 1 and path.read_bytes() == texts[wrote.index(True)]
+    assert [found.name for found in tmp_path.iterdir()] == ["scan.json"]
 
 
 def test_resumes_and_refuses_another_scan(tmp_path):

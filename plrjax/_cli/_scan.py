@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from .._interrupts import end_with, reporting
+from .._temporary import temporary_folder
 from ._common import EMBEDDED, EXIT, AbstractAnalysis, complain, readable, say
 from ._cycles import parse_periods
 
@@ -40,9 +41,9 @@ class Scan(AbstractAnalysis):
     "orbit:100" (steps). Optional: `network` (a file), `state` (where orbits start, default 0),
     `targets` (a .npy series; default: the orbit of the network as it is), `tile`.
 
-    The same command with the same --checkpoint goes on where it was stopped; on a Slurm job array
-    each task measures its share. Exit codes: 0 finished, 1 failure (nothing finite), 2 bad input,
-    3 the budget ran out, 130 Ctrl-C, 143 SIGTERM; after the last three, what was measured is
+    The same command with the same --checkpoint goes on where it was stopped. Exit codes: 0
+    finished, 1 failure (nothing finite), 2 bad input, 3 the budget ran out, or tiles of other
+    shards are missing, 130 Ctrl-C, 143 SIGTERM; after the last three, what was measured is
     printed and saved.
     """
 
@@ -54,8 +55,9 @@ class Scan(AbstractAnalysis):
     """Keep finished tiles here, and go on with those that are missing."""
     workers: int = 1
     """Processes on this machine, each with a share of the tiles and of the cores."""
-    shard: Annotated[str | None, tyro.conf.arg(metavar="I/N")] = None
-    """Measure every N-th tile from the I-th on, I from 0 (needs --checkpoint)."""
+    shard: Annotated[str | None, tyro.conf.arg(metavar="I/N|array")] = None
+    """Measure every N-th tile from the I-th on, I from 0; array: the share of this task of a Slurm
+    job array (needs --checkpoint)."""
 
     def prepare(self) -> None:
         if _PARENT in os.environ:
@@ -74,7 +76,7 @@ class Scan(AbstractAnalysis):
             folder, begun, finished = self.checkpoint, time.perf_counter(), True
             if self.workers > 1:
                 if folder is None:
-                    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="plrjax-"))
+                    folder = str(stack.enter_context(temporary_folder()))
                 finished = self._work(folder)
             left = self.max_seconds
             if self.workers > 1 and (left is not None or not finished):
@@ -123,6 +125,10 @@ class Scan(AbstractAnalysis):
 
         plot.scan(found, figure=figure)
 
+    def _finish(self, found, model) -> EXIT:
+        code = super()._finish(found, model)
+        return EXIT.budget_exhausted if code == EXIT.finished and not found.done.all() else code
+
     def _load(self):
         from .. import example_network, load
 
@@ -168,12 +174,12 @@ class Scan(AbstractAnalysis):
         checked_whole(f"{path}: tile", plan.get("tile", 1), 1)
         return plan
 
-    def _shard(self) -> tuple[int, int] | None:
-        if self.shard is None:
-            return None
+    def _shard(self) -> tuple[int, int] | str | None:
+        if self.shard is None or self.shard == "array":
+            return self.shard
         match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", self.shard)
         if match is None or not int(match[1]) < int(match[2]):
-            raise ValueError(f"--shard: expected I/N with 0 <= I < N, got {self.shard!r}")
+            raise ValueError(f"--shard: expected I/N with 0 <= I < N, or array, got {self.shard!r}")
         return int(match[1]), int(match[2])
 
     def _work(self, folder: str) -> bool:

@@ -27,10 +27,12 @@ SIZES = {"hidden_size": 50, "num_bases": 20, "num_relu": 2}
 """Sizes by default."""
 GATED = {"gru": 1, "lstm": 2}
 """Families whose number of states is so many hidden sizes."""
-_ELSEWHERE = ("data", "test", "out", "json", "max_seconds")
+_ELSEWHERE = ("data", "test", "out", "json", "max_seconds", "checkpoint_seconds")
 """Options that are no settings of the run: it is the same without or with them."""
-_ALPHA, _EVALUATE_EVERY = 0.1, 1000
-"""Defaults of options that mean nothing without another one."""
+_FREE = ("json", "max_seconds", "checkpoint_seconds", "num_steps")
+"""What may be given together with the folder of a run."""
+_NUM_STEPS, _ALPHA, _EVALUATE_EVERY = 25_000, 0.1, 1000
+"""Defaults of options that depend on others, or on the run."""
 _Model = Literal[
     "plrnn", "mean-centered", "dendritic", "clipped-dendritic", "shallow", "clipped-shallow",
     "almost-linear", "relu-rnn", "tanh-rnn", "gru", "lstm",
@@ -41,8 +43,11 @@ _CHOICES = {"model": _Model, "forcing": _Forcing, "observation": _Observation}
 _WHOLE = (
     "state_size", "hidden_size", "num_bases", "num_relu", "num_steps", "sequence_length",
     "batch_size", "evaluate_every", "exponents_every", "snapshot_every", "log_every",
+    "rate_steps",
 )  # fmt: skip
-_POSITIVE = ("learning_rate", "last_learning_rate", "clip", "max_seconds")
+_POSITIVE = (
+    "learning_rate", "last_learning_rate", "clip", "max_seconds", "checkpoint_seconds",
+)  # fmt: skip
 _Int = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 _Float = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 
@@ -53,8 +58,9 @@ class Train:
 
     RUN holds config.json, metrics.csv, snapshots, model.npz and observation.npz. A run that was
     killed or interrupted goes on by the same command, or by `plrjax train RUN`, and ends with the
-    same numbers, bit for bit. Exit codes: 0 finished, 1 failure (loss or gradient not finite; the
-    last finite network is saved), 2 bad input, 3 the time limit ran out, 130 Ctrl-C, 143 SIGTERM.
+    same numbers, bit for bit; `plrjax train RUN --num-steps MORE` extends it. Exit codes: 0
+    finished, 1 failure (loss or gradient not finite; the last finite network is saved), 2 bad
+    input, 3 the time limit ran out, 130 Ctrl-C, 143 SIGTERM.
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
@@ -79,8 +85,8 @@ class Train:
     """Strength of gtf, from 0 to 1; by default 0.1."""
     observation: _Observation = "identity"
     """identity: the first states are observed; affine: a linear readout of all of them."""
-    num_steps: int = 25_000
-    """Updates to take."""
+    num_steps: _Int = None
+    """Updates to take; by default 25,000. More of them than before extend a run."""
     sequence_length: int = 200
     """Steps of a training window."""
     batch_size: int = 16
@@ -89,6 +95,9 @@ class Train:
     """Learning rate of RAdam at first."""
     last_learning_rate: float = 5e-5
     """Learning rate at last; it falls exponentially."""
+    rate_steps: _Int = None
+    """Updates until the learning rate is at its last value, where it stays; by default --num-steps,
+    or what it was where a run is extended."""
     clip: _Float = None
     """Largest norm of a gradient; by default none is clipped."""
     l2: float = 1e-5
@@ -107,6 +116,8 @@ class Train:
     """Updates from one saved network to the next; by default never."""
     log_every: int = 100
     """Updates from one row of metrics.csv to the next."""
+    checkpoint_seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 30.0
+    """From one checkpoint to the next: what a killed run loses at most."""
     max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
     """Stop after this time; the run can go on later."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -124,7 +135,7 @@ class Train:
         """Return the command that made a run."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         for name, default in defaults.items():
-            if name not in ("data", "json", "max_seconds") and getattr(self, name) != default:
+            if name not in (*_FREE, "data") and getattr(self, name) != default:
                 raise ValueError(
                     f"{_flag(name)}: leave it out, {self.data} is a run and has its settings"
                 )
@@ -136,7 +147,9 @@ class Train:
         if not isinstance(settings, dict) or set(settings) != known:
             odd = sorted(known ^ set(settings)) if isinstance(settings, dict) else ["settings"]
             raise ValueError(f"{folder.path / 'config.json'}: unexpected or missing: {odd}")
-        more: dict[str, Any] = {"json": self.json, "max_seconds": self.max_seconds}
+        if self.num_steps is not None:
+            settings = settings | {"num_steps": self.num_steps}
+        more: dict[str, Any] = {name: getattr(self, name) for name in _FREE if name in _ELSEWHERE}
         more["data"] = str(folder.setting("data", "path"))
         if os.path.isdir(more["data"]):
             raise ValueError(f"{folder.path / 'config.json'}: data.path is a folder")
@@ -194,6 +207,8 @@ class Train:
     def resolved(self) -> dict[str, Any]:
         """Return the settings of the run, what was left to defaults as well."""
         found = {k: v for k, v in vars(self).items() if k not in _ELSEWHERE} | self.size()
+        found["num_steps"] = self.num_steps or _NUM_STEPS
+        found["rate_steps"] = self.rate_steps or found["num_steps"]
         if self.forcing == "stf":
             found["interval"] = str(self.interval or "auto")
         if self.forcing == "gtf" and self.alpha is None:

@@ -1,7 +1,9 @@
 """What `plrjax train` does once its options are checked."""
 
+import dataclasses
 import functools
 import json
+import pathlib
 import sys
 from typing import Any
 
@@ -10,8 +12,9 @@ import jax.random as jr
 import numpy as np
 
 from .. import L2, NoProgress, RunFolder, TrainingRun, fit
+from .._arguments import is_whole
 from .._files import plrjax_version
-from .._io import CHECKPOINT, RunWriter, open_run
+from .._io import CHECKPOINT, CONFIG, RunWriter, open_run
 from .._results import RESULTS
 from . import _training_parts as parts
 from ._common import EXIT, complain, key_of, plain, say
@@ -20,6 +23,7 @@ from ._train import GATED, Train
 
 def train(options: Train) -> EXIT:
     """Train, and keep the folder."""
+    options = _with_rate(options)
     keys = jr.split(key_of(options.seed), 4)
     data, test, config = _series(options)
     folder = open_run(str(options.out), config)
@@ -27,7 +31,7 @@ def train(options: Train) -> EXIT:
     training = _training(options, data, keys, folder)
     writer = RunWriter(
         folder,
-        num_steps=options.num_steps,
+        num_steps=options.resolved()["num_steps"],
         log_every=options.log_every,
         snapshot_every=options.snapshot_every,
         measures=parts.measures_of(options, data, test, keys[3]),
@@ -40,6 +44,15 @@ def train(options: Train) -> EXIT:
     run = training(callbacks=[writer], max_seconds=options.max_seconds)
     writer.finish(run)
     return _say_outcome(options, folder, run)
+
+
+def _with_rate(options: Train) -> Train:
+    """Return the options with the fall of the learning rate that a run began with."""
+    if options.rate_steps is not None or not (pathlib.Path(str(options.out)) / CONFIG).exists():
+        return options
+    settings = RunFolder(str(options.out)).config.get("settings")
+    steps = settings.get("rate_steps") if isinstance(settings, dict) else None
+    return dataclasses.replace(options, rate_steps=steps) if is_whole(steps) else options
 
 
 def _series(options: Train) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
@@ -81,10 +94,11 @@ def _training(options: Train, data: np.ndarray, keys, folder: RunFolder):
         observation_model=observation,
         optimizer=parts.optimizer_of(options),
         regularizers=[L2(options.l2)] if options.l2 else [],
-        num_steps=options.num_steps,
+        num_steps=options.resolved()["num_steps"],
         sequence_length=options.sequence_length,
         batch_size=options.batch_size,
         checkpoint=folder.path / CHECKPOINT,
+        checkpoint_seconds=options.checkpoint_seconds,
         throw=False,
     )
 
@@ -101,6 +115,7 @@ def _say_outcome(options: Train, folder: RunFolder, run: TrainingRun) -> EXIT:
     else:
         shown = (f"{k} {v:.4g}" for k, v in last.items() if v == v)
         say(f"last row of {options.out}/metrics.csv: " + ", ".join(shown))
+    total = options.resolved()["num_steps"]
     codes = {
         RESULTS.successful: EXIT.finished,
         RESULTS.budget_exhausted: EXIT.budget_exhausted,
@@ -111,7 +126,7 @@ def _say_outcome(options: Train, folder: RunFolder, run: TrainingRun) -> EXIT:
         complain(f"training diverged; the last finite network is {options.out}/model.npz")
     elif code != EXIT.finished:
         complain(
-            f"{run.result.message} {run.num_steps} of {options.num_steps} updates are done; go on "
-            f"with: plrjax train {options.out}"
+            f"{run.result.message} {run.num_steps} of {total} updates are done; go on with: plrjax "
+            f"train {options.out}"
         )
     return code

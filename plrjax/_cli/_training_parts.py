@@ -13,15 +13,19 @@ import numpy as np
 import optax
 
 from .. import NoProgress, lyapunov_spectrum
-from .._io import Measure, evaluation_cells, evaluation_columns, exponent_columns, load_series
+from .._io import (
+    Measure,
+    evaluation_cells,
+    evaluation_columns,
+    exponent_columns,
+    first_networks,
+    load_series,
+)
 from .._results import RESULTS
-from ..models import KINDS
 from ..training import (
     AdaptiveForcing,
-    Affine,
     EvaluationProbe,
     GeneralizedForcing,
-    Identity,
     NoForcing,
     SparseForcing,
     default_optimizer,
@@ -74,15 +78,12 @@ def state_size(options: Any, num_observed: int) -> int:
 def networks(options: Any, data: np.ndarray, keys) -> tuple[Any, Any]:
     """Return the first network and observation model."""
     num_observed, size = data.shape[1], state_size(options, data.shape[1])
-    given: list[int] = [] if options.model in GATED else [size]
-    given += options.size().values()
     more = {}
     if "num_bases" in options.size() and options.observation == "identity":
         more["data_range"] = (data.min(), data.max())
-    model = KINDS[options.model].model(*given, key=keys[0], **more)
-    if options.observation == "affine":
-        return model, Affine(num_observed, size, key=keys[1])
-    return model, Identity(num_observed, size, key=keys[1])
+    sizes = {} if options.model in GATED else {"state_size": size}
+    sizes |= options.size()
+    return first_networks(options.model, sizes, options.observation, num_observed, keys, **more)
 
 
 def forcing_of(options: Any) -> Any:
@@ -100,7 +101,8 @@ def _interval(text: str) -> Any:
 
 def optimizer_of(options: Any) -> Any:
     """Return RAdam with a falling rate, behind a clip where there is one."""
-    radam = default_optimizer(options.num_steps, options.learning_rate, options.last_learning_rate)
+    steps = options.resolved()["rate_steps"]
+    radam = default_optimizer(steps, options.learning_rate, options.last_learning_rate)
     if options.clip is None:
         return radam
     return optax.chain(optax.clip_by_global_norm(options.clip), radam)

@@ -10,8 +10,10 @@ from ._load import save as save
 from ._observation_file import load_observation as load_observation
 from ._observation_file import save_observation as save_observation
 from ._run_folder import CHECKPOINT as CHECKPOINT
+from ._run_folder import CONFIG as CONFIG
 from ._run_folder import RunFolder as RunFolder
 from ._run_folder import open_run as open_run
+from ._run_networks import first_networks as first_networks
 from ._run_writer import Measure as Measure
 from ._run_writer import RunWriter as RunWriter
 from ._run_writer import evaluation_cells as evaluation_cells

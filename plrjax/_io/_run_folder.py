@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from .._arguments import is_whole
 from .._dynamics import AbstractDynamics
 from .._extras import require
 from .._files import FORMAT, one_line, read_arrays, read_bytes, write_bytes
@@ -17,6 +18,7 @@ from .._numerics import as_real
 from ..training import AbstractObservation
 from ._load import load
 from ._observation_file import load_observation
+from ._run_networks import checkpointed_networks
 from ._run_table import read_table
 
 CONFIG, TABLE, CHECKPOINT = "config.json", "metrics.csv", "checkpoint.npz"
@@ -126,13 +128,22 @@ class RunFolder:
 
     @property
     def model(self) -> AbstractDynamics:
-        """The network where training ended, or was interrupted."""
-        return _network(self.path / MODEL)
+        """The network where training ended, or of the checkpoint where it did not."""
+        return self._networks[0]
 
     @property
     def observation_model(self) -> AbstractObservation:
         """The observation model that belongs to `model`."""
-        return _observation(self.path / OBSERVATION)
+        return self._networks[1]
+
+    @property
+    def _networks(self) -> tuple[AbstractDynamics, AbstractObservation]:
+        if (self.path / MODEL).is_file():
+            return _network(self.path / MODEL), _observation(self.path / OBSERVATION)
+        path = self.path / CHECKPOINT
+        if not path.is_file():
+            raise ValueError(f"{self.path}: expected {MODEL} or {CHECKPOINT}; did training begin?")
+        return checkpointed_networks(path, self.setting)
 
     @property
     def num_steps(self) -> int:
@@ -186,8 +197,9 @@ def _check_there(path: Path) -> None:
 def open_run(path: str | os.PathLike, config: dict[str, Any]) -> RunFolder:
     """Make the folder of a run, or return the one of the same run.
 
-    Runs are the same where `data`, `test` (but for where the files are) and `settings` are. Where
-    nothing has been logged yet, other settings replace the old ones.
+    Runs are the same where `data`, `test` (but for where the files are) and `settings` are, but for
+    a larger `num_steps`, which extends a run. Where nothing has been logged yet, other settings
+    replace the old ones.
 
     **Arguments:** `config`: JSON values; `type` and `format` are added.
 
@@ -200,14 +212,16 @@ def open_run(path: str | os.PathLike, config: dict[str, Any]) -> RunFolder:
     if (path / CONFIG).exists():
         folder = RunFolder(path)
         differing = _differences(folder.config, config)
-        if not differing:
+        extended = not differing and folder.config["settings"] != config["settings"]
+        if not (differing or extended):
             return folder
-        if (path / TABLE).exists() or folder.num_steps:
+        if not extended and ((path / TABLE).exists() or folder.num_steps):
             raise ValueError(
                 f"{path}: holds another run: {'; '.join(differing)}; name another folder, or leave "
                 "the settings as they are"
             )
-        (path / CHECKPOINT).unlink(missing_ok=True)
+        if not extended:
+            (path / CHECKPOINT).unlink(missing_ok=True)
     elif path.is_dir() and any(not name.startswith(".") for name in os.listdir(path)):
         raise ValueError(f"{path}: expected a new folder or a run, but it holds other files")
     path.mkdir(parents=True, exist_ok=True)
@@ -230,6 +244,8 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     if not isinstance(one, dict):
         return [*found, "it has no settings"]
     for name in sorted(one.keys() | other.keys()):
+        if name == "num_steps" and is_whole(one.get(name)) and one[name] <= other.get(name, 0):
+            continue
         if one.get(name) != other.get(name):
             found.append(f"{name} is {one.get(name)} there, {other.get(name)} here")
     return found

@@ -37,7 +37,7 @@ def scan_parameters(
     key: PRNGKeyArray | None = None,
     checkpoint: str | os.PathLike | None = None,
     tile: int = DEFAULT_TILE,
-    shard: tuple[int, int] | None = None,
+    shard: tuple[int, int] | str | None = None,
     max_seconds: float | int | None = None,
     throw: bool = True,
     progress: AbstractProgress | None = None,
@@ -60,8 +60,7 @@ def scan_parameters(
         goes on with the tiles that are missing.
     - `tile`: side of a tile in pixels (its square along a single axis).
     - `shard`: `(i, n)`: measure every n-th tile from the i-th on, i from 0; processes that share
-        a checkpoint folder split a scan so. By default, with a checkpoint in a Slurm job array, the
-        task's number in the array.
+        a checkpoint folder split a scan so. `"array"`: the task's number in a Slurm job array.
     - `max_seconds`: time limit; what is done by then is kept.
     - `throw`: raise where nothing finite was measured, instead of saying so in `result`.
     - `progress`: `NoProgress()`, or a `ProgressBar` (default: a bar after two seconds).
@@ -74,7 +73,7 @@ def scan_parameters(
     plane = Plane(_checked_model(model), _checked_axes(axes), _optional_key(key))
     chosen = _checked_measures(measures, plane)
     side = checked_whole("tile", tile, 1)
-    part = _checked_shard(shard, checkpoint)
+    part = _checked_shard(shard)
     check_kind("progress", progress, AbstractProgress, "NoProgress() or ProgressBar()")
     limit = None if max_seconds is None else checked_positive("max_seconds", max_seconds)
     outputs = _all_outputs(chosen, plane)
@@ -234,15 +233,19 @@ def _all_outputs(measures: list[AbstractMeasure], plane: Plane) -> dict[str, tup
     return outputs
 
 
-def _checked_shard(shard: Any, checkpoint: Any) -> tuple[int, int]:
-    """Return (i, n), from the job array where there is one."""
+def _checked_shard(shard: Any) -> tuple[int, int]:
+    """Return (i, n), from the job array where that is asked for."""
     if shard is None:
-        if checkpoint is None or not all(os.environ.get(name, "").isdigit() for name in _ARRAY):
-            return 0, 1
+        return 0, 1
+    if isinstance(shard, str) and shard == "array":
+        if not all(os.environ.get(name, "").isdigit() for name in _ARRAY):
+            raise ValueError(
+                f"shard: expected a Slurm job array, but {', '.join(_ARRAY)} are unset"
+            )
         task, least, count = (int(os.environ[name]) for name in _ARRAY)
         step = os.environ.get("SLURM_ARRAY_TASK_STEP", "1")
         shard = ((task - least) // max(int(step) if step.isdigit() else 1, 1), count)
     pair = tuple(shard) if isinstance(shard, tuple | list) else ()
     if len(pair) != 2 or not all(map(is_whole, pair)) or not 0 <= pair[0] < pair[1]:
-        raise ValueError(f"shard: expected (i, n) with 0 <= i < n, got {shard!r}")
+        raise ValueError(f"shard: expected (i, n) with 0 <= i < n, or 'array', got {shard!r}")
     return int(pair[0]), int(pair[1])

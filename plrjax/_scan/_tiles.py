@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,14 +12,15 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from .._files import read_arrays, write_arrays, write_bytes
+from .._files import create_bytes, read_arrays, write_arrays
+from .._temporary import clear
 
 _SETTINGS = "scan.json"
 _TYPE = "scan-tile"
 
 
 class TileFolder:
-    """Tiles on disk. A tile that is there and can be read is done.
+    """Tiles on disk. A tile of this scan that is there and can be read is done.
 
     **Raises:** `ValueError` where the folder holds tiles of another scan, naming what differs.
     """
@@ -28,12 +30,12 @@ class TileFolder:
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"checkpoint: expected a folder, got the file {folder}")
         self.folder.mkdir(parents=True, exist_ok=True)
+        clear(self.folder)
         text = json.dumps(settings, indent=1, sort_keys=True)
+        self.scan = hashlib.sha256(text.encode()).hexdigest()[:16]
         path = self.folder / _SETTINGS
-        if path.exists():
+        if path.exists() or not create_bytes(path, text.encode()):
             self._check(path, json.loads(text))
-        else:
-            write_bytes(path, text.encode())
 
     def _check(self, path: pathlib.Path, settings: dict) -> None:
         try:
@@ -62,13 +64,13 @@ class TileFolder:
         except (ValueError, KeyError, OSError):
             return None  # computed again, and replaced
         own = np.array_equal(arrays.get("pixels", np.zeros(0)), pixels)
-        fits = header.get("type") == _TYPE and own
+        fits = header.get("type") == _TYPE and header.get("scan") == self.scan and own
         whole = numbers.shape == (len(pixels), width) and numbers.dtype == np.float64
         return numbers if fits and whole else None
 
     def write(self, number: int, pixels: np.ndarray, numbers: np.ndarray) -> None:
         """Write a tile, atomically."""
-        header = {"type": _TYPE, "kind": _TYPE}
+        header = {"type": _TYPE, "kind": _TYPE, "scan": self.scan}
         write_arrays(self._path(number), header, {"pixels": pixels, "numbers": numbers})
 
     def _path(self, number: int) -> pathlib.Path:
@@ -76,8 +78,9 @@ class TileFolder:
 
 
 def digest_of(model: Any) -> str:
-    """Return a fingerprint of the type and all arrays of a model."""
-    digest = hashlib.sha256(type(model).__name__.encode())
+    """Return a fingerprint of the types, static fields and arrays of a model."""
+    structure = re.sub(r"0x[0-9a-f]+", "", str(jax.tree.structure(model)))
+    digest = hashlib.sha256(structure.encode())
     for leaf in jax.tree.leaves(model):
         array = np.asarray(leaf)
         text = repr(leaf) if array.dtype == object else f"{array.dtype} {array.shape}"

@@ -15,18 +15,20 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._arguments import checked_positive
 from .._files import MAX_BYTES, read_arrays, write_arrays
+from .._temporary import clear
 from ._engine import one_update
 from ._forcing_file import forcing_facts, forcing_from_facts
 
-_SECONDS = 30.0
-"""Time between two checkpoints."""
-
 
 class Checkpoint:
-    """A file that is replaced as a whole, so that a killed run finds the last complete one."""
+    """A file that is replaced as a whole, so that a killed run finds the last complete one.
 
-    def __init__(self, path: str | os.PathLike, loop: Any):
+    The arrays of the model, then those of the observation model, are the first ones of the carry.
+    """
+
+    def __init__(self, path: str | os.PathLike, loop: Any, seconds: float):
         self.path = Path(path)
         if self.path.suffix not in (".npz", ".safetensors"):
             raise ValueError(
@@ -34,12 +36,14 @@ class Checkpoint:
             )
         if not self.path.parent.is_dir():
             raise ValueError(f"checkpoint: the folder {self.path.parent} does not exist")
+        clear(self.path.parent)
         self.fingerprint = _fingerprint(loop)
+        self.seconds = checked_positive("checkpoint_seconds", seconds)
         self.saved = time.perf_counter()
 
     def save_sometimes(self, loop: Any) -> None:
         """Write where the last time is long ago."""
-        if time.perf_counter() - self.saved > _SECONDS:
+        if time.perf_counter() - self.saved > self.seconds:
             self.save(loop)
 
     def save(self, loop: Any) -> None:

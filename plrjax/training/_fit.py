@@ -36,10 +36,10 @@ def _with_value(optimizer: Any) -> optax.GradientTransformationExtraArgs:
 def default_optimizer(
     num_steps: int, first: float = 5e-3, last: float = 5e-5
 ) -> optax.GradientTransformationExtraArgs:
-    """Return RAdam with a learning rate that decays exponentially over the run."""
+    """Return RAdam whose learning rate decays exponentially over so many steps, then stays."""
     checked_whole("num_steps", num_steps, 1)
     first, last = checked_positive("first", first), checked_positive("last", last)
-    rate = optax.exponential_decay(first, num_steps, last / first)
+    rate = optax.exponential_decay(first, num_steps, last / first, end_value=last)
     return _with_value(optax.radam(rate))
 
 
@@ -60,6 +60,7 @@ def fit(
     batch_size: int = 16,
     callbacks: Sequence[Callback] = (),
     checkpoint: Any = None,
+    checkpoint_seconds: float | int = 30.0,
     max_seconds: float | int | None = None,
     throw: bool = True,
     progress: AbstractProgress | None = None,
@@ -92,8 +93,9 @@ def fit(
     - `regularizers`: `L2`, `ManifoldAttractor`, `ObservationCondition`, or your own.
     - `callbacks`: called as `callback(record)` before the first update and after every
         `callback.every` of them; may return an `Action`.
-    - `checkpoint`: a file (.npz or .safetensors) that is written while training goes, and from
-        which the same call goes on, to the same numbers bit for bit.
+    - `checkpoint`: a file (.npz or .safetensors) that is written while training goes, every
+        `checkpoint_seconds` and at the end, and from which the same call goes on, to the same
+        numbers bit for bit. With more `num_steps` and the same optimizer it goes further.
     - `max_seconds`: time limit; `throw`: raise where training diverges at once; `progress`.
 
     **Returns:** a `TrainingRun`. Ctrl-C returns what was trained until then. Training that diverges
@@ -108,7 +110,8 @@ def fit(
         observation_model=observation_model, optimizer=optimizer, regularizers=regularizers,
         sequence_length=sequence_length, batch_size=batch_size,
     )  # fmt: skip
-    loop = Loop(*setting, checked_key(key), num_steps, _listed(callbacks), checkpoint)
+    loop = Loop(*setting, checked_key(key), num_steps, _listed(callbacks), checkpoint,
+                checkpoint_seconds)  # fmt: skip
     run_loops([loop], progress, _deadline(begun, max_seconds))
     return _finished(loop, begun, throw)
 
@@ -123,6 +126,7 @@ def fit_many(
     keys: Any,
     callbacks: Sequence[Sequence[Callback]] | None = None,
     checkpoints: Sequence[Any] | None = None,
+    checkpoint_seconds: float | int = 30.0,
     together: bool | None = None,
     num_steps: int = 25_000,
     max_seconds: float | int | None = None,
@@ -135,8 +139,8 @@ def fit_many(
     **Arguments:**
 
     - `models`: the networks to begin with, of the same shapes.
-    - `observations`, `num_steps`, `max_seconds` (for all together), `throw`, `progress` and other
-        `settings`: as in `fit`.
+    - `observations`, `num_steps`, `checkpoint_seconds`, `max_seconds` (for all together), `throw`,
+        `progress` and other `settings`: as in `fit`.
     - `keys`: one for each network.
     - `callbacks`, `checkpoints`: for each network its callbacks, and its file.
     - `together`: all runs as one program (`jax.vmap`), else one after the other. By default
@@ -172,7 +176,8 @@ def fit_many(
             raise ValueError(f"models[{row}]: expected the type and shapes of models[0]")
         own = [] if callbacks is None else _listed(callbacks[row])
         file = None if checkpoints is None else checkpoints[row]
-        loops.append(Loop(carry, series, recipe, keys[row], num_steps, own, file))
+        loop = Loop(carry, series, recipe, keys[row], num_steps, own, file, checkpoint_seconds)
+        loops.append(loop)
     deadline = _deadline(begun, max_seconds)
     side_by_side = jax.default_backend() != "cpu" if together is None else together
     for group in [loops] if side_by_side else [[loop] for loop in loops]:

@@ -41,6 +41,7 @@ class Loop:
         num_steps: int,
         callbacks: Sequence[Callback],
         checkpoint: Any,
+        checkpoint_seconds: float,
     ):
         self.carry, self.series, self.recipe, self.key = carry, series, recipe, key
         self.num_steps, self.callbacks = num_steps, callbacks
@@ -52,7 +53,9 @@ class Loop:
         self.result: RESULTS | None = None
         self.first_forcing = recipe.forcing
         self.before = (carry, recipe.forcing)
-        self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, self)
+        self.checkpoint: Checkpoint | None = None
+        if checkpoint is not None:
+            self.checkpoint = Checkpoint(checkpoint, self, checkpoint_seconds)
         self.periods = [checked_whole("every", getattr(c, "every", 1), 1) for c in callbacks]
 
     def begin(self) -> None:

@@ -17,6 +17,8 @@ import platformdirs
 
 MAX_BYTES = 2**29
 """Most that is kept, of all processors and versions together; a session adds a few megabytes."""
+_PROBE = 2**16
+"""Bytes that must find room on the disk, about those of one compiled loop."""
 _KEPT = 0.75
 """Share of it that is left when it is too much, so that the next sessions find room."""
 
@@ -31,8 +33,8 @@ def enable_compilation_cache() -> Path | None:
     user's cache folder cannot be written, a private temporary folder is taken. The command line
     calls this, the library never does by itself.
 
-    **Returns:** the folder, or None where the environment variable `PLRJAX_CACHE` is 0: then
-    nothing is changed.
+    **Returns:** the folder, or None where the environment variable `PLRJAX_CACHE` is 0, or nothing
+    can be written anywhere: then nothing is changed.
     """
     import jax
 
@@ -62,31 +64,38 @@ def _switched_off() -> bool:
 
 def _options(given: str | None) -> dict[str, str | float]:
     """Return the settings of JAX; a folder is made, and room in it, unless one is given."""
+    folder = given or _folder_of_programs()
+    if folder is None:
+        return {}
     return {
-        "jax_compilation_cache_dir": given or str(_folder_of_programs()),
+        "jax_compilation_cache_dir": str(folder),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
     }
 
 
-def _folder_of_programs() -> Path:
+def _folder_of_programs() -> Path | None:
     """Return the folder for this processor and jaxlib, after old programs of all were removed."""
-    return _roomy("xla") / f"jaxlib-{importlib.metadata.version('jaxlib')}-{processor()}"
+    root = _roomy("xla")
+    return root and root / f"jaxlib-{importlib.metadata.version('jaxlib')}-{processor()}"
 
 
 @functools.cache
-def folder_of_loops() -> Path:
+def folder_of_loops() -> Path | None:
     """Return the folder for compiled loops: one for each state of the modules that hold them.
 
     numba looks at the file of a function only, not at those that it calls into, so code in another
     state could be taken for it. The folder lies in the user's cache folder or, where that cannot be
-    written, in a private temporary one, which is said; `NUMBA_CACHE_DIR` wins. numba itself keeps
-    processors and its versions apart.
+    written, in a private temporary one, or nowhere (None), which is said; `NUMBA_CACHE_DIR` wins.
+    numba itself keeps processors and its versions apart.
     """
     given = os.environ.get("NUMBA_CACHE_DIR")
     root = Path(given) if given else _roomy("numba")
     if not given and root != _usual("numba"):
-        text = f"plrjax: compiled code is kept in {root}; NUMBA_CACHE_DIR says where else"
+        place = f"kept in {root}" if root else "not kept: no folder can be written"
+        text = f"plrjax: compiled code is {place}; NUMBA_CACHE_DIR says where else"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
+    if root is None:
+        return None
     sources = (path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
     state = hashlib.sha256(b"".join(text for text in sources if b"_compiled import" in text))
     return root / state.hexdigest()[:16]
@@ -103,6 +112,8 @@ def compile_beside(module: str) -> None:
     compiles it, as always.
     """
     folder = folder_of_loops()
+    if folder is None:
+        return
     if next(folder.rglob(f"{module.rpartition('.')[2]}.*.nbi"), None) is None:
         with contextlib.suppress(OSError):  # no room for another process
             _beside[module] = subprocess.Popen(
@@ -124,10 +135,14 @@ def _usual(name: str) -> Path:
     return platformdirs.user_cache_path("plrjax", appauthor=False) / name
 
 
-def _roomy(name: str) -> Path:
+def _roomy(name: str) -> Path | None:
     """Return a folder in the user's cache folder, or a private temporary one, and make room."""
-    folder = _writable(_usual(name)) or private_temporary_folder("plrjax") / name
-    make_room(folder, MAX_BYTES)
+    folder = _writable(_usual(name))
+    if folder is None:
+        with contextlib.suppress(OSError):  # there is no temporary folder, or it is full
+            folder = _writable(private_temporary_folder("plrjax") / name)
+    if folder is not None:
+        make_room(folder, MAX_BYTES)
     return folder
 
 
@@ -137,10 +152,11 @@ def _writable(folder: Path) -> Path | None:
         return None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE))
     except OSError:
         return None
-    fine = os.access(folder, os.W_OK | os.X_OK) and _is_mine(folder, 0o022)
-    return folder if fine else None
+    return folder if _is_mine(folder, 0o022) else None
 
 
 def _is_mine(folder: Path, forbidden: int) -> bool:

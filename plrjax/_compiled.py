@@ -8,6 +8,7 @@ arrays, not tuples of them (every use of a field moves the whole tuple).
 import contextlib
 import gc
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -29,9 +30,14 @@ def compiled(signature: str, **options: Any) -> Callable[[Callable], Any]:
 
     def compile(function: Callable) -> Any:
         function = inspect.unwrap(function)  # without checks of types at run time, in the tests
-        with compiling(), _cache_on_disk(), _collector_paused():
+        with compiling(), _cache_on_disk() as kept, _collector_paused():
             await_compiled(function.__module__)
-            return numba.njit(signature, **OPTIONS, **options)(function)
+            if kept:
+                try:
+                    return numba.njit(signature, **OPTIONS, **options)(function)
+                except OSError as error:
+                    _stop_keeping(error)
+            return numba.njit(signature, **OPTIONS | {"cache": False}, **options)(function)
 
     return compile
 
@@ -42,6 +48,17 @@ def inner(signature: str, **options: Any) -> Callable[[Callable], Any]:
     Without entries for Python and C it compiles sooner; called from Python it would crash.
     """
     return compiled(signature, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+
+_full: list[bool] = []
+"""Whether the disk had no room for what was compiled."""
+
+
+def _stop_keeping(error: OSError) -> None:
+    """Compile without a cache from now on, and say so once."""
+    _full.append(True)
+    text = f"plrjax: compiled code is not kept: {folder_of_loops()}: {error.strerror or error}"
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 @contextlib.contextmanager
@@ -58,10 +75,14 @@ def _collector_paused():
 
 @contextlib.contextmanager
 def _cache_on_disk():
-    """Let numba keep what is compiled inside in our folder, and leave its setting as it was."""
+    """Let numba keep what is compiled inside in our folder, and leave its setting as it was.
+
+    Yields whether there is such a folder.
+    """
     settings: Any = numba.config
-    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder_of_loops())
+    folder = None if _full else folder_of_loops()
+    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder or "")
     try:
-        yield
+        yield folder is not None
     finally:
         settings.CACHE_DIR = before

@@ -9,6 +9,7 @@ import os
 import re
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ HEADER = "__plrjax__"
 SUFFIXES = (".npz", ".safetensors")
 MAX_BYTES = 1 << 30
 """Largest total of declared array bytes that is read without being asked for more."""
+
+NOT_WRITTEN = "could not be written"
+"""In all notes about files that are missing."""
 
 _NUMERIC = "fiubc"
 _SAFETENSORS = {
@@ -72,8 +76,9 @@ def plrjax_version() -> str:
 def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     """Write a file atomically: a temporary file in the same folder, fsync, rename.
 
-    **Raises:** `FileNotFoundError` if the folder does not exist. After any failure the old file,
-    if there was one, is untouched and no temporary file is left.
+    **Raises:** `FileNotFoundError` if the folder does not exist; `OSError` with the path where it
+    cannot be written. After any failure the old file, if there was one, is untouched and no
+    temporary file is left.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -87,10 +92,28 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # it could not even be created
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync_folder(path.parent)
+
+
+def note_unless_written(what: str, write: Callable[[], None]) -> list[str]:
+    """Write, and return a note where that fails: a computation goes on without its files."""
+    try:
+        write()
+    except OSError as error:
+        return [f"{what} {NOT_WRITTEN} ({os_error_text(error)})"]
+    return []
+
+
+def os_error_text(error: OSError) -> str:
+    """Return the path and the reason."""
+    reason = error.strerror or one_line(error)
+    return reason if error.filename is None else f"{error.filename}: {reason}"
 
 
 def create_bytes(path: str | os.PathLike, data: bytes) -> bool:

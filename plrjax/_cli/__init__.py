@@ -63,6 +63,7 @@ def _run(argv: list[str], whole_process: bool) -> EXIT:
         if whole_process:
             enable_compilation_cache_by_environment()
             warnings.filterwarnings("ignore", "Error (read|writ)ing persistent compilation cache")
+            warnings.showwarning = lambda message, *_, **__: complain(message)
         code = command.run()
         return EXIT.terminated if code is EXIT.interrupted and was_terminated() else code
     except KeyboardInterrupt:

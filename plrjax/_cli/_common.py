@@ -4,6 +4,7 @@ import abc
 import contextlib
 import dataclasses
 import enum
+import functools
 import io
 import json
 import math
@@ -115,6 +116,7 @@ class AbstractAnalysis(abc.ABC):
 
 def finish(found, out: str | None, plot: str | None, draw: Callable[[Any], None]) -> EXIT:
     """Save what was found and translate the outcome; a failure writes nothing."""
+    from .._files import NOT_WRITTEN
     from .._results import RESULTS
 
     codes = {
@@ -127,11 +129,14 @@ def finish(found, out: str | None, plot: str | None, draw: Callable[[Any], None]
         complain(found.result.message)
     if code == EXIT.failure:
         return code
-    if out is not None:
-        found.save(out)
-    if plot is not None:
-        _save_plot(draw, plot)
-    return code
+    for target, write in ((out, found.save), (plot, functools.partial(_save_plot, draw))):
+        try:
+            if target is not None:
+                write(target)
+        except OSError as error:
+            complain(error)
+            code = EXIT.failure
+    return EXIT.failure if any(NOT_WRITTEN in note for note in found.notes) else code
 
 
 def _save_plot(draw: Callable[[Any], None], target: str) -> None:
@@ -206,7 +211,12 @@ def plain(value) -> Any:
 
 
 def complain(message) -> None:
-    say("plrjax: " + " ".join(str(message).split()), sys.stderr)
+    text = str(message)
+    if isinstance(message, OSError):
+        from .._files import os_error_text
+
+        text = os_error_text(message)
+    say("plrjax: " + " ".join(text.split()).removeprefix("plrjax: "), sys.stderr)
 
 
 def say(text: str, stream=None) -> None:

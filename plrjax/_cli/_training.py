@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import L2, NoProgress, RunFolder, TrainingRun, fit
 from .._arguments import is_whole
-from .._files import plrjax_version
+from .._files import NOT_WRITTEN, plrjax_version
 from .._io import CHECKPOINT, CONFIG, RunWriter, open_run
 from .._results import RESULTS
 from . import _training_parts as parts
@@ -122,6 +122,8 @@ def _say_outcome(options: Train, folder: RunFolder, run: TrainingRun) -> EXIT:
         RESULTS.interrupted: EXIT.interrupted,
     }
     code = codes.get(run.result, EXIT.failure)
+    if any(NOT_WRITTEN in note for note in run.notes):
+        return EXIT.failure
     if run.result is RESULTS.not_finite:
         complain(f"training diverged; the last finite network is {options.out}/model.npz")
     elif code != EXIT.finished:

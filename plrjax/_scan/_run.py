@@ -1,5 +1,6 @@
 """The one user function: any measure over a grid of parameters, in tiles that can be resumed."""
 
+import functools
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
+from .._files import note_unless_written
 from .._interrupts import reporting
 from .._numerics import is_whole, quiet_floats
 from .._progress import AbstractProgress
@@ -100,6 +102,7 @@ class _Run:
         self.begun = time.perf_counter()
         self.deadline = None if limit is None else self.begun + limit
         self.measured = 0
+        self.trouble: list[str] = []
 
     def measure(self, shard: tuple[int, int], progress: AbstractProgress | None) -> RESULTS:
         """Measure the tiles of the shard that are missing; on Ctrl-C or at the limit stop."""
@@ -142,7 +145,8 @@ class _Run:
             [np.asarray(columns[name], float).reshape(rows, -1) for name in self.outputs], axis=1
         )
         if self.folder is not None:
-            self.folder.write(number, pixels.number, found)
+            write = functools.partial(self.folder.write, number, pixels.number, found)
+            self.trouble += note_unless_written("tiles", write)
         self.numbers[pixels.number], self.done[pixels.number] = found, True
         self.measured += 1
 
@@ -162,7 +166,7 @@ class _Run:
             "backend": jax.default_backend(),
         }
         scan = ParameterScan(self.numbers, self.done, axes, self.outputs, result, (), stats)
-        notes = tuple(_notes(scan, len(self.tiles), self._missing()))
+        notes = (*self.trouble[:1], *_notes(scan, len(self.tiles), self._missing()))
         return ParameterScan(self.numbers, self.done, axes, self.outputs, result, notes, stats)
 
     def _missing(self) -> int:

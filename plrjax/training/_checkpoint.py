@@ -44,6 +44,7 @@ class Checkpoint:
     def save_sometimes(self, loop: Any) -> None:
         """Write where the last time is long ago."""
         if time.perf_counter() - self.saved > self.seconds:
+            self.saved = time.perf_counter()  # also where it fails: not again at once
             self.save(loop)
 
     def save(self, loop: Any) -> None:

@@ -1,6 +1,7 @@
 """The loop on the host: chunks of updates, callbacks between them, checkpoints."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._arguments import checked_whole
+from .._files import NOT_WRITTEN, note_unless_written
 from .._interrupts import reporting
 from .._progress import AbstractProgress
 from .._results import RESULTS
@@ -90,7 +92,10 @@ class Loop:
         self.call_back()
         self._settle()
         if self.checkpoint is not None:
-            self.checkpoint.save_sometimes(self)
+            trouble = note_unless_written(
+                "checkpoint", functools.partial(self.checkpoint.save_sometimes, self)
+            )
+            self.notes += [note for note in trouble if note not in self.notes]
 
     def _settle(self) -> None:
         if self.result is None and (self.stopped or self.done >= self.num_steps):
@@ -148,9 +153,10 @@ class Loop:
     def save_at_last(self) -> None:
         """Write the checkpoint; where that fails, the run in memory must not be lost."""
         try:
-            self.save()
-        except (OSError, KeyboardInterrupt) as error:
-            self.notes.append(f"checkpoint: not written ({error or 'interrupted'})")
+            trouble = note_unless_written("checkpoint", self.save)
+        except KeyboardInterrupt:
+            trouble = [f"checkpoint {NOT_WRITTEN} (interrupted)"]
+        self.notes += [note for note in trouble if note not in self.notes]
 
     def finished(self, seconds: float) -> TrainingRun:
         """Return the run."""

@@ -1,6 +1,7 @@
 """The solver that finds all cycles: in a box, or everywhere; in floats, or with a certificate."""
 
 import dataclasses
+import functools
 import os
 import time
 from typing import Any
@@ -125,7 +126,8 @@ class BranchAndBound(AbstractCycleSolver):
         if state.search.done and state.search.is_over and self.certificate is not None:
             named = None if self.model_file is None else _hash(self.model_file)
             text = state.search.certificate(named)
-            _files.write_bytes(self.certificate, text.encode())
+            write = functools.partial(_files.write_bytes, self.certificate, text.encode())
+            state.trouble += _files.note_unless_written("the certificate", write)
         return state
 
     def _save(self, state: "_State") -> None:
@@ -133,7 +135,8 @@ class BranchAndBound(AbstractCycleSolver):
 
         begun = time.monotonic()
         assert self.checkpoint is not None
-        save(state.search, self.checkpoint)
+        write = functools.partial(save, state.search, self.checkpoint)
+        state.trouble = state.trouble or _files.note_unless_written("the checkpoint", write)
         state.saved = time.monotonic()
         state.cost = state.saved - begun
 
@@ -150,7 +153,8 @@ class BranchAndBound(AbstractCycleSolver):
         if self.checkpoint is not None and not state.search.done and not state.told:
             state.told = True
             self._save(state)
-        return state.search.outcome(problem.period)
+        found = state.search.outcome(problem.period)
+        return dataclasses.replace(found, notes=(*found.notes, *state.trouble))
 
     def finish(self, found, map):
         if not self.rigorous or not len(found):
@@ -162,12 +166,13 @@ class BranchAndBound(AbstractCycleSolver):
 
 @dataclasses.dataclass
 class _State:
-    """A search, when it was last saved and how long that took."""
+    """A search, when it was last saved and how long that took, and what could not be written."""
 
     search: Any
     saved: float
     cost: float = 0.0
     told: bool = False
+    trouble: list[str] = dataclasses.field(default_factory=list)
 
 
 def _hash(path: str | os.PathLike) -> str:

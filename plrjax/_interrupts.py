@@ -48,9 +48,14 @@ def was_terminated() -> bool:
 def reporting(progress: AbstractProgress | None, label: str) -> Iterator[AbstractProgress]:
     """Open a progress (None: a bar) for one computation, which Ctrl-C ends, and close it.
 
+    Before, programs of earlier computations are dropped where there are too many.
+
     **Raises:** `KeyboardInterrupt` where Ctrl-C was pressed since: at once, or at the next
     `update`, or at the end of the block. What catches it therefore stands around the block.
     """
+    from ._programs import make_room  # the command line begins without JAX
+
+    make_room()
     inner = ProgressBar() if progress is None else progress
     with _listening():
         inner.open(label)

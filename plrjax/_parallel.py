@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,6 +61,12 @@ def _options(platform: str) -> dict[str, Any] | None:
     return options
 
 
+_lock = threading.Lock()
+_inside: list[bool] = []
+_limits: list[Any] = []
+"""Calls that are inside, and what the first of them has set."""
+
+
 @functools.cache
 def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
@@ -67,9 +74,22 @@ def _thread_pools() -> ThreadpoolController:
 
 @contextlib.contextmanager
 def one_thread_per_solve():
-    """Keep LAPACK to one thread inside: its threads slow many small systems down manyfold."""
-    with _thread_pools().limit(limits=1, user_api="blas"):
+    """Keep LAPACK to one thread inside: its threads slow many small systems down manyfold.
+
+    The setting is the process's: of calls at once in several threads the first one makes it, and
+    the last one restores it.
+    """
+    with _lock:
+        if not _inside:
+            _limits.append(_thread_pools().limit(limits=1, user_api="blas"))
+        _inside.append(True)
+    try:
         yield
+    finally:
+        with _lock:
+            _inside.pop()
+            if not _inside:
+                _limits.pop().restore_original_limits()
 
 
 def split_over(mesh: Mesh, tree: Any) -> Any:

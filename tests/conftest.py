@@ -116,17 +116,13 @@ def pytest_runtest_setup(item):
     first_calls.check_again()
 
 
-def _num_mappings() -> int:
-    """Return the number of memory mappings of this process, where the system tells."""
-    maps = pathlib.Path("/proc/self/maps")
-    return maps.read_bytes().count(b"\n") if maps.exists() else 0
-
-
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs():
     """Drop compiled programs before they use up the mappings a process may have (65,530)."""
+    from plrjax._programs import num_mappings
+
     yield
-    if _num_mappings() > 15_000:
+    if num_mappings() > 15_000:
         jax.clear_caches()
         gc.collect()
 

@@ -27,6 +27,7 @@ FLOORS = {
     "_caches": 0,
     "_progress": 0,
     "_interrupts": 0.5,
+    "_programs": 0,
     "_parallel": 0,
     "_extras": 0,
     "_compiled": 0.5,

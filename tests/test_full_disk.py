@@ -1,4 +1,4 @@
-"""Nothing can be written: what was computed is printed all the same, and one line names the path."""
+"""Nothing can be written: what was computed is printed, and one line names the path."""
 
 import errno
 import os

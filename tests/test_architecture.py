@@ -23,6 +23,7 @@ FLOORS = {
     "_action": 0,
     "_arguments": 1,
     "_saved": 1,
+    "_trials": 1,
     "_elimination": 1,
     "_caches": 0,
     "_progress": 0,

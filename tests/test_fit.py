@@ -272,7 +272,10 @@ def test_networks_learn_a_task(make):
     "options, message",
     [
         ({"num_steps": 0}, "num_steps: expected an integer of at least 1"),
-        ({"sequence_length": 400}, "sequence_length: expected at most 399, because observations"),
+        (
+            {"sequence_length": 400},
+            "sequence_length: expected at most 399, because the longest",
+        ),
         ({"batch_size": 2.5}, "batch_size: expected an integer"),
         ({"forcing": 0.1}, "forcing: expected a forcing such as"),
         ({"regularizers": [3]}, "regularizers: expected"),
@@ -293,9 +296,9 @@ def test_misuse(options, message):
 def test_more_misuse():
     fit = lambda model, x, **options: tr.fit(model, x, key=KEY, progress=QUIET, **options)
     holes = circle()
-    holes[7, 1] = np.nan
+    holes[7, 1] = np.inf
     for call, message in (
-        (lambda: fit(network(), holes), "observations: expected finite numbers, got 1 NaN"),
+        (lambda: fit(network(), holes), "observations: expected finite numbers, got 1 NaN or Inf"),
         (lambda: fit(network(), circle()[:, :1]), "observation_model: expected one, because 1"),
         (lambda: fit(network(), np.zeros(5)), "observations: expected shape"),
         (lambda: fit(network(), None), "observations: expected a time series"),

@@ -141,5 +141,5 @@ def test_misuse_is_named():
     with pytest.raises(ValueError, match=r"models\[1\]: expected the type and shapes of models"):
         other = plr.ClippedShallowPLRNN(2, 9, key=jr.key(0))
         many([networks()[0], other], DATA, keys=KEYS[:2], **settings())
-    with pytest.raises(ValueError, match="speed: expected one of inputs, targets"):
+    with pytest.raises(ValueError, match="speed: expected one of mask, inputs, targets"):
         many(networks(), DATA, keys=KEYS, speed=3)

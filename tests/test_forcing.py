@@ -107,21 +107,24 @@ def slope(model, z, s, axis, h=1e-6):
 def test_interval_of_the_observations():
     """ln 2 / lambda_1 of Lorenz-63 in steps of .01 is 76.6; the estimate is good to 15 %."""
     series = plr.systems.simulate(plr.systems.lorenz63(), 30_000, key=jr.key(0), noise=0.01)
-    found = plr.SparseForcing("auto").prepared(series.observations)
+    found, notes = plr.SparseForcing("auto").prepared([series.observations])
     assert isinstance(found, tr.SparseForcing) and isinstance(found.interval, int)
     assert abs(found.interval / 76.6 - 1) < 0.15
-    assert found.segment == found.interval
-    several = plr.SparseForcing("auto").prepared(np.stack([series.observations] * 2))
-    assert several == found
+    assert found.segment == found.interval and not notes
 
 
-def test_an_interval_needs_chaos():
+def test_without_chaos_a_stand_in_is_taken_and_said():
+    """cos .2 t falls below 1 - 1/e after acos(.632) / .2 = 4.4 steps."""
     t = np.arange(2000)
     circle = np.stack([np.cos(0.2 * t), np.sin(0.2 * t)], 1)
-    with pytest.raises(ValueError, match="interval: 'auto' needs observations with a positive"):
-        plr.SparseForcing("auto").prepared(circle)
+    for rows, said in ((circle, "no positive exponent"), (circle[:50], "at least 100")):
+        found, (note,) = plr.SparseForcing("auto").prepared([rows])
+        assert isinstance(found, tr.SparseForcing) and found.interval == 5
+        assert said in note and "taken are 5 steps" in note and "an exponent of 0.139" in note
     with pytest.raises(ValueError, match="interval: expected a positive integer or 'auto'"):
         inspect.unwrap(plr.SparseForcing)("often")
+    with pytest.raises(ValueError, match="interval: 'auto' needs observations"):
+        plr.SparseForcing("auto").prepared([])
     with pytest.raises(ValueError, match="interval: .* settled by fit"):
         plr.SparseForcing("auto").schedule((), jr.key(0), jnp.zeros((), jnp.int32), 5)
 

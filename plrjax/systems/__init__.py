@@ -2,6 +2,7 @@
 
 from ._delay import DelayFlow as DelayFlow
 from ._delay import mackey_glass as mackey_glass
+from ._embedding import correlation_delay as correlation_delay
 from ._embedding import embed as embed
 from ._estimate import ExponentEstimate as ExponentEstimate
 from ._estimate import estimate_exponent as estimate_exponent

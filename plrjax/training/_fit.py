@@ -16,6 +16,7 @@ from .._arguments import check_kind, checked_key, checked_positive, checked_whol
 from .._dynamics import AbstractDynamics
 from .._progress import AbstractProgress
 from .._results import RESULTS
+from .._trials import LONGEST_GAP, Trials, checked_trials
 from ._engine import Carry, Recipe
 from ._forcing import AbstractForcing, NoForcing
 from ._loop import Loop, run_loops
@@ -48,6 +49,7 @@ def fit(
     observations: Any = None,
     *,
     key: Any,
+    mask: Any = None,
     inputs: Any = None,
     targets: Any = None,
     loss: Callable | None = None,
@@ -58,6 +60,7 @@ def fit(
     num_steps: int = 25_000,
     sequence_length: int = 200,
     batch_size: int = 16,
+    longest_gap: int = LONGEST_GAP,
     callbacks: Sequence[Callback] = (),
     checkpoint: Any = None,
     checkpoint_seconds: float | int = 30.0,
@@ -76,7 +79,8 @@ def fit(
     **Main arguments:**
 
     - `model`: the network to begin with.
-    - `observations`: time series (time, variable), or several (sequence, time, variable).
+    - `observations`: time series (time, variable), or several: (sequence, time, variable), or a
+        list of series of different lengths. NaN is a value that is missing.
     - `key`: `jax.random.key(seed)`; the same key gives the same run.
     - `forcing`: `SparseForcing(tau)`, `GeneralizedForcing(alpha)`, `AdaptiveForcing()`, ...;
         `NoForcing()` by default.
@@ -84,6 +88,11 @@ def fit(
 
     **Other arguments:**
 
+    - `mask`: True where a value was observed, of the shape of `observations`, or one per row.
+        Missing values are not in the loss and do not force: there the network's own prediction
+        stands for them. Windows start where something was observed.
+    - `longest_gap`: rows in a row without any value that a window may hold; what is longer is a
+        gap, which no window crosses.
     - `inputs`: external input beside the observations, as many rows.
     - `targets`, `loss`: a task: `loss(predicted, target)` is a scalar of two arrays (time,
         variable), the first O(output of the state).
@@ -105,13 +114,16 @@ def fit(
     finite.
     """
     begun = time.perf_counter()
-    setting = _prepared(
-        model, observations, num_steps, inputs=inputs, targets=targets, loss=loss, forcing=forcing,
-        observation_model=observation_model, optimizer=optimizer, regularizers=regularizers,
-        sequence_length=sequence_length, batch_size=batch_size,
+    *setting, notes = _prepared(
+        model, observations, num_steps, mask=mask, longest_gap=longest_gap, inputs=inputs,
+        targets=targets, loss=loss, forcing=forcing, observation_model=observation_model,
+        optimizer=optimizer, regularizers=regularizers, sequence_length=sequence_length,
+        batch_size=batch_size,
     )  # fmt: skip
-    loop = Loop(*setting, checked_key(key), num_steps, _listed(callbacks), checkpoint,
-                checkpoint_seconds)  # fmt: skip
+    loop = Loop(
+        *setting, checked_key(key), num_steps, _listed(callbacks), checkpoint, checkpoint_seconds
+    )
+    loop.notes += notes
     run_loops([loop], progress, _deadline(begun, max_seconds))
     return _finished(loop, begun, throw)
 
@@ -168,7 +180,7 @@ def fit_many(
     for name in settings:
         if name not in known:
             raise ValueError(f"{name}: expected one of {', '.join(known)}")
-    first, series, recipe = _prepared(models[0], observations, num_steps, **settings)
+    first, series, recipe, notes = _prepared(models[0], observations, num_steps, **settings)
     loops = []
     for row, model in enumerate(models):
         carry = _first_carry(model, first.nets.observation, recipe)
@@ -177,6 +189,7 @@ def fit_many(
         own = [] if callbacks is None else _listed(callbacks[row])
         file = None if checkpoints is None else checkpoints[row]
         loop = Loop(carry, series, recipe, keys[row], num_steps, own, file, checkpoint_seconds)
+        loop.notes += notes
         loops.append(loop)
     deadline = _deadline(begun, max_seconds)
     side_by_side = jax.default_backend() != "cpu" if together is None else together
@@ -220,10 +233,11 @@ def _kind(carry: Carry) -> Any:
 
 
 def _prepared(
-    model, observations, num_steps, *, inputs=None, targets=None, loss=None, forcing=None,
-    observation_model=None, optimizer=None, regularizers=(), sequence_length=200, batch_size=16,
-) -> tuple[Carry, Series, Recipe]:  # fmt: skip
-    """Return the first carry, the data and the recipe, all checked."""
+    model, observations, num_steps, *, mask=None, inputs=None, targets=None, loss=None,
+    forcing=None, observation_model=None, optimizer=None, regularizers=(), sequence_length=200,
+    batch_size=16, longest_gap=LONGEST_GAP,
+) -> tuple[Carry, Series, Recipe, list[str]]:  # fmt: skip
+    """Return the first carry, the data, the recipe, all checked, and notes on the data."""
     check_kind("forcing", forcing, AbstractForcing, "a forcing such as GeneralizedForcing(0.1)")
     checked_whole("num_steps", num_steps, 1)
     checked_whole("sequence_length", sequence_length, 1)
@@ -233,7 +247,11 @@ def _prepared(
     if targets is not None and (inputs is None or forcing is not None or observations is not None):
         raise ValueError("targets: a task takes inputs, and neither observations nor forcing")
     model, dtype = _on_device(model)
-    series = make_series(observations, inputs, targets, sequence_length, dtype)
+    checked_whole("longest_gap", longest_gap, 0)
+    if mask is not None and observations is None:
+        raise ValueError("mask: expected together with observations")
+    trials = None if observations is None else checked_trials("observations", observations, mask)
+    series = make_series(trials, inputs, targets, sequence_length, longest_gap, dtype)
     if series.observations is not None:
         width = series.observations.shape[1]
         observation_model = checked_observation(observation_model, width, model.state_size)
@@ -249,7 +267,7 @@ def _prepared(
     regularizers = tuple(regularizers)
     for one in regularizers:
         check_kind("regularizers", one, AbstractRegularizer, "regularizers such as L2(1e-5)")
-    forcing = NoForcing() if forcing is None else forcing.prepared(observations)
+    forcing, notes = _prepared_forcing(forcing, trials, longest_gap)
     optimizer = default_optimizer(num_steps) if optimizer is None else optimizer
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise ValueError(
@@ -265,7 +283,20 @@ def _prepared(
             "forcing, regularizers: expected fields that are static (eqx.field(static=True)), "
             "such as numbers; arrays cannot be part of a compiled update"
         ) from error
-    return _first_carry(model, observation_model, recipe), series, recipe
+    return _first_carry(model, observation_model, recipe), series, recipe, notes
+
+
+def _prepared_forcing(
+    forcing: AbstractForcing | None, trials: Trials | None, longest_gap: int
+) -> tuple[AbstractForcing, list[str]]:
+    """Return the forcing as the observations settle it, and what is to be said of them."""
+    rows = [] if trials is None else list(trials.stretches(longest_gap))
+    stretches = [] if trials is None else [trials.values[first:last] for first, last in rows]
+    forcing, notes = (NoForcing() if forcing is None else forcing).prepared(
+        sorted(stretches, key=len, reverse=True)
+    )
+    missing = None if trials is None else trials.note(longest_gap)
+    return forcing, ([] if missing is None else [missing]) + notes
 
 
 def _on_device(model: AbstractDynamics) -> tuple[AbstractDynamics, Any]:

@@ -1,6 +1,7 @@
 """How data pull the states of a network during training: variants as data for one rollout."""
 
 import abc
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
-from ..systems import estimate_exponent
+from ..systems import correlation_delay, estimate_exponent
 from ._estimators import product_bound
 
 
@@ -58,9 +59,12 @@ class AbstractForcing(eqx.Module):
     ) -> Any:
         """Return the next state from the model and its Jacobians at the forcing signals."""
 
-    def prepared(self, observations: Any) -> "AbstractForcing":
-        """Return the forcing with everything settled that the observations decide."""
-        return self
+    def prepared(self, stretches: Sequence[np.ndarray]) -> tuple["AbstractForcing", list[str]]:
+        """Return the forcing with everything settled that the observations decide, and notes.
+
+        **Arguments:** `stretches`: what lies between gaps, without missing values, longest first.
+        """
+        return self, []
 
 
 class _AbstractStateless(AbstractForcing):
@@ -100,12 +104,13 @@ class SparseForcing(_AbstractStateless):
     """z~_t = signal_t where (t - 1) mod tau = 0, else z_t (Mikhaeil et al. 2022, eq. 8).
 
     **Arguments:** `interval`: tau in steps, or "auto", the predictability time ln 2 / lambda_1 of
-    the observations (`plr.estimate_exponent`). That is where LSTMs were best; clipped shallow
-    PLRNNs wanted a fifth of it on Lorenz-63: scan downwards from there. `plr.AutoInterval` follows
-    the predictability time of the network instead.
+    the observations (`plr.estimate_exponent`), of the longest stretch between gaps. That is where
+    LSTMs were best; clipped shallow PLRNNs wanted a fifth of it on Lorenz-63: scan downwards from
+    there. `plr.AutoInterval` follows the predictability time of the network instead. Where the
+    observations do not show a positive exponent, tau is the time in which their autocorrelation
+    falls below 1 - 1/e, and a note says so.
 
-    **Raises:** `ValueError` naming the argument, also by `fit` where the observations do not show
-    a positive exponent.
+    **Raises:** `ValueError` naming the argument.
     """
 
     interval: int | str = eqx.field(static=True)
@@ -122,10 +127,13 @@ class SparseForcing(_AbstractStateless):
         else:
             self.interval = self.segment = checked_whole("interval", interval, 1)
 
-    def prepared(self, observations):
-        if isinstance(self.interval, str):
-            return SparseForcing(_prediction_time(observations))
-        return self
+    def prepared(self, stretches):
+        if not isinstance(self.interval, str):
+            return self, []
+        if not stretches:
+            raise ValueError("interval: 'auto' needs observations")
+        interval, notes = _prediction_time(stretches[0])
+        return SparseForcing(interval), notes
 
     def schedule(self, state, key, update, num_steps):
         if isinstance(self.interval, str):
@@ -243,18 +251,22 @@ def _every(interval: int, num_steps: int) -> Float[Array, " time"]:
     return jnp.asarray(np.arange(1, num_steps + 1) % interval != 0, float)
 
 
-def _prediction_time(observations: Any) -> int:
-    """Return ln 2 / lambda_1 of a series, or of the first of several, in whole steps."""
-    rows = np.asarray(observations)
-    found = estimate_exponent(rows[0] if rows.ndim == 3 else rows, throw=False)
-    if not np.isfinite(found.prediction_time):
-        reason = "; ".join(found.notes) or "the exponent is not positive beyond its error"
-        raise ValueError(
-            "interval: 'auto' needs observations with a positive Lyapunov exponent, got "
-            f"{found.exponent:.3g} +- {found.standard_error:.2g} nats per step ({reason}); give "
-            "the interval as a number of steps"
-        )
-    return max(1, round(found.prediction_time))
+def _prediction_time(rows: np.ndarray) -> tuple[int, list[str]]:
+    """Return ln 2 / lambda_1 of a series in whole steps, or a stand-in, and what is to be said."""
+    try:
+        found = estimate_exponent(rows, throw=False)
+        reason = "; ".join(found.notes) or "it is not positive beyond its error"
+        if np.isfinite(found.prediction_time):
+            return max(1, round(found.prediction_time)), []
+        shown = f"{found.exponent:.3g} +- {found.standard_error:.2g} nats per step ({reason})"
+    except ValueError as error:  # too short a series, or one that stands still
+        shown = f"none ({error})"
+    interval = correlation_delay((rows - rows.mean(axis=0)) / rows.std(axis=0).clip(1e-300))
+    return interval, [
+        f"interval: 'auto' found no positive exponent in the observations, {shown}; taken are "
+        f"{interval} steps, in which the autocorrelation falls below 1 - 1/e, as of an exponent of "
+        f"{np.log(2.0) / interval:.3g}"
+    ]
 
 
 def _checked_share(name: str, value: Any) -> float:

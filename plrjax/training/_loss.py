@@ -11,7 +11,7 @@ from .._dynamics import AbstractDynamics
 from ._forcing import AbstractForcing, Schedule
 from ._observation import AbstractObservation
 from ._regularization import AbstractRegularizer
-from ._rollout import rollout
+from ._rollout import rollout, rollout_seen
 from ._windows import Windows
 
 
@@ -52,9 +52,11 @@ def forecast_loss(
     forced, num_steps = nets.observation.forced, len(wanted)
     interval = forcing.segment
     start = jax.vmap(nets.observation.initial_state)(observations[0])
-    if forced.all() and interval is not None and interval < num_steps:
+    if windows.seen is None and forced.all() and interval is not None and interval < num_steps:
         return _segmented_loss(nets, start, signals, wanted, windows.inputs, interval)
     keep, flow = schedule
+    if windows.seen is not None:
+        return _loss_of_seen(nets, start, windows, schedule)
     if keep is not None:
         keep = keep.astype(start.dtype)[:, None]
         keep = keep if forced.all() else jnp.where(jnp.asarray(forced), keep, 1.0)
@@ -68,6 +70,16 @@ def forecast_loss(
         flow=None if flow is None else flow.astype(start.dtype),
     )
     return jnp.mean((_at_all(nets.observation.observe, found) - wanted) ** 2)
+
+
+def _loss_of_seen(nets: Networks, start, windows: Windows, schedule: Schedule):
+    """Return the loss over what was observed; only that forces the states."""
+    wanted, seen = _given(windows.observations)[1:], _given(windows.seen)[1:]
+    found = rollout_seen(
+        nets.model, nets.observation, start, wanted, seen, windows.inputs, schedule
+    )
+    errors = jnp.where(seen, _at_all(nets.observation.observe, found) - wanted, 0.0)
+    return jnp.sum(errors**2) / jnp.maximum(seen.sum(), 1).astype(errors.dtype)
 
 
 def _segmented_loss(nets: Networks, start, signals, wanted, inputs, interval: int):

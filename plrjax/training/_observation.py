@@ -1,6 +1,7 @@
 """From states to observations, and from observations to the states that force the network."""
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -29,6 +30,10 @@ class AbstractObservation(eqx.Module):
     @abc.abstractmethod
     def initial_state(self, observation: Float[Array, " observation"]) -> Float[Array, " state"]:
         """Return the state from which the network starts at an observation."""
+
+    def prepared_signal(self) -> Callable[[Array], Array]:
+        """Return `signal` with all that does not depend on the observation computed beforehand."""
+        return self.signal
 
     @property
     @abc.abstractmethod
@@ -105,7 +110,11 @@ class Affine(AbstractObservation):
         return self.B @ state + self.b
 
     def signal(self, observation):
-        return jnp.linalg.pinv(self.B) @ (observation - self.b)
+        return self.prepared_signal()(observation)
+
+    def prepared_signal(self):
+        inverse = jnp.linalg.pinv(self.B)
+        return lambda observation: inverse @ (observation - self.b)
 
     def initial_state(self, observation):
         return self.signal(observation)

@@ -10,9 +10,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .._dynamics import AbstractDynamics
+from ._forcing import Schedule
+from ._observation import AbstractObservation
 
 MAX_JACOBIAN = 4
 """Most states for which Jacobians written out beat one product after another (measured)."""
@@ -44,6 +46,38 @@ def rollout(
     if not adjoint:
         return _forward(whole, params, start, rows, inputs, num_steps)
     return _adjoint(whole, num_steps)(params, start, rows, inputs)
+
+
+def rollout_seen(
+    model: AbstractDynamics,
+    observation: AbstractObservation,
+    start: Float[Array, "lane state"],
+    observations: Float[Array, "time lane observation"],
+    seen: Bool[Array, "time lane observation"],
+    inputs: Float[Array, "time lane input"] | None,
+    schedule: Schedule,
+) -> Float[Array, "time lane state"]:
+    """Return the same where observations are missing, differentiated as it stands.
+
+    What is missing says what the network says: the signal is that of the observation with O(z_t) in
+    its place. Where nothing was observed, no state is forced.
+    """
+    keep, flow = (None if x is None else x.astype(start.dtype) for x in schedule)
+    forced, signal = jnp.asarray(observation.forced), observation.prepared_signal()
+
+    def advance(state, row):
+        shown, there, share, gate, drive = row
+        state = moved = all_lanes(model.step, state, drive)
+        if share is not None:
+            filled = jnp.where(there, shown, jax.vmap(observation.observe)(moved))
+            pulled = share * moved + (1.0 - share) * jax.vmap(signal)(filled)
+            state = jnp.where(there.any(axis=1)[:, None] & forced[None], pulled, moved)
+        if gate is not None:
+            state = gate * state + (1.0 - gate) * lax.stop_gradient(state)
+        return state, moved
+
+    rows = (observations, seen, keep, flow, inputs)
+    return lax.scan(advance, start, rows, length=len(observations))[1]
 
 
 def all_lanes(function, states: Float[Array, "lane state"], inputs: Any) -> Array:

@@ -1,26 +1,29 @@
 """The data of a training run: time series, inputs and targets, drawn as windows."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .._numerics import as_real
+from .._trials import Trials, is_several
 
 
 class Series(NamedTuple):
     """Arrays "row column" that run in parallel, all sequences one after the other.
 
     **Fields:** `observations`, `inputs`, `targets` (None where absent); `starts`: rows at which a
-    window may start.
+    window may start; `seen`: which observations there are, None for all of them.
     """
 
     observations: Array | None
     inputs: Array | None
     targets: Array | None
     starts: Array
+    seen: Array | None
 
 
 class Windows(NamedTuple):
@@ -29,55 +32,90 @@ class Windows(NamedTuple):
     observations: Float[Array, "time lane observation"] | None
     inputs: Float[Array, "time lane input"] | None
     targets: Array | None
+    seen: Bool[Array, "time lane observation"] | None = None
 
 
-def make_series(observations: Any, inputs: Any, targets: Any, length: int, dtype) -> Series:
-    """Check the arrays, (time, column) or (sequence, time, column), and cut them into windows.
+def make_series(
+    observations: Trials | None, inputs: Any, targets: Any, length: int, longest_gap: int, dtype
+) -> Series:
+    """Check inputs and targets beside the observations, and find where windows may start.
 
-    A window has `length` steps: `length + 1` observations, `length` inputs and targets.
+    A window has `length` steps: `length + 1` observations, `length` inputs and targets. It starts
+    where something was observed, in one sequence, and holds no gap (`Trials.stretches`).
 
     **Raises:** `ValueError` naming the argument.
     """
-    given = {"observations": observations, "inputs": inputs, "targets": targets}
-    several = np.ndim(inputs) == 3
-    arrays = {n: _rows(n, value, several) for n, value in given.items() if value is not None}
+    given = {"inputs": inputs, "targets": targets}
+    several = is_several(inputs)
+    lists = {n: _sequences(n, value, several) for n, value in given.items() if value is not None}
     if observations is None and targets is None:
         raise ValueError("observations: expected a time series (time, variable), got None")
-    first, shape = next((name, array.shape[:2]) for name, array in arrays.items())
-    for name, array in arrays.items():
-        if array.shape[:2] != shape:
+    lengths = {n: [len(part) for part in parts] for n, parts in lists.items()}
+    if observations is not None:
+        sizes = np.diff(observations.ends, prepend=0).tolist()
+        lengths = {"observations": sizes, **lengths}
+    (first, wanted), *others = lengths.items()
+    for name, sizes in others:
+        if sizes != wanted:
             raise ValueError(
-                f"{name}: expected {shape[0]} sequences of {shape[1]} rows as {first} has, "
-                f"got {array.shape[0]} of {array.shape[1]}"
+                f"{name}: expected {_numbered(wanted)} as {first} has, got {_numbered(sizes)}"
             )
-    needed = length + (observations is not None)
-    count = shape[1] - needed + 1
-    if count < 1:
-        raise ValueError(
-            f"sequence_length: expected at most {shape[1] - (observations is not None)}, because "
-            f"{first} has {shape[1]} rows per sequence, got {length}"
-        )
-    starts = (np.arange(shape[0])[:, None] * shape[1] + np.arange(count)).ravel()
-    flat = {name: array.reshape(-1, *array.shape[2:]) for name, array in arrays.items()}
+    starts = _starts(observations, wanted, length, longest_gap, first)
     put = lambda x: jnp.asarray(x, dtype if x.dtype.kind == "f" else jnp.int32)
-    found = {name: put(flat[name]) if name in flat else None for name in given}
-    return Series(**found, starts=jnp.asarray(starts, jnp.int32))
+    found = {n: put(np.concatenate(lists[n])) if n in lists else None for n in given}
+    seen = None
+    if observations is not None and not observations.seen.all():
+        seen = jnp.asarray(observations.seen)
+    values = None if observations is None else put(observations.values)
+    return Series(values, **found, starts=jnp.asarray(starts, jnp.int32), seen=seen)
 
 
-def _rows(name: str, value: Any, several: bool) -> np.ndarray:
-    """Return finite numbers "sequence time column"; integer targets (classes) stay integers."""
+def _numbered(sizes: list[int]) -> str:
+    """Return "3 sequences of 20 rows", in words."""
+    rows = str(sizes[0]) if len(set(sizes)) == 1 else f"{min(sizes)} to {max(sizes)}"
+    return f"{len(sizes)} sequences of {rows} rows"
+
+
+def _starts(
+    observations: Trials | None, sizes: list[int], length: int, longest_gap: int, name: str
+) -> np.ndarray:
+    """Return the rows at which a window may start.
+
+    **Raises:** `ValueError` where nothing is as long as a window.
+    """
+    if observations is None:
+        ends = np.cumsum(sizes)
+        parts, needed = list(zip((ends - sizes).tolist(), ends.tolist())), length
+        some = np.ones(ends[-1], bool)
+    else:
+        parts, needed = list(observations.stretches(longest_gap)), length + 1
+        some = observations.seen.any(axis=1)
+    ranges = [np.arange(first, last - needed + 1) for first, last in parts]
+    starts = np.concatenate([rows[some[rows]] for rows in ranges if len(rows)] or [np.zeros(0)])
+    if not len(starts):
+        longest = max(last - first for first, last in parts) - (needed - length)
+        raise ValueError(
+            f"sequence_length: expected at most {longest}, because the longest stretch of {name} "
+            f"without a gap has {longest + needed - length} rows, got {length}"
+        )
+    return starts
+
+
+def _sequences(name: str, value: Any, several: bool) -> Sequence[np.ndarray]:
+    """Return finite arrays "time column" of all sequences; targets may be classes, integers."""
+    return [_rows(name, one) for one in (value if several else [value])]
+
+
+def _rows(name: str, value: Any) -> np.ndarray:
     array = as_real(name, value)
     if name == "targets" and array.dtype.kind in "iub":
-        if array.ndim == 1 + several:
-            array = array[..., None]
+        array = array[:, None] if array.ndim == 1 else array
     elif array.dtype.kind != "f":
         array = array.astype(np.float64)
-    if array.ndim == 2:
-        array = array[None]
-    if array.ndim != 3 or 0 in array.shape:
+    if array.ndim != 2 or 0 in array.shape:
         raise ValueError(
-            f"{name}: expected shape (time, variable) or (sequence, time, variable), "
-            f"got {np.shape(value)}"
+            f"{name}: expected shape (time, variable), (sequence, time, variable), or a list of "
+            f"sequences, got {np.shape(value)}"
         )
     return array
 
@@ -96,4 +134,5 @@ def draw_windows(series: Series, key, batch_size: int, length: int) -> Windows:
         cut(series.observations, length + 1),
         cut(series.inputs, length),
         cut(series.targets, length),
+        cut(series.seen, length + 1),
     )

@@ -110,7 +110,10 @@ def test_misuse():
     probe = tr.EvaluationProbe(test, key=KEY, every=1)
     for call, message in (
         (lambda: tr.EvaluationProbe(test, key=KEY, every=0), "every: expected an integer of at"),
-        (lambda: tr.EvaluationProbe(test, key=KEY, every=1, model=3), "model: expected one of num"),
+        (
+            lambda: tr.EvaluationProbe(test, key=KEY, every=1, model=3),
+            "model: expected one of mask",
+        ),
         (lambda: tr.Snapshots(0), "every: expected an integer of at least 1"),
         (lambda: probe.history, "history: no record yet"),
         (lambda: probe.late(), "late: no record yet"),

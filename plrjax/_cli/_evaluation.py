@@ -35,7 +35,8 @@ def _test(options: Evaluate, run: RunFolder) -> tuple[str, np.ndarray]:
             raise ValueError("--data: expected a held-out series, because the run has none")
         path = str(run.setting("test", "path"))
     try:
-        return path, run.in_units(read_series("--data", path)[0])
+        gaps = run.setting("settings").get("gaps") is True
+        return path, run.in_units(read_series("--data", path, gaps)[0])
     except ValueError as error:
         raise ValueError(str(error).replace("values: ", f"--data: {path}: ", 1)) from error
 

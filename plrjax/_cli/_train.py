@@ -104,6 +104,9 @@ class Train:
     """Weight of the L2 penalty; 0 for none."""
     standardize: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Subtract the mean of DATA and divide by its standard deviation, also in TEST."""
+    gaps: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """NaN and empty entries of DATA and TEST are missing values; more than 10 rows without any
+    value are a gap, which no window crosses: put some between trials."""
     seed: int = 0
     """Seed of all random numbers."""
     test: Annotated[str | None, tyro.conf.arg(metavar="TEST")] = None

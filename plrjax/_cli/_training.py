@@ -57,9 +57,12 @@ def _with_rate(options: Train) -> Train:
 
 def _series(options: Train) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Return training and test data, and everything that repeats the run."""
-    (data, facts), (test, more) = parts.read_series("DATA", options.data), (None, None)
+    (data, facts), (test, more) = (
+        parts.read_series("DATA", options.data, options.gaps),
+        (None, None),
+    )
     if options.test is not None:
-        test, more = parts.read_series("--test", options.test)
+        test, more = parts.read_series("--test", options.test, options.gaps)
         if test.shape[1] != data.shape[1]:
             raise ValueError(
                 f"--test: expected {data.shape[1]} variables as in DATA, got {test.shape[1]}"

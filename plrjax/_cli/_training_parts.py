@@ -37,10 +37,10 @@ _NUM_ORBITS, _NUM_STEPS, MAX_EXPONENTS = 16, 2_000, 10
 """Orbits and steps behind the exponents in the table, and the most of them."""
 
 
-def read_series(option: str, path: str) -> tuple[np.ndarray, dict[str, Any]]:
+def read_series(option: str, path: str, gaps: bool) -> tuple[np.ndarray, dict[str, Any]]:
     """Return a series, and its facts for the settings of the run."""
     with readable(path, option):
-        values = load_series(path)
+        values = load_series(path, gaps=gaps)
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     facts = {
@@ -54,7 +54,8 @@ def read_series(option: str, path: str) -> tuple[np.ndarray, dict[str, Any]]:
 def standardization(values: np.ndarray) -> dict[str, list[float]]:
     """Return mean and standard deviation of each variable."""
     wide = values.astype(np.float64)
-    return {"mean": wide.mean(axis=0).tolist(), "deviation": wide.std(axis=0).tolist()}
+    mean, deviation = np.nanmean(wide, axis=0), np.nanstd(wide, axis=0)
+    return {"mean": mean.tolist(), "deviation": deviation.tolist()}
 
 
 def state_size(options: Any, num_observed: int) -> int:
@@ -80,7 +81,7 @@ def networks(options: Any, data: np.ndarray, keys) -> tuple[Any, Any]:
     num_observed, size = data.shape[1], state_size(options, data.shape[1])
     more = {}
     if "num_bases" in options.size() and options.observation == "identity":
-        more["data_range"] = (data.min(), data.max())
+        more["data_range"] = (np.nanmin(data), np.nanmax(data))
     sizes = {} if options.model in GATED else {"state_size": size}
     sizes |= options.size()
     return first_networks(options.model, sizes, options.observation, num_observed, keys, **more)
@@ -127,7 +128,8 @@ def _evaluations(every: int, test: np.ndarray, key):
 
 def _exponents(every: int, size: int, data: np.ndarray, key):
     """Return the measure of exponents along orbits that start at rows of the data."""
-    rows = data[np.arange(_NUM_ORBITS) * len(data) // _NUM_ORBITS]
+    whole = data[np.isfinite(data).all(axis=1)]
+    rows = whole[np.arange(_NUM_ORBITS) * len(whole) // _NUM_ORBITS]
     count = min(size, MAX_EXPONENTS)
 
     def cells(record):

@@ -3,7 +3,7 @@
 import array
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,26 @@ import numpy as np
 from jaxtyping import Float
 
 from .. import _files
+from .._trials import checked_trials
 from ._load import located
 from ._mat import read_mat
 
 _TABLES = (".csv", ".tsv", ".txt", ".dat")
+_MISSING = ("", "nan", "na", "n/a", "null", "none")
+"""What tables write where a value is missing."""
 _LONGEST_LINE = 1 << 20
 """Most characters of one line of a table."""
 
 
 def load_series(
-    path: str | os.PathLike, *, standardize: bool = False, name: str | None = None
-) -> Float[np.ndarray, "time variable"]:
-    """Return the time series that a file holds, one row per time step.
+    path: str | os.PathLike | Sequence[str | os.PathLike],
+    *,
+    standardize: bool = False,
+    name: str | None = None,
+    gaps: bool = False,
+    mask: Any = None,
+) -> Any:
+    """Return the time series that a file holds, (time, variable), or a list of those of several.
 
     float32 stays float32; all else becomes float64. A single axis is one variable.
 
@@ -31,25 +39,65 @@ def load_series(
     - `path`: `.npy`; `.npz` or MATLAB 5 `.mat` with a single array, or several and a `name`; a
         table `.csv`, `.tsv`, `.txt` or `.dat`, with or without a line of names, separated by
         commas, semicolons, tabs or spaces (lines that begin with # are passed over).
-    - `standardize`: subtract the mean of each variable and divide by its standard deviation.
+        A list of paths is a list of trials.
+    - `standardize`: subtract the mean of each variable and divide by its standard deviation, of all
+        trials together.
     - `name`: which array.
+    - `gaps`: take NaN, and empty entries of a table, for values that are missing (NaN).
+    - `mask`: True where a value was observed, of the same shape or one per row, for a list of paths
+        a list; all other values become NaN.
 
     **Raises:** `FileNotFoundError`; `ValueError` starting with the path for a file that is damaged,
     too large or of another kind; for entries that are no real, finite numbers, fewer than two time
     steps, more variables than time steps (transposed?), and constant variables.
     """
-    path = Path(path)
+    several = isinstance(path, list | tuple)
+    paths = [Path(one) for one in (path if several else [path])]
+    if not paths:
+        raise ValueError("path: expected at least one file, got none")
+    trials = [_read_checked(one, name, gaps) for one in paths]
+    if mask is not None:
+        trials = _masked(trials, mask, several)
+    if len({trial.shape[1] for trial in trials}) > 1:
+        odd = next(row for row, x in enumerate(trials) if x.shape[1] != trials[0].shape[1])
+        raise ValueError(
+            f"{paths[odd]}: expected {trials[0].shape[1]} variables, as {paths[0]} has, got "
+            f"{trials[odd].shape[1]}"
+        )
+    _refuse_constant(paths[0], np.concatenate(trials))
+    if standardize:
+        wide = np.concatenate(trials).astype(np.float64)
+        mean, deviation = np.nanmean(wide, axis=0), np.nanstd(wide, axis=0)
+        trials = [((x.astype(np.float64) - mean) / deviation).astype(x.dtype) for x in trials]
+    return trials if several else trials[0]
+
+
+def _read_checked(path: Path, name: str | None, gaps: bool) -> Float[np.ndarray, "time variable"]:
     try:
-        values = _checked(_read(path, name))
-        if standardize:
-            wide = values.astype(np.float64)
-            values = ((wide - wide.mean(axis=0)) / wide.std(axis=0)).astype(values.dtype)
-        return values
+        return _checked(_read(path, name, gaps), gaps)
     except ValueError as error:
         raise located(path, error) from error
 
 
-def _read(path: Path, name: str | None) -> np.ndarray:
+def _masked(trials: list[np.ndarray], mask: Any, several: bool) -> list[np.ndarray]:
+    """Return the trials with NaN where the mask is False."""
+    found = checked_trials("mask", trials, mask if several else [mask])
+    torn = np.where(found.seen, np.concatenate(trials), np.nan).astype(trials[0].dtype)
+    return np.split(torn, found.ends[:-1])
+
+
+def _refuse_constant(path: Path, values: np.ndarray) -> None:
+    """Refuse variables that never change, or are never observed."""
+    seen = ~np.isnan(values)
+    least = np.where(seen, values, np.inf).min(axis=0)
+    flat = np.flatnonzero(least >= np.where(seen, values, -np.inf).max(axis=0))
+    if len(flat):
+        columns = ", ".join(f"[:, {column}]" for column in flat[:10])
+        kind = "is" if len(flat) == 1 else "are"
+        raise ValueError(f"{path}: {columns} {kind} constant; leave out")
+
+
+def _read(path: Path, name: str | None, gaps: bool) -> np.ndarray:
     """Return the array of a file, by its suffix."""
     _files.existing_file(path)
     suffix = path.suffix.lower()
@@ -67,7 +115,7 @@ def _read(path: Path, name: str | None) -> np.ndarray:
         raise ValueError(f"name: a {suffix} file holds a single array, got {name!r}")
     if suffix == ".npy":
         return _files.parse_npy("array", _files.read_bytes(path))
-    return _read_table(path)
+    return _read_table(path, gaps)
 
 
 def _chosen(arrays: dict[str, np.ndarray], ignored: dict[str, str], name: str | None) -> np.ndarray:
@@ -82,7 +130,7 @@ def _chosen(arrays: dict[str, np.ndarray], ignored: dict[str, str], name: str | 
     return arrays[next(iter(arrays)) if name is None else name]
 
 
-def _checked(values: np.ndarray) -> Float[np.ndarray, "time variable"]:
+def _checked(values: np.ndarray, gaps: bool) -> Float[np.ndarray, "time variable"]:
     """Return "time variable" in native float32 or float64, or say what is wrong."""
     if values.dtype.kind not in "fiub":
         raise ValueError(f"expected real numbers, got dtype {values.dtype}")
@@ -99,21 +147,17 @@ def _checked(values: np.ndarray) -> Float[np.ndarray, "time variable"]:
         )
     if steps < 2 or variables == 0:
         raise ValueError(f"expected at least two time steps of a variable, got {values.shape}")
-    wrong = np.argwhere(~np.isfinite(values))
+    wrong = np.argwhere(np.isinf(values) if gaps else ~np.isfinite(values))
     if len(wrong):
         row, column = wrong[0].tolist()
         raise ValueError(
             f"[{row}, {column}] is {values[row, column]}, the first of {len(wrong)} values that "
-            f"are not finite"
+            f"are not finite" + ("" if gaps else "; for missing ones, gaps=True")
         )
-    flat = np.flatnonzero((values == values[0]).all(axis=0))
-    if len(flat):
-        columns = ", ".join(f"[:, {column}]" for column in flat[:10])
-        raise ValueError(f"{columns} {'is' if len(flat) == 1 else 'are'} constant; leave out")
     return values
 
 
-def _read_table(path: Path) -> np.ndarray:
+def _read_table(path: Path, gaps: bool) -> np.ndarray:
     """Return the numbers of a table."""
     if path.stat().st_size > _files.MAX_BYTES:
         raise ValueError(f"{path.stat().st_size} bytes exceed the limit of {_files.MAX_BYTES}")
@@ -122,14 +166,14 @@ def _read_table(path: Path) -> np.ndarray:
         if not first:
             first, separator = line, _separator(text)
         fields = [field.strip(" \t\"'") for field in text.split(separator)]
-        if width == 0 and line == first and not any(map(_is_number, fields)):
+        if width == 0 and line == first and not any(map(_is_number, filter(None, fields))):
             _check_names(fields, line)
             width = len(fields)
             continue
         if width and len(fields) != width:
             raise ValueError(f"line {line}: expected {width} values, got {len(fields)}")
         width = len(fields)
-        numbers.extend(_numbers(fields, line))
+        numbers.extend(_numbers(fields, line, gaps))
     if not numbers:
         raise ValueError("no numbers in the table")
     return np.frombuffer(numbers, np.float64).reshape(-1, width)
@@ -172,11 +216,15 @@ def _is_number(field: str) -> bool:
     return True
 
 
-def _numbers(fields: list[str], line: int) -> list[float]:
-    """Return the numbers of one line, all of them finite."""
-    found: list[Any] = [float(field) if _is_number(field) else None for field in fields]
+def _numbers(fields: list[str], line: int, gaps: bool) -> list[float]:
+    """Return the numbers of one line, all of them finite, or NaN where gaps are allowed."""
+    missing = [gaps and field.lower() in _MISSING for field in fields]
+    found: list[Any] = [
+        math.nan if gap else float(field) if _is_number(field) else None
+        for field, gap in zip(fields, missing)
+    ]
     for place, (field, value) in enumerate(zip(fields, found), start=1):
-        if value is None or not math.isfinite(value):
+        if not missing[place - 1] and (value is None or not math.isfinite(value)):
             got = "empty" if not field else f"{field[:40]!r}, not a finite number"
             hint = "; write decimal points, not commas" if "," in field else ""
             raise ValueError(f"line {line}: value {place} of {len(fields)} is {got}{hint}")

@@ -10,11 +10,13 @@ from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from .._arguments import checked_key, checked_whole
 from .._numerics import as_real, quiet_floats
+from .._trials import LONGEST_GAP
 from ._evaluation import Evaluation, Scores
 from ._power import checked_smoothing, fewest_rows, power_spectrum_error
 from ._prediction import mean_squared_error
 from ._rollout import Simulator, generated, make_simulator
-from ._series import Series, checked_series, refuse_constant, split_half
+from ._series import Series, split_half
+from ._shown import checked_test
 from ._state_space import checked_method, state_space_divergence
 
 _QUIET = 0.5
@@ -32,6 +34,7 @@ def evaluate(
     test: Any,
     *,
     key: Any = None,
+    mask: Any = None,
     num_starts: int = 16,
     observation_model: Any = None,
     generate: float | int = 1.25,
@@ -40,6 +43,7 @@ def evaluate(
     method: str = "auto",
     bins: int = 30,
     smoothing: float | int = 20,
+    longest_gap: int = LONGEST_GAP,
 ) -> Evaluation:
     """Hold a model against test data: D_stsp, D_H and PE(n), from many starting points.
 
@@ -52,14 +56,19 @@ def evaluate(
 
     - `model`: an `AbstractDynamics`, or a callable `step(state)`, traceable by JAX; run in the
         dtype of its parameters (a bare step in float64).
-    - `test`: test data, T x N.
+    - `test`: test data, T x N, or several trials: (trial, time, variable), or a list of series of
+        different lengths. NaN is a value that is missing.
     - `key`: for the samples of the mixture (N >= 6); by default `jax.random.key(0)`.
     - `num_starts`: number of orbits.
     - `observation_model`: an object with `initial_state(observation) -> state` and
         `observe(state) -> observation`, each for one vector and traceable; None: the state is the
         observation.
 
-    **Other arguments:** `generate` and `drop`, in units of T; `num_steps`, the n of PE(n); `method`
+    **Other arguments:** `mask`, True where a value was observed; `longest_gap`, as in `fit`. Of
+    data with gaps T is the number of rows at least half of whose values were observed: orbits start
+    there, and D_stsp is against them; D_H is against the longest stretch between gaps, and missing
+    values are interpolated in both; PE(n) is within stretches, against what was observed.
+    `generate` and `drop`, in units of T; `num_steps`, the n of PE(n); `method`
     and `bins` of `state_space_divergence`; `smoothing` of `power_spectrum_error`.
 
     **Returns:** an `Evaluation`; orbits that ran away are NaN there, and counted.
@@ -71,38 +80,30 @@ def evaluate(
     num_steps = checked_whole("num_steps", num_steps, 1)
     method, bins = checked_method(method), checked_whole("bins", bins, 2)
     least = fewest_rows(checked_smoothing(smoothing))
-    data = _checked_test(test, max(2 * least, num_steps + 1, num_starts))
+    shown = checked_test(test, mask, max(2 * least, num_steps + 1), num_starts, longest_gap)
+    data, series = shown.values[shown.rows], shown.longest
     dropped, kept = _lengths(generate, drop, len(data), least)
     simulator = _observed(model, observation_model, data.shape[1])
-    starts = np.arange(num_starts, dtype=np.int64) * len(data) // num_starts
-    orbits, steps = _orbits(simulator, data[starts], dropped, kept)
+    places = np.arange(num_starts, dtype=np.int64) * len(data) // num_starts
+    orbits, steps = _orbits(simulator, data[places], dropped, kept)
     divergence = _divergence(key, method, bins)
     power = lambda true, orbit: power_spectrum_error(true, orbit, smoothing)
     distances = np.array([divergence(row)(data, orbit) for row, orbit in enumerate(orbits)])
-    moves = _relative_deviation(orbits, data)
+    moves = _relative_deviation(orbits, series)
     return Evaluation(
-        start=starts,
+        start=shown.rows[places],
         state_space_divergence=distances,
-        power_spectrum_error=np.array([power(data, orbit) for orbit in orbits]),
+        power_spectrum_error=np.array([power(series, orbit) for orbit in orbits]),
         first_nonfinite=np.where(steps < dropped + kept, steps + 1, -1),
         relative_deviation=moves,
         captured=_captured(distances, moves) & (steps == dropped + kept),
-        prediction_error=mean_squared_error(simulator, data, num_steps),
+        prediction_error=mean_squared_error(simulator, *shown.pairs(num_steps), num_steps),
         prediction_steps=num_steps,
-        floor=Scores(split_half(divergence(num_starts), data), split_half(power, data), np.nan),
+        floor=Scores(split_half(divergence(num_starts), data), split_half(power, series), np.nan),
         num_generated=kept,
         num_observed=len(data),
         dimension=data.shape[1],
     )
-
-
-def _checked_test(test: Any, least: int) -> Series:
-    """Return test data both halves of which can be compared."""
-    data = checked_series("test", test, least)
-    half = len(data) // 2
-    for part in (data[:half], data[half : 2 * half]):
-        refuse_constant("test", part, "in one half")
-    return data
 
 
 def _lengths(generate: Any, drop: Any, length: int, least: int) -> tuple[int, int]:

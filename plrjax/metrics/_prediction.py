@@ -5,11 +5,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float
 
 from .._arguments import checked_whole
 from .._numerics import quiet_floats
 from ._rollout import Simulator, make_simulator, predicted
-from ._series import Series, checked_series
+from ._series import checked_series
 
 
 def prediction_error(
@@ -47,14 +48,26 @@ def prediction_error(
     batch_size = checked_whole("batch_size", batch_size, 1)
     data = checked_series("observations", observations, num_steps + 1)
     simulator = make_simulator(model, data.shape[1], encode, decode, ("encode", "decode"))
-    return mean_squared_error(simulator, data, num_steps, batch_size)
+    seen = np.ones_like(data[num_steps:], bool)
+    return mean_squared_error(
+        simulator, data[:-num_steps], data[num_steps:], seen, num_steps, batch_size
+    )
 
 
 def mean_squared_error(
-    simulator: Simulator, data: Series, num_steps: int, batch_size: int = 8_192
+    simulator: Simulator,
+    starts: Float[np.ndarray, "start dimension"],
+    targets: Float[np.ndarray, "start dimension"],
+    seen: Bool[np.ndarray, "start dimension"],
+    num_steps: int,
+    batch_size: int = 8_192,
 ) -> float:
-    """Return PE(n) of a simulator, in batches of one size so that they compile once."""
-    starts, targets = data[:-num_steps], data[num_steps:]
+    """Return PE(n) of a simulator against the targets that were observed.
+
+    Batches are of one size, so that they compile once.
+    """
+    if not len(starts):  # no two rows so far apart were observed in one stretch
+        return float("nan")
     num_batches = math.ceil(len(starts) / batch_size)
     size, total = math.ceil(len(starts) / num_batches), 0.0
     for first in range(0, len(starts), size):
@@ -62,7 +75,7 @@ def mean_squared_error(
         with simulator.scope():
             batch = jnp.asarray(starts[rows], simulator.dtype)
             ahead = np.asarray(predicted(simulator, batch, num_steps), np.float64)
-        wanted = targets[first : first + size]
+        wanted, there = targets[first : first + size], seen[first : first + size]
         with quiet_floats():
-            total += float(np.square(ahead[: len(wanted)] - wanted).sum())
-    return total / targets.size if math.isfinite(total) else float("nan")
+            total += float(np.square(ahead[: len(wanted)] - wanted)[there].sum())
+    return total / seen.sum() if math.isfinite(total) else float("nan")

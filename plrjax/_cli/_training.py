@@ -57,10 +57,8 @@ def _with_rate(options: Train) -> Train:
 
 def _series(options: Train) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Return training and test data, and everything that repeats the run."""
-    (data, facts), (test, more) = (
-        parts.read_series("DATA", options.data, options.gaps),
-        (None, None),
-    )
+    data, facts = parts.read_series("DATA", options.data, options.gaps)
+    test, more = None, None
     if options.test is not None:
         test, more = parts.read_series("--test", options.test, options.gaps)
         if test.shape[1] != data.shape[1]:

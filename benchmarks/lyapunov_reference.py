@@ -131,8 +131,11 @@ def _loops(size: int) -> Callable:
 
     @numba.njit(fastmath=_FAST, error_model="numpy")
     def orbit(A, W, h, z, Q, interval, count, sums):
-        V, Y, columns = Q.T.copy(), np.empty((size, size)), W.T.copy()
+        V, Y, columns = np.empty((size, size)), np.empty((size, size)), np.empty((size, size))
         on, y = np.empty(size, np.int64), np.empty(size)
+        for i in range(size):  # numba takes seconds to compile a copy of an array
+            for j in range(size):
+                V[i, j], columns[i, j] = Q[j, i], W[j, i]
         for _ in range(count):
             for _ in range(interval):
                 active = 0
@@ -145,7 +148,8 @@ def _loops(size: int) -> Callable:
                     j = on[place]
                     for i in range(size):
                         y[i] += columns[j, i] * z[j]
-                z[:] = y
+                for i in range(size):
+                    z[i] = y[i]
                 for k in range(size):
                     for i in range(size):
                         Y[k, i] = A[i] * V[k, i]
@@ -197,7 +201,9 @@ def _loops(size: int) -> Callable:
                     for i in range(size):
                         V[k, i] -= r * V[j, i]
                     k += 1
-        Q[:] = V.T
+        for i in range(size):
+            for j in range(size):
+                Q[i, j] = V[j, i]
 
     return orbit
 

@@ -111,6 +111,16 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="needs an accelerator"))
 
 
+def pytest_collection_finish(session):
+    """Let Python's collector pass over what was imported, and look less often at what is young.
+
+    JAX's tracing makes many small objects, and each full collection went through all modules.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
 def pytest_runtest_setup(item):
     """Check the annotations of each function's first calls in every test."""
     first_calls.check_again()

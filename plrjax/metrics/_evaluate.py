@@ -103,6 +103,7 @@ def evaluate(
         num_generated=kept,
         num_observed=len(data),
         dimension=data.shape[1],
+        variance=float(np.nanvar(np.where(shown.seen, shown.values, np.nan), axis=0).mean()),
     )
 
 

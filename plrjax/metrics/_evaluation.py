@@ -38,7 +38,8 @@ class Evaluation:
     - `prediction_error`: PE(n) over the test data, in their squared units; `prediction_steps`: n.
     - `floor`: D_stsp and D_H between the two halves of the test data; NaN for PE.
     - `num_generated`: rows of each orbit that were compared.
-    - `num_observed`, `dimension`: rows and columns of the test data.
+    - `num_observed`, `dimension`: rows and columns of the test data; `variance`: that of a column,
+        in the mean, which is the PE of always predicting the mean.
     """
 
     start: Int[np.ndarray, " start"]
@@ -53,6 +54,7 @@ class Evaluation:
     num_generated: int
     num_observed: int
     dimension: int
+    variance: float
 
     @property
     def median(self) -> Scores:
@@ -90,7 +92,19 @@ class Evaluation:
             f"({100 * self.captured_share:.3g} %), not finite: {self.num_nonfinite}"
         )
         rows = score_rows([*columns, np.array([self.prediction_error])], self.prediction_steps)
-        return "\n".join([title, *with_columns(rows, {"split-half": self.floor}), footer])
+        table = with_columns(rows, {"split-half": self.floor})
+        return "\n".join([title, *table, footer, *self._legend()])
+
+    def _legend(self) -> list[str]:
+        """Return what the scores are, and what they are to be held against."""
+        return [
+            "D_stsp: how differently orbits and data fill state space, nats; D_H: how far apart "
+            "their power spectra are, 0 to 1.",
+            f"PE({self.prediction_steps}): mean squared error {self.prediction_steps} steps ahead; "
+            f"that of always predicting the mean is {self.variance:.3g}.",
+            "split-half: between two halves of the data; scores near it cannot be told from "
+            "perfect ones.",
+        ]
 
     __str__ = __repr__
 

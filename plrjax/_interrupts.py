@@ -18,6 +18,8 @@ _WATCH_SECONDS = 0.5
 """From one look at the parent to the next."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_begun: list[bool] = []
+"""Whether any computation has begun in this process."""
 
 _pressed: list[int] = []
 """Signals that came and whose `KeyboardInterrupt` has not yet reached an engine."""
@@ -36,7 +38,33 @@ def interrupt(signum: int, frame) -> None:
     raise KeyboardInterrupt
 
 
-_HANDLERS = (interrupt, signal.default_int_handler)
+def take_signals() -> None:
+    """Let SIGINT and SIGTERM end this whole process, at once as long as nothing is computed.
+
+    An exception in the middle of an import can end in a crash, and there is nothing to be kept.
+    """
+    for signum in _SIGNALS:
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, _interrupt_or_end)
+    dropped = sys.unraisablehook
+    sys.unraisablehook = lambda what: None if what.exc_type is KeyboardInterrupt else dropped(what)
+
+
+def _interrupt_or_end(signum: int, frame) -> None:
+    if not _begun:
+        what = "interrupted" if signum == signal.SIGINT else "terminated"
+        os.write(2, f"plrjax: {what}\n".encode())
+        os._exit(128 + signum)
+    interrupt(signum, frame)
+
+
+def end_if_interrupted(code: int) -> None:
+    """End this process here, if a signal came: everything is written, and XLA may still compile."""
+    if _seen:
+        os._exit(code)
+
+
+_HANDLERS = (interrupt, _interrupt_or_end, signal.default_int_handler)
 
 
 def was_terminated() -> bool:
@@ -89,6 +117,7 @@ class _Watched(AbstractProgress):
 @contextlib.contextmanager
 def _listening() -> Iterator[None]:
     """Handle Ctrl-C here, unless another thread runs this or the caller has a way of its own."""
+    _begun.append(True)
     here = threading.current_thread() is threading.main_thread()
     ours = here and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
@@ -124,8 +153,9 @@ def held_back() -> Iterator[None]:
     finally:
         for signum, handler in zip(ours, previous):
             signal.signal(signum, handler)
-        if interrupt in previous:
+        if interrupt in previous or _interrupt_or_end in previous:
             _pressed.extend(came)
+            _seen.extend(came)
 
 
 def end_with(parent: int) -> None:

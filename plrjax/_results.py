@@ -32,7 +32,7 @@ class RESULTS(_MessageEnum):
         "A limit (`max_seconds`, or one of the solver's) ran out before the computation was over; "
         "what was done until then is kept. Raise it, or accept a partial result.",
     )
-    interrupted = 2, "Interrupted by Ctrl-C; what was done until then is kept."
+    interrupted = 2, "Interrupted; what was done until then is kept."
     not_finite = (
         3,
         "Nothing finite was produced: every linear subregion tried has a singular or overflowing "

@@ -46,10 +46,9 @@ class Trials(NamedTuple):
         if self.seen.all():
             return None
         share, parts = 100 * (1 - self.seen.mean()), sum(1 for _ in self.stretches(longest_gap))
-        return (
-            f"{share:.3g} % of all values are missing; {len(self.ends)} trials fall into {parts} "
-            "stretches between gaps"
-        )
+        trials = f"{len(self.ends)} trial{'' if len(self.ends) == 1 else 's'}"
+        plural = "stretch" if parts == 1 else "stretches"
+        return f"{share:.3g} % of all values are missing; {parts} {plural} between gaps in {trials}"
 
 
 def is_several(value: Any) -> bool:

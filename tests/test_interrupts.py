@@ -105,3 +105,24 @@ time.sleep(600)
     assert begun.stdout is not None and begun.stdout.readline() == "begun\n"
     begun.kill()
     assert begun.communicate(timeout=60)[0] == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize("stop, word", [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "termin")])
+def test_before_anything_is_computed_a_signal_ends_the_command(stop, word, ctrl_c):
+    """As while JAX is imported: at once, in one line, and not by an exception."""
+    code = """
+import time
+from plrjax._interrupts import take_signals
+take_signals()
+print("ready", flush=True)
+try: time.sleep(60)
+except KeyboardInterrupt: print("an exception")
+"""
+    command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+    begun = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+    assert begun.stdout is not None and begun.stdout.readline() == "ready\n"
+    begun.send_signal(stop)
+    out, error = begun.communicate(timeout=60)
+    assert begun.returncode == 128 + stop and not out
+    assert error.startswith(f"plrjax: {word}") and error.count("\n") == 1

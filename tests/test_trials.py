@@ -124,10 +124,7 @@ def test_missing_values_lie_between_their_neighbors():
     half = [[0.0, 1.0], [1.0, 1.0], [2.0, 5.0], [3.0, 5.0]]
     np.testing.assert_allclose(trials.values, half + half[::-1])
     np.testing.assert_array_equal(trials.seen, np.isfinite(np.concatenate([x, x[::-1]])))
-    assert (
-        trials.note()
-        == "50 % of all values are missing; 2 trials fall into 2 stretches between gaps"
-    )
+    assert trials.note() == "50 % of all values are missing; 2 stretches between gaps in 2 trials"
     assert checked_trials("x", np.zeros((2, 3, 1))).note() is None
 
 
@@ -164,7 +161,7 @@ def test_a_network_learns_from_trials_with_gaps():
         errors.append(plr.metrics.prediction_error(run.model, whole, 5))
     assert max(errors) < 0.01
     assert run.notes[0].startswith(
-        "9.42 % of all values are missing; 3 trials fall into 3 stretches"
+        "9.42 % of all values are missing; 3 stretches fall into 3 stretches"
     )
 
 

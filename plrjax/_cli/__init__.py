@@ -5,7 +5,6 @@ import contextlib
 import gc
 import importlib
 import io
-import signal
 import sys
 import textwrap
 import warnings
@@ -14,7 +13,7 @@ import tyro
 
 from .. import __version__
 from .._caches import enable_compilation_cache_by_environment
-from .._interrupts import interrupt, was_terminated
+from .._interrupts import end_if_interrupted, take_signals, was_terminated
 from ._common import EXIT as EXIT
 from ._common import complain, flush_streams, open_closed_streams, say
 
@@ -45,14 +44,14 @@ def main(argv: list[str] | None = None) -> int:
         return int(_run(argv, whole_process=False))
     open_closed_streams()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(signum) is not signal.SIG_IGN:
-            signal.signal(signum, interrupt)
+    take_signals()
     try:
-        return int(_run(sys.argv[1:], whole_process=True))
+        code = int(_run(sys.argv[1:], whole_process=True))
     finally:
         flush_streams()
-        gc.freeze()  # or the interpreter looks through all objects before it ends, for a second
+    end_if_interrupted(code)
+    gc.freeze()  # or the interpreter looks through all objects before it ends, for a second
+    return code
 
 
 def _run(argv: list[str], whole_process: bool) -> EXIT:

@@ -22,7 +22,9 @@ _begun: list[bool] = []
 """Whether any computation has begun in this process."""
 
 _pressed: list[int] = []
-"""Signals that came and whose `KeyboardInterrupt` has not yet reached an engine."""
+"""Signals that came, until the outermost computation has ended."""
+_open: list[bool] = []
+"""Computations that go on in the main thread, one inside the other."""
 _seen: list[int] = []
 """All signals that came, so that the end of the process knows."""
 
@@ -89,7 +91,7 @@ def reporting(progress: AbstractProgress | None, label: str) -> Iterator[Abstrac
         inner.open(label)
         try:
             yield _Watched(inner)
-            _raise_if_pressed()
+            _raise_if_pressed()  # it came after the last update
         finally:
             inner.close()
 
@@ -116,20 +118,29 @@ class _Watched(AbstractProgress):
 
 @contextlib.contextmanager
 def _listening() -> Iterator[None]:
-    """Handle Ctrl-C here, unless another thread runs this or the caller has a way of its own."""
+    """Handle Ctrl-C here, unless another thread runs this or the caller has a way of its own.
+
+    A computation inside another one hears it first; then all around it do.
+    """
     _begun.append(True)
-    here = threading.current_thread() is threading.main_thread()
-    ours = here and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
-        _pressed.clear()
         signal.signal(signal.SIGINT, interrupt)
+    _open.append(True)
     try:
         yield
     except KeyboardInterrupt:
-        _pressed.clear()
-        _seen.append(signal.SIGINT)
+        if not _pressed:  # raised by someone else, such as a callback
+            _pressed.append(signal.SIGINT)
+            _seen.append(signal.SIGINT)
         raise
     finally:
+        _open.pop()
+        if not _open:
+            _pressed.clear()
         if ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -25,6 +25,7 @@ FLOORS = {
     "_saved": 1,
     "_trials": 1,
     "_elimination": 1,
+    "_job": 1.5,
     "_caches": 0,
     "_progress": 0,
     "_interrupts": 0.5,

@@ -12,6 +12,7 @@ import pytest
 
 import plrjax as plr
 from plrjax import RESULTS
+from plrjax._scan import _cycle_counts
 
 KEY = jr.key(0)
 TENT = plr.from_arrays("shallow", A=[0.2], W1=[[-2.0]], W2=[[1.0]], h1=[1.0], h2=[0.0])
@@ -60,6 +61,19 @@ def test_ctrl_c_is_not_lost_where_a_callback_drops_it(engine, ctrl_c):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     again = plr.find_cycles(TENT, 1, progress=plr.NoProgress(), solver=plr.Exhaustive())
     assert again.result is RESULTS.successful
+
+
+def test_a_search_that_was_interrupted_inside_a_scan_is_not_counted(ctrl_c, monkeypatch, tmp_path):
+    """The search ends with what it has; the scan hears of it, and keeps no tile of it."""
+    find = _cycle_counts.find_cycles
+    pressing = lambda *given, **options: find(*given, **options | {"progress": _Swallowed()})
+    monkeypatch.setattr(_cycle_counts, "find_cycles", pressing)
+    found = plr.scan_parameters(
+        TENT, LEFT, plr.CycleCounts([30]), key=KEY, tile=1, throw=False, checkpoint=tmp_path,
+        progress=plr.NoProgress(),
+    )  # fmt: skip
+    assert found.result is RESULTS.interrupted and not found.done.any()
+    assert not list(tmp_path.glob("tile*"))
 
 
 def test_a_way_of_the_callers_own_is_left_alone(ctrl_c):

@@ -1,5 +1,7 @@
 """Trials of different lengths, and values that are missing: in windows, losses and forcing."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -160,21 +162,17 @@ def test_a_network_learns_from_trials_with_gaps():
         assert run.result is plr.RESULTS.successful
         errors.append(plr.metrics.prediction_error(run.model, whole, 5))
     assert max(errors) < 0.01
-    assert run.notes[0].startswith(
-        "9.42 % of all values are missing; 3 stretches fall into 3 stretches"
-    )
+    assert run.notes[0].startswith("9.42 % of all values are missing; 3 stretches")
 
 
 def test_several_networks_take_the_same_masks():
     t = np.arange(200.0)
     whole = np.stack([np.cos(0.3 * t), np.sin(0.3 * t)], axis=1).astype(np.float32)
     mask = np.random.default_rng(0).uniform(size=200) < 0.9
-    given = {"mask": mask, "num_steps": 20, "sequence_length": 10, "progress": QUIET}
+    given: dict[str, Any] = {"num_steps": 20, "sequence_length": 10, "progress": QUIET}
     model = plr.ShallowPLRNN(2, 5, key=KEY)
-    (one,) = plr.fit_many([model], whole, keys=[KEY], **given)
-    other = plr.fit(
-        model, np.where(mask[:, None], whole, np.nan), key=KEY, **given | {"mask": None}
-    )
+    (one,) = plr.fit_many([model], whole, keys=[KEY], mask=mask, **given)
+    other = plr.fit(model, np.where(mask[:, None], whole, np.nan), key=KEY, **given)
     assert np.array_equal(one.losses, other.losses)
     with pytest.raises(ValueError, match="^mask: expected together with observations"):
         plr.fit(model, None, mask=mask, key=KEY)
@@ -192,8 +190,8 @@ def test_gaps_do_not_change_how_good_a_network_is(float64):
     parts = [torn[:500], torn[500:2000], torn[2000:]]
     mask = [np.isfinite(part).all(axis=1) for part in parts]
     junk = [np.nan_to_num(part, nan=7.0) for part in parts]
-    for given in ({"test": parts}, {"test": junk, "mask": mask}):
-        found = plr.metrics.evaluate(step, num_starts=4, num_steps=2, **given)
+    for given, there in ((parts, None), (junk, mask)):
+        found = plr.metrics.evaluate(step, given, mask=there, num_starts=4, num_steps=2)
         assert found.num_observed == sum(map(np.sum, mask)) and found.prediction_error < 1e-20
         scores = zip(found.median[:2], full.median[:2])
         assert all(abs(one - other) < 0.1 for one, other in scores)

@@ -13,7 +13,6 @@ from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import EPS, float64_scope
 from .._parallel import one_thread_per_solve
-from .._progress import NoProgress
 from ._arguments import program, rank_of
 from ._frames import push
 from ._plan import make_plan
@@ -116,7 +115,7 @@ def covariant_vectors(
 
 
 def _forward_backward(plan) -> CovariantVectors:
-    runner = Runner(plan, NoProgress(), None)
+    runner = Runner(plan)
     try:
         runner.begin()
         runner.advance(plan.num_transient)

@@ -9,7 +9,6 @@ from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import float64_scope
 from .._parallel import one_thread_per_solve
-from .._progress import NoProgress
 from ._arguments import rank_of
 from ._plan import make_plan
 from ._runner import NothingFinite, Runner
@@ -58,7 +57,7 @@ def finite_time_exponents(
             num_orbits=num_orbits,
             spread=spread,
         )
-        runner = Runner(plan, NoProgress(), None)
+        runner = Runner(plan)
         try:
             runner.begin()
             runner.pilot()

@@ -16,7 +16,6 @@ from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._numerics import EPS, float64_scope
 from .._parallel import one_thread_per_solve
-from .._progress import NoProgress
 from ._arguments import program, rank_of
 from ._frames import apply_step, push
 from ._plan import Plan, make_plan
@@ -124,7 +123,7 @@ def _half_square(state):
 
 def _along_orbits(plan: Plan, loss: Callable) -> tuple[np.ndarray, np.ndarray]:
     """Return both logarithms "orbit step", some orbits at a time."""
-    runner = Runner(plan, NoProgress(), None)
+    runner = Runner(plan)
     try:
         runner.begin()
     except NothingFinite:

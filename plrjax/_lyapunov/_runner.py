@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 import numpy as np
 
+from .._job import Job
 from .._numerics import quiet_floats
-from .._progress import AbstractProgress
 from ._engine import (
     SLOTS,
     Lanes,
@@ -33,10 +33,6 @@ _SLOT_WORK = 1.2e8
 """M^2 k times orbits times steps of one slot, about: a fraction of a second."""
 _AUDITS, _AUDIT_STEPS = 8, 16
 """How often, and for how many steps at least, sums of exponents are held against ln|det J|."""
-
-
-class OutOfTime(Exception):
-    """The time limit has passed."""
 
 
 class NothingFinite(Exception):
@@ -65,9 +61,8 @@ class Runner:
     the largest mean rounding error of exponents.
     """
 
-    def __init__(self, plan: Plan, report: AbstractProgress, deadline: float | None):
-        self.plan, self.model = plan, plan.model
-        self.report, self.deadline = report, deadline
+    def __init__(self, plan: Plan):
+        self.plan, self.model, self.job = plan, plan.model, Job()
         self.inputs = None if plan.inputs is None else jnp.asarray(plan.inputs)
         self.time, self.interval, self.longest = 0, 1, 1
         self.too_long, self.asked = 0, 0
@@ -196,7 +191,7 @@ class Runner:
             )[lost]
             self._drop(lost)
         self.lanes, self.time = lanes, self.time + steps
-        self.report.update(self.time / (2 * self.plan.num_transient + self.plan.num_steps))
+        self.job.update(self.time / (2 * self.plan.num_transient + self.plan.num_steps))
         return sums
 
     def shorten(self, interval: int) -> None:
@@ -232,10 +227,8 @@ class Runner:
         return [np.asarray(number, np.int64) for number in numbers]
 
     def _tick(self) -> float:
-        now = time.perf_counter()
-        if self.deadline is not None and now > self.deadline:
-            raise OutOfTime
-        return now
+        self.job.check()
+        return time.perf_counter()
 
     def _drop(self, lost: np.ndarray) -> None:
         self.alive = self.alive & ~lost

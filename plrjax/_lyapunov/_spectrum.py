@@ -1,21 +1,20 @@
 """The host layer: many orbits in float64, guarded, with error bars."""
 
-import time
 from typing import Any
 
 from jaxtyping import PRNGKeyArray
 
-from .._arguments import checked_positive, checked_whole
+from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
-from .._interrupts import reporting
+from .._job import deadline_of, job
 from .._numerics import float64_scope
 from .._parallel import one_thread_per_solve
-from .._progress import AbstractProgress, NoProgress
+from .._progress import AbstractProgress
 from .._results import RESULTS
 from ._collect import Totals, collect
 from ._plan import Plan, make_plan
 from ._result import LyapunovSpectrum
-from ._runner import NothingFinite, OutOfTime, Runner
+from ._runner import NothingFinite, Runner
 
 _BLOCKS = 128
 """Blocks per orbit, about, where there are as many intervals; more where a block would last long,
@@ -80,9 +79,7 @@ def lyapunov_spectrum(
 
     **Raises:** `ValueError` naming the argument; `RuntimeError` where no orbit stays finite.
     """
-    deadline = None
-    if max_seconds is not None:
-        deadline = time.perf_counter() + checked_positive("max_seconds", max_seconds)
+    deadline = deadline_of(max_seconds)
     interval = None
     if not (isinstance(qr_every, str) and qr_every == "auto"):
         interval = checked_whole("qr_every", qr_every, 1)
@@ -98,13 +95,13 @@ def lyapunov_spectrum(
             num_orbits=num_orbits,
             spread=spread,
         )
-        runner = Runner(plan, NoProgress(), deadline)
+        runner = Runner(plan)
         totals = Totals(plan)
-        try:
-            with reporting(progress, "exponents") as runner.report:
-                result = _run(runner, plan, totals, interval)
-        except KeyboardInterrupt:
-            result = RESULTS.interrupted
+        result = RESULTS.successful
+        with job(progress, "exponents", deadline) as runner.job:
+            result = _run(runner, plan, totals, interval)
+        if runner.job.result is not RESULTS.successful:
+            result = runner.job.result
         spectrum = collect(runner, plan, totals, result)
     if throw and result is RESULTS.not_finite:
         raise RuntimeError(f"lyapunov_spectrum: {spectrum.notes[0]}")
@@ -130,8 +127,6 @@ def _run(runner: Runner, plan: Plan, totals: Totals, interval: int | None) -> RE
             totals.merge()
         for steps, logs, states in runner.stretch(totals.left):
             totals.add(logs, states, steps)
-    except OutOfTime:
-        return RESULTS.budget_exhausted
     except NothingFinite:
         return RESULTS.not_finite
     return RESULTS.successful

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from .._arguments import check_kind, checked_key, checked_positive, checked_whole
+from .._arguments import check_kind, checked_key, checked_whole
 from .._dynamics import AbstractDynamics
 from .._files import note_unless_written
-from .._interrupts import reporting
+from .._job import Job, deadline_of, job
 from .._numerics import is_whole, quiet_floats
 from .._progress import AbstractProgress
 from .._results import COVERAGE, RESULTS
@@ -25,10 +25,6 @@ from ._tiles import TileFolder, digest_of
 
 DEFAULT_TILE = 32
 _ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT")
-
-
-class _OutOfTime(Exception):
-    """The time limit ran out inside a tile."""
 
 
 def scan_parameters(
@@ -77,13 +73,13 @@ def scan_parameters(
     side = checked_whole("tile", tile, 1)
     part = _checked_shard(shard)
     check_kind("progress", progress, AbstractProgress, "NoProgress() or ProgressBar()")
-    limit = None if max_seconds is None else checked_positive("max_seconds", max_seconds)
+    deadline = deadline_of(max_seconds)
     outputs = _all_outputs(chosen, plane)
     folder = None
     if checkpoint is not None:
         folder = TileFolder(checkpoint, _settings(plane, chosen, side))
-    run = _Run(plane, chosen, outputs, side, folder, limit)
-    result = run.measure(part, progress)
+    run = _Run(plane, chosen, outputs, side, folder)
+    result = run.measure(part, progress, deadline)
     scan = run.collect(result)
     if throw and scan.result is RESULTS.not_finite:
         raise RuntimeError("scan_parameters: nothing finite was measured at any pixel")
@@ -93,32 +89,28 @@ def scan_parameters(
 class _Run:
     """One call: the tiles, what is done, and the time."""
 
-    def __init__(self, plane: Plane, measures, outputs, side: int, folder, limit: float | None):
+    def __init__(self, plane: Plane, measures, outputs, side: int, folder):
         self.plane, self.measures, self.outputs, self.folder = plane, measures, outputs, folder
         self.tiles = plane.tiles(side)
         self.width = sum(map(width_of, outputs.values()))
         self.numbers = np.full((plane.num_pixels, self.width), np.nan)
         self.done = np.zeros(plane.num_pixels, bool)
         self.begun = time.perf_counter()
-        self.deadline = None if limit is None else self.begun + limit
         self.measured = 0
         self.trouble: list[str] = []
 
-    def measure(self, shard: tuple[int, int], progress: AbstractProgress | None) -> RESULTS:
+    def measure(
+        self, shard: tuple[int, int], progress: AbstractProgress | None, deadline: float | None
+    ) -> RESULTS:
         """Measure the tiles of the shard that are missing; on Ctrl-C or at the limit stop."""
         own = range(shard[0], len(self.tiles), shard[1])
-        try:
-            with reporting(progress, "scan") as report:
-                programs = [measure.start(self.plane) for measure in self.measures]
-                for place, number in enumerate(own):
-                    if not self._load(number):
-                        self._measure_tile(number, programs, report, place, len(own))
-                    report.update((place + 1) / len(own), f"{self.measured} tiles measured")
-        except KeyboardInterrupt:
-            return RESULTS.interrupted
-        except _OutOfTime:
-            return RESULTS.budget_exhausted
-        return RESULTS.successful
+        with job(progress, "scan", deadline) as work:
+            programs = [measure.start(self.plane) for measure in self.measures]
+            for place, number in enumerate(own):
+                if not self._load(number):
+                    self._measure_tile(number, programs, work, place, len(own))
+                work.update((place + 1) / len(own), f"{self.measured} tiles measured")
+        return work.result
 
     def _load(self, number: int) -> bool:
         """Take a finished tile from the folder, if it is there."""
@@ -128,15 +120,14 @@ class _Run:
             self.numbers[pixels], self.done[pixels] = found, True
         return found is not None
 
-    def _measure_tile(self, number: int, programs, report, place: int, count: int) -> None:
+    def _measure_tile(self, number: int, programs, work: Job, place: int, count: int) -> None:
         pixels, columns = self.plane.pixels(self.tiles[number]), {}
         for index, program in enumerate(programs):
 
             def tick(share: float, index=index) -> None:
-                if self.deadline is not None and time.perf_counter() > self.deadline:
-                    raise _OutOfTime
+                work.check()
                 within = (index + share) / len(programs)
-                report.update((place + within) / count, f"{self.measured} tiles measured")
+                work.update((place + within) / count, f"{self.measured} tiles measured")
 
             tick(0.0)
             columns |= program(pixels, tick)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
-from .._interrupts import reporting
+from .._job import deadline_of, job
 from .._numerics import as_float64, float64_scope
 from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
@@ -37,6 +37,7 @@ def find_attractors(
     cycles: CycleSet | None = None,
     bound: float | int | None = None,
     batch_size: int = 1_024,
+    max_seconds: float | int | None = None,
     progress: AbstractProgress | None = None,
 ) -> AttractorSet:
     """Find the attractor of each initial state of a ReLU network, and what kind it is.
@@ -66,6 +67,7 @@ def find_attractors(
     - `bound`: an orbit with a larger entry has diverged; by default 1e8 times the largest entry of
         the initial states and the map's offsets.
     - `batch_size`: initial states that run side by side, rounded up to a power of two where fewer.
+    - `max_seconds`: time limit; what is known by then is kept.
     - `progress`: `NoProgress()`, or a `ProgressBar` (default: a bar after two seconds).
 
     **Returns:** an `AttractorSet`. Ctrl-C returns what is known by then, with
@@ -83,6 +85,7 @@ def find_attractors(
             f"cycles: expected cycles of a map with {map.state_size} states and {map.num_units} "
             f"units, got {cycles.state_size} and {cycles.num_units}"
         )
+    deadline = deadline_of(max_seconds)
     tangents = generator_of(checked_key(key)).standard_normal(starts.shape)
     with float64_scope(), one_thread_per_solve():
         survey = Survey(
@@ -94,7 +97,7 @@ def find_attractors(
             batch_size=checked_whole("batch_size", batch_size, 1),
             known=cycles,
         )
-        result = _run(survey, num_transient, num_steps, progress)
+        result = _run(survey, num_transient, num_steps, progress, deadline)
         rows, label = _collect(survey)
     return _table(map, rows, starts, label, num_transient, num_steps, result)
 
@@ -118,16 +121,18 @@ def _bound(map: PiecewiseAffineMap, starts: np.ndarray) -> float:
 
 
 def _run(
-    survey: Survey, num_transient: int, num_steps: int, progress: AbstractProgress | None
+    survey: Survey,
+    num_transient: int,
+    num_steps: int,
+    progress: AbstractProgress | None,
+    deadline: float | None,
 ) -> RESULTS:
-    try:
-        with reporting(progress, "attractors") as survey.report:
-            survey.settle(num_transient)
-        with reporting(progress, "exponents") as survey.report:
+    with job(progress, "attractors", deadline) as survey.job:
+        survey.settle(num_transient)
+    if survey.job.result is RESULTS.successful:
+        with job(progress, "exponents", deadline) as survey.job:
             survey.measure_open(num_steps)
-    except KeyboardInterrupt:
-        return RESULTS.interrupted
-    return RESULTS.successful
+    return survey.job.result
 
 
 class _Row:

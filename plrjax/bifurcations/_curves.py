@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .._arguments import check_kind, checked_whole
-from .._interrupts import reporting
+from .._job import deadline_of, job
 from .._parallel import one_thread_per_solve
 from .._progress import AbstractProgress
 from .._results import BIFURCATION, RESULTS
@@ -47,6 +47,7 @@ def bifurcation_curves(
     cycles: Sequence[tuple[CycleSet, Sequence[float]]] = (),
     resolution: int = 64,
     step: float = 0.01,
+    max_seconds: float | int | None = None,
     progress: AbstractProgress | None = None,
 ) -> ParameterCurves:
     """Trace border-collision and stability curves of all cycles that a grid of the plane meets.
@@ -65,6 +66,7 @@ def bifurcation_curves(
     - `cycles`: cycles to start from, as pairs (`CycleSet`, (p, q) of its network).
     - `resolution`: points of the grid along each axis.
     - `step`: longest distance of points on a curve, as a share of the rectangle.
+    - `max_seconds`: time limit; what is traced by then is kept.
     - `progress`.
 
     **Returns:** `ParameterCurves`. Ctrl-C returns those traced until then, and says so.
@@ -89,6 +91,7 @@ def bifurcation_curves(
     given = _given_seeds(plane, cycles)
     if not (wanted or given):
         raise ValueError("periods: expected periods to enumerate, or cycles to start from")
+    deadline = deadline_of(max_seconds)
     checked_whole("resolution", resolution, 2, 2000)
     for period in wanted:
         if not fits_grid(plane.shape[0], plane.shape[1], period):
@@ -97,14 +100,12 @@ def bifurcation_curves(
                 f"{plane.shape[1]} units"
             )
     survey = _Survey(Tracing(plane, step))
-    result = RESULTS.successful
-    try:
-        with one_thread_per_solve(), reporting(progress, "curves") as report:
-            for share in survey.run(given, wanted, resolution):
-                report.update(share, f"{len(survey.curves)} curves")
-    except KeyboardInterrupt:
-        result = RESULTS.interrupted
-    return survey.found(wanted, resolution, result)
+    with one_thread_per_solve(), job(progress, "curves", deadline) as work:
+        for share in survey.run(given, wanted, resolution):
+            work.update(share, f"{len(survey.curves)} curves")
+            if share < 1.0:
+                work.check()
+    return survey.found(wanted, resolution, work.result)
 
 
 def _given_seeds(plane: ParameterPlane, cycles: Sequence[tuple[CycleSet, Sequence[float]]]):

@@ -9,8 +9,8 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from .._arguments import check_kind, checked_key, checked_positive, checked_whole
-from .._interrupts import reporting
+from .._arguments import check_kind, checked_key, checked_whole
+from .._job import deadline_of, job
 from .._numerics import as_float64
 from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN
@@ -95,30 +95,19 @@ def detect_bifurcations(
     rows = {"steps": own_steps if steps is None else steps, "losses": losses,
             "gradient_norms": gradient_norms}  # fmt: skip
     given = {name: _per_network(name, value, len(paths) + 1) for name, value in rows.items()}
-    limit = None if max_seconds is None else checked_positive("max_seconds", max_seconds)
+    deadline = deadline_of(max_seconds)
     tracer = Tracer(wanted, search, key)
+    with job(progress, "bifurcations", deadline) as work:
 
-    def watch(share: float) -> None:
-        done = (max(len(tracer.atlases), 1) - 1 + share) / len(paths)
-        report.update(done, f"{tracer.num_events} events")
-        if limit is not None and time.perf_counter() - begun > limit:
-            raise _OutOfTime
+        def watch(share: float) -> None:
+            done = (max(len(tracer.atlases), 1) - 1 + share) / len(paths)
+            work.update(done, f"{tracer.num_events} events")
+            work.check()
 
-    tracer.watch = watch
-    result = RESULTS.successful
-    try:
-        with reporting(progress, "bifurcations") as report:
-            for number, path in enumerate(paths):
-                tracer.advance(path, last=number == len(paths) - 1)
-    except _OutOfTime:
-        result = RESULTS.budget_exhausted
-    except KeyboardInterrupt:
-        result = RESULTS.interrupted
-    return tracer.found(result, seconds=time.perf_counter() - begun, **given)
-
-
-class _OutOfTime(Exception):
-    """The time limit ran out between two pieces of work."""
+        tracer.watch = watch
+        for number, path in enumerate(paths):
+            tracer.advance(path, last=number == len(paths) - 1)
+    return tracer.found(work.result, seconds=time.perf_counter() - begun, **given)
 
 
 class Tracer:

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from .._job import Job
 from .._lyapunov._runner import Pace
 from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
-from .._progress import AbstractProgress, NoProgress
 from .._results import ATTRACTOR
 from ..cycles import CycleSet
 from ._orbits import advance, batches, measure, record, weights_of
@@ -45,7 +45,7 @@ class Survey:
         self.now, self.tangents = states.copy(), tangents
         self.max_period, self.bound, self.batch_size = max_period, bound, batch_size
         self.traps = Traps(map, known)
-        self.report: AbstractProgress = NoProgress()
+        self.job = Job()
         count = len(states)
         self.trap = np.full(count, -1, np.int64)
         self.lost, self.seen, self.measured, self.unsettled = np.zeros((4, count), bool)
@@ -65,6 +65,7 @@ class Survey:
         for lanes in parts:
             z, left = self._lanes(self.now, lanes), num_transient
             while left:
+                self.job.check()
                 steps, begun = min(left, pace.steps), time.perf_counter()
                 z = advance(self.weights, z, np.int64(steps)).block_until_ready()
                 pace.note(steps, time.perf_counter() - begun)
@@ -146,6 +147,7 @@ class Survey:
             lanes, means = chosen[part], []
             z, v = self._lanes(self.now, lanes), self._lanes(self.tangents, lanes)
             for _ in range(NUM_BLOCKS + _ALIGN):
+                self.job.check()
                 z, v, block = measure(self.weights, z, v, steps)
                 means.append([np.asarray(values) for values in block])
                 self._update(1)
@@ -179,7 +181,7 @@ class Survey:
     def _update(self, steps: int) -> None:
         self._done += steps
         kept = int((self.trap >= 0).sum())
-        self.report.update(self._done / self._work, f"{kept} on cycles")
+        self.job.update(self._done / self._work, f"{kept} on cycles")
 
 
 def _in_groups(blocks: np.ndarray) -> Float[np.ndarray, "group block lane state"]:

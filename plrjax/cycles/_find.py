@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, PRNGKeyArray
 
 from .._arguments import check_kind, checked_key
-from .._interrupts import held_back, reporting
+from .._interrupts import held_back
+from .._job import deadline_of, job
 from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._progress import AbstractProgress
@@ -102,7 +103,7 @@ def find_cycles(
     problem = CycleProblem(
         map, wanted[-1], key, None, seeding, num_searches, (), with_a_unit(original), tuple(wanted)
     )
-    deadline = None if max_seconds is None else begun + max_seconds
+    deadline = deadline_of(max_seconds)
     with one_thread_per_solve():
         outcomes, result = run(problem, chosen, deadline, progress)
     if result is RESULTS.successful and _nothing_finite(outcomes):
@@ -184,33 +185,30 @@ def run(
             outcome = solver.outcome(dataclasses.replace(task, period=period), state)
             outcomes[period] = _with_known(outcome, outcomes.get(period))
 
-    try:
-        with reporting(progress, "cycles") as report:
-            for done, (solver, wanted) in enumerate(jobs):
-                periods, state = tuple(k for k in wanted if not _is_settled(outcomes.get(k))), None
-                if not periods:
-                    continue
-                task = dataclasses.replace(problem, period=max(periods), periods=periods)
-                if solver.needs_sample(task.map, task.period):
-                    task = dataclasses.replace(task, sample=_sample(task, samples))
-                known = _words(problem.periods, *(o.catalog for o in outcomes.values()))
-                report.update(ends[done], _note(periods, known))
-                state = solver.init(task)
-                while not solver.terminate(task, state):
-                    if deadline is not None and time.perf_counter() > deadline:
-                        keep()
-                        return outcomes, RESULTS.budget_exhausted
-                    state = solver.step(task, state)
-                    part = solver.progress(task, state)
-                    share = ends[done] + part * (ends[done + 1] - ends[done])
-                    found = solver.found(state)
-                    known |= _words(problem.periods, *([] if found is None else [found]))
-                    report.update(share, solver.note(task, state) or _note(periods, known))
-                keep()
-    except KeyboardInterrupt:
+    with job(progress, "cycles", deadline) as work:
+        for done, (solver, wanted) in enumerate(jobs):
+            periods, state = tuple(k for k in wanted if not _is_settled(outcomes.get(k))), None
+            if not periods:
+                continue
+            task = dataclasses.replace(problem, period=max(periods), periods=periods)
+            if solver.needs_sample(task.map, task.period):
+                task = dataclasses.replace(task, sample=_sample(task, samples))
+            known = _words(problem.periods, *(o.catalog for o in outcomes.values()))
+            work.update(ends[done], _note(periods, known))
+            state = solver.init(task)
+            while not solver.terminate(task, state):
+                work.check()
+                state = solver.step(task, state)
+                part = solver.progress(task, state)
+                share = ends[done] + part * (ends[done + 1] - ends[done])
+                found = solver.found(state)
+                known |= _words(problem.periods, *([] if found is None else [found]))
+                work.update(share, solver.note(task, state) or _note(periods, known))
+            keep()
+    if work.result is not RESULTS.successful:
         if state is not None:
             keep()
-        return outcomes, RESULTS.interrupted
+        return outcomes, work.result
     exhausted = any(outcome.exhausted for outcome in outcomes.values())
     return outcomes, RESULTS.budget_exhausted if exhausted else RESULTS.successful
 

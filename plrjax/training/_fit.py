@@ -14,6 +14,7 @@ import optax
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
+from .._job import deadline_of
 from .._progress import AbstractProgress
 from .._results import RESULTS
 from .._trials import LONGEST_GAP, Trials, checked_trials
@@ -114,17 +115,16 @@ def fit(
     finite.
     """
     begun = time.perf_counter()
-    *setting, notes = _prepared(
+    carry, series, recipe, notes = _prepared(
         model, observations, num_steps, mask=mask, longest_gap=longest_gap, inputs=inputs,
         targets=targets, loss=loss, forcing=forcing, observation_model=observation_model,
         optimizer=optimizer, regularizers=regularizers, sequence_length=sequence_length,
         batch_size=batch_size,
     )  # fmt: skip
-    loop = Loop(
-        *setting, checked_key(key), num_steps, _listed(callbacks), checkpoint, checkpoint_seconds
-    )
+    key, own = checked_key(key), _listed(callbacks)
+    loop = Loop(carry, series, recipe, key, num_steps, own, checkpoint, checkpoint_seconds)
     loop.notes += notes
-    run_loops([loop], progress, _deadline(begun, max_seconds))
+    run_loops([loop], progress, deadline_of(max_seconds))
     return _finished(loop, begun, throw)
 
 
@@ -191,7 +191,7 @@ def fit_many(
         loop = Loop(carry, series, recipe, keys[row], num_steps, own, file, checkpoint_seconds)
         loop.notes += notes
         loops.append(loop)
-    deadline = _deadline(begun, max_seconds)
+    deadline = deadline_of(max_seconds)
     side_by_side = jax.default_backend() != "cpu" if together is None else together
     for group in [loops] if side_by_side else [[loop] for loop in loops]:
         if deadline is not None and time.perf_counter() > deadline:
@@ -212,10 +212,6 @@ def _listed(callbacks: Any) -> list[Callback]:
     if not isinstance(callbacks, Iterable) or not all(map(callable, found := list(callbacks))):
         raise ValueError(f"callbacks: expected a list of functions of a record, got {callbacks!r}")
     return found
-
-
-def _deadline(begun: float, max_seconds: Any) -> float | None:
-    return None if max_seconds is None else begun + checked_positive("max_seconds", max_seconds)
 
 
 def _finished(loop: Loop, begun: float, throw: bool) -> TrainingRun:

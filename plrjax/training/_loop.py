@@ -13,7 +13,7 @@ import numpy as np
 
 from .._arguments import checked_whole
 from .._files import NOT_WRITTEN, note_unless_written
-from .._interrupts import reporting
+from .._job import job
 from .._progress import AbstractProgress
 from .._results import RESULTS
 from ._checkpoint import Checkpoint
@@ -187,17 +187,15 @@ def run_loops(
     """
     begun: list[Loop] = []
     try:
-        with reporting(progress, "training") as report:
+        with job(progress, "training", deadline) as work:
             for loop in loops:
                 loop.begin()
                 begun.append(loop)  # one that belongs to another run must not be written over
             for share, loss in _chunks(loops):
-                report.update(share, f"loss {loss:.3g}")
-                if deadline is not None and time.perf_counter() > deadline:
-                    _end(loops, RESULTS.budget_exhausted)
-                    break
-    except KeyboardInterrupt:
-        _end(loops, RESULTS.interrupted)
+                work.update(share, f"loss {loss:.3g}")
+                work.check()
+        if work.result is not RESULTS.successful:
+            _end(loops, work.result)
     finally:
         for loop in begun:
             loop.save_at_last()

@@ -86,10 +86,10 @@ def _starts(
     if observations is None:
         ends = np.cumsum(sizes)
         parts, needed = list(zip((ends - sizes).tolist(), ends.tolist())), length
-        some = np.ones(ends[-1], bool)
+        some = np.full(int(ends[-1]), True)
     else:
         parts, needed = list(observations.stretches(longest_gap)), length + 1
-        some = observations.seen.any(axis=1)
+        some = np.asarray(observations.seen.any(axis=1))
     ranges = [np.arange(first, last - needed + 1) for first, last in parts]
     starts = np.concatenate([rows[some[rows]] for rows in ranges if len(rows)] or [np.zeros(0)])
     if not len(starts):

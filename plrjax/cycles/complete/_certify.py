@@ -1,13 +1,12 @@
 """Proofs of single cycles: that they exist, their minimal period, and their stability."""
 
-import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..._arguments import check_kind
-from ..._interrupts import reporting
+from ..._job import deadline_of, job
 from ..._numerics import quiet_floats
 from ..._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from ..._progress import AbstractProgress
@@ -23,7 +22,11 @@ _MAX_NAMED = 20
 
 
 def certify(
-    model: AbstractPLRNN, cycles: CycleSet, *, progress: AbstractProgress | None = None
+    model: AbstractPLRNN,
+    cycles: CycleSet,
+    *,
+    max_seconds: float | int | None = None,
+    progress: AbstractProgress | None = None,
 ) -> CycleSet:
     """Prove for every cycle that it exists, has its minimal period, and is as stable as said.
 
@@ -40,6 +43,7 @@ def certify(
 
     - `model`: the network, or `PiecewiseAffineMap`, that has the cycles.
     - `cycles`: a `CycleSet` of that network.
+    - `max_seconds`: time limit; what is proven by then is kept.
     - `progress`: `NoProgress()`, or a `ProgressBar` (default: a bar after two seconds).
 
     **Returns:** the same rows. Where the existence is proven (`proven_existence`), `verified` and
@@ -58,7 +62,7 @@ def certify(
     map = lower(model)
     _check(map, cycles)
     check_kind("progress", progress, AbstractProgress, "a progress such as NoProgress()")
-    proofs = _proofs(map, cycles, progress)
+    proofs, result = _proofs(map, cycles, progress, deadline_of(max_seconds))
     arrays = {name: getattr(cycles, name).copy() for name in cycles.file_arrays}
     for name in ("proven_existence", "proven_stability"):
         arrays[name] = np.zeros(len(cycles), bool)
@@ -72,7 +76,7 @@ def certify(
     return dataclasses.replace(
         cycles,
         **arrays,
-        result=RESULTS.interrupted if stopped else cycles.result,
+        result=result if stopped else cycles.result,
         notes=(*older, *_notes(proofs, len(cycles))),
     )
 
@@ -89,19 +93,23 @@ def _check(map: PiecewiseAffineMap, cycles: Any) -> None:
 
 
 def _proofs(
-    map: PiecewiseAffineMap, cycles: CycleSet, progress: AbstractProgress | None
-) -> list["Proof"]:
-    """Return what is proven of every row, or of the first ones where Ctrl-C is pressed."""
+    map: PiecewiseAffineMap,
+    cycles: CycleSet,
+    progress: AbstractProgress | None,
+    deadline: float | None,
+) -> tuple[list["Proof"], RESULTS]:
+    """Return what is proven of every row, or of the first ones, and how it ended."""
     from ._enclosure import Enclosure
 
     enclosure = Enclosure(map)
     proofs = []
-    with contextlib.suppress(KeyboardInterrupt), reporting(progress, "proofs") as report:
+    with job(progress, "proofs", deadline) as work:
         for row in range(len(cycles)):
+            work.check()
             proofs.append(enclosure.prove(cycles.regions(row)))
             proven = sum(bool(proof.exists) for proof in proofs)
-            report.update(len(proofs) / len(cycles), f"{proven} of {len(cycles)} proven")
-    return proofs
+            work.update(len(proofs) / len(cycles), f"{proven} of {len(cycles)} proven")
+    return proofs, work.result
 
 
 def _enter(

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-from ._files import read_arrays, write_arrays
+from ._files import MAX_BYTES, read_arrays, write_arrays
+from ._json import parse_json
 
 _Result = TypeVar("_Result", bound="AbstractSaved")
 
@@ -56,12 +57,14 @@ class AbstractSaved(abc.ABC):
         write_arrays(path, header, {name: getattr(self, name) for name in self.file_arrays})
 
     @classmethod
-    def load(cls: type[_Result], path: str | os.PathLike) -> _Result:
+    def load(cls: type[_Result], path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> _Result:
         """Read a file written by `save`.
+
+        **Arguments:** `path`: the file; `max_bytes`: most bytes of it, and of its arrays together.
 
         **Raises:** `ValueError` where the file is damaged or holds something else.
         """
-        header, arrays = read_arrays(path)
+        header, arrays = read_arrays(path, max_bytes)
         return cls.from_parts(header, arrays, os.fspath(path))
 
     @classmethod
@@ -78,7 +81,7 @@ class AbstractSaved(abc.ABC):
             raise ValueError(f"{path}: the arrays {', '.join(absent)} are missing")
         cls._check_arrays(arrays, path)
         try:
-            fields = cls._fields(json.loads(header["facts"]))
+            fields = cls._fields(parse_json(header["facts"], MAX_BYTES))
             return cls(**{name: arrays[name] for name in cls.file_arrays}, **fields)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(

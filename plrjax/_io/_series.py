@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from .. import _files
+from .._arguments import checked_whole
+from .._decoded import parse_npy
 from ._load import located
 from ._mat import read_mat
 
@@ -20,7 +22,11 @@ _LONGEST_LINE = 1 << 20
 
 
 def load_series(
-    path: str | os.PathLike, *, standardize: bool = False, name: str | None = None
+    path: str | os.PathLike,
+    *,
+    standardize: bool = False,
+    name: str | None = None,
+    max_bytes: int = _files.MAX_BYTES,
 ) -> Float[np.ndarray, "time variable"]:
     """Return the time series that a file holds, one row per time step.
 
@@ -33,6 +39,7 @@ def load_series(
         commas, semicolons, tabs or spaces (lines that begin with # are passed over).
     - `standardize`: subtract the mean of each variable and divide by its standard deviation.
     - `name`: which array.
+    - `max_bytes`: most bytes of the file, and of its numbers together in memory.
 
     **Raises:** `FileNotFoundError`; `ValueError` starting with the path for a file that is damaged,
     too large or of another kind; for entries that are no real, finite numbers, fewer than two time
@@ -40,7 +47,7 @@ def load_series(
     """
     path = Path(path)
     try:
-        values = _checked(_read(path, name))
+        values = _checked(_read(path, name, max_bytes))
         if standardize:
             wide = values.astype(np.float64)
             values = ((wide - wide.mean(axis=0)) / wide.std(axis=0)).astype(values.dtype)
@@ -49,25 +56,26 @@ def load_series(
         raise located(path, error) from error
 
 
-def _read(path: Path, name: str | None) -> np.ndarray:
+def _read(path: Path, name: str | None, max_bytes: int) -> np.ndarray:
     """Return the array of a file, by its suffix."""
+    checked_whole("max_bytes", max_bytes, 1)
     _files.existing_file(path)
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        header, arrays = _files.read_arrays(path)
+        header, arrays = _files.read_arrays(path, max_bytes)
         if header:
             raise ValueError(f"holds a {header.get('type')!r} of plrjax, not a series")
         return _chosen(arrays, {}, name)
     if suffix == ".mat":
-        return _chosen(*read_mat(_files.read_bytes(path), _files.MAX_BYTES), name)
+        return _chosen(*read_mat(_files.read_bytes(path, max_bytes), max_bytes), name)
     if suffix != ".npy" and suffix not in _TABLES:
         known = ", ".join((".npy", ".npz", ".mat", *_TABLES))
         raise ValueError(f"unknown kind of series {path.suffix!r}; known are {known}")
     if name is not None:
         raise ValueError(f"name: a {suffix} file holds a single array, got {name!r}")
     if suffix == ".npy":
-        return _files.parse_npy("array", _files.read_bytes(path))
-    return _read_table(path)
+        return parse_npy("array", _files.read_bytes(path, max_bytes))
+    return _read_table(path, max_bytes)
 
 
 def _chosen(arrays: dict[str, np.ndarray], ignored: dict[str, str], name: str | None) -> np.ndarray:
@@ -113,10 +121,10 @@ def _checked(values: np.ndarray) -> Float[np.ndarray, "time variable"]:
     return values
 
 
-def _read_table(path: Path) -> np.ndarray:
+def _read_table(path: Path, max_bytes: int) -> np.ndarray:
     """Return the numbers of a table."""
-    if path.stat().st_size > _files.MAX_BYTES:
-        raise ValueError(f"{path.stat().st_size} bytes exceed the limit of {_files.MAX_BYTES}")
+    if path.stat().st_size > max_bytes:
+        raise ValueError(f"{path.stat().st_size} bytes exceed the limit {max_bytes=}")
     numbers, width, separator, first = array.array("d"), 0, None, 0
     for line, text in _lines(path):
         if not first:
@@ -130,6 +138,8 @@ def _read_table(path: Path) -> np.ndarray:
             raise ValueError(f"line {line}: expected {width} values, got {len(fields)}")
         width = len(fields)
         numbers.extend(_numbers(fields, line))
+        if numbers.itemsize * len(numbers) > max_bytes:
+            raise ValueError(f"line {line}: the numbers exceed the limit {max_bytes=}")
     if not numbers:
         raise ValueError("no numbers in the table")
     return np.frombuffer(numbers, np.float64).reshape(-1, width)

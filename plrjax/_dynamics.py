@@ -135,6 +135,11 @@ def jacobian(
 
 def _in_own_precision(function: Callable, dynamics: AbstractDynamics, *arguments):
     """Return function(dynamics, *arguments), in float64 where an array is; never where traced."""
+    with jax.transfer_guard("allow"):
+        return _computed(function, dynamics, *arguments)
+
+
+def _computed(function: Callable, dynamics: AbstractDynamics, *arguments):
     weights, given = jax.tree.leaves(dynamics), [x for x in arguments if x is not None]
     now = jax.numpy.zeros(())  # traced inside jit, whatever a user's step closes over
     if any(isinstance(leaf, Tracer) for leaf in [now, *weights, *jax.tree.leaves(given)]):

@@ -29,6 +29,7 @@ FLOORS = {
     "_elimination": 1,
     "_caches": 0,
     "_progress": 0,
+    "_host": 0,
     "_interrupts": 0.5,
     "_programs": 0,
     "_parallel": 0,

@@ -11,6 +11,7 @@ import numpy as np
 from .. import _files
 from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
 from .._lyapunov import LyapunovSpectrum
 from .._saved import AbstractSaved
 from .._scan import ParameterScan
@@ -238,6 +239,7 @@ def _inferred(path: Path, content: Content, reading: Reading, index: int | None)
     )
 
 
+@on_host()
 def save(path: str | os.PathLike, model: AbstractDynamics, *, provenance=None) -> None:
     """Write a model to `.npz` or `.safetensors`, atomically; `load` returns it bit for bit.
 

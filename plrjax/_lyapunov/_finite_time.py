@@ -7,6 +7,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
 from .._numerics import float64_scope
 from .._parallel import one_thread_per_solve
 from .._progress import NoProgress
@@ -15,6 +16,7 @@ from ._plan import make_plan
 from ._runner import NothingFinite, Runner
 
 
+@on_host("lyapunov_exponents can be traced")
 def finite_time_exponents(
     model: AbstractDynamics | Any,
     state: Any,

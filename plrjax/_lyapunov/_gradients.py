@@ -14,6 +14,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
 from .._numerics import EPS, float64_scope
 from .._parallel import one_thread_per_solve
 from .._progress import NoProgress
@@ -64,6 +65,7 @@ class GradientNorms:
         return _slope(self.steps, self.log_parameter, first)
 
 
+@on_host("jax.grad of your own loss can be traced")
 def gradient_norms(
     model: AbstractDynamics | Any,
     state: Any,

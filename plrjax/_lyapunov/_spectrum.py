@@ -7,6 +7,7 @@ from jaxtyping import PRNGKeyArray
 
 from .._arguments import checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
 from .._interrupts import reporting
 from .._numerics import float64_scope
 from .._parallel import one_thread_per_solve
@@ -24,6 +25,7 @@ _FEWEST_INTERVALS = 64
 """An interval chosen from a pilot leaves at least this many in the run."""
 
 
+@on_host("lyapunov_exponents can be traced")
 def lyapunov_spectrum(
     model: AbstractDynamics | Any,
     state: Any,

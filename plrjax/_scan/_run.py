@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
 from .._files import note_unless_written
+from .._host import on_host
 from .._interrupts import reporting
 from .._numerics import is_whole, quiet_floats
 from .._progress import AbstractProgress
@@ -31,6 +32,7 @@ class _OutOfTime(Exception):
     """The time limit ran out inside a tile."""
 
 
+@on_host()
 def scan_parameters(
     model: AbstractDynamics,
     axes: Axis | Sequence[Axis],

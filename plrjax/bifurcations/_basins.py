@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from .._arguments import checked_key, checked_whole
+from .._host import on_host
 from .._numerics import as_float64
 from .._piecewise_affine import AbstractPLRNN, lower
 from ..cycles._seeding import generator_of
@@ -67,6 +68,7 @@ class Basins:
     __str__ = __repr__
 
 
+@on_host()
 def basins(
     model: AbstractPLRNN,
     *,
@@ -107,6 +109,7 @@ def basins(
     return Basins(found, axes)
 
 
+@on_host()
 def basin_sizes(
     model: AbstractPLRNN,
     *,

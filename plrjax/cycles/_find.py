@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, PRNGKeyArray
 
 from .._arguments import check_kind, checked_key
+from .._host import on_host
 from .._interrupts import held_back, reporting
 from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
@@ -39,6 +40,7 @@ _SAMPLE_NUMBERS = 2**24
 """States and bits of all simulated orbits together, at most; 64 orbits where that suffices."""
 
 
+@on_host("cycle_sensitivity has derivatives of cycles")
 def find_cycles(
     model: AbstractPLRNN,
     periods: int | Iterable[int],
@@ -124,6 +126,7 @@ def num_traces() -> int:
     return WALK_TRACES["count"] + PATH_TRACES["count"]
 
 
+@on_host("itinerary_sensitivity has derivatives of cycles")
 def cycles_of_itineraries(
     model: AbstractPLRNN, itineraries: Iterable[Bool[np.ndarray, "_ unit"]]
 ) -> CycleSet:

@@ -12,6 +12,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import checked_key, checked_whole
 from .._files import plrjax_version
+from .._host import on_host
 from .._numerics import as_float64, float64_scope
 from ._system import AbstractSystem
 
@@ -58,6 +59,7 @@ class Series:
     __str__ = __repr__
 
 
+@on_host()
 def simulate(
     system: AbstractSystem | Any,
     num_steps: int,

@@ -14,6 +14,7 @@ import optax
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
 from .._progress import AbstractProgress
 from .._results import RESULTS
 from ._engine import Carry, Recipe
@@ -43,6 +44,7 @@ def default_optimizer(
     return _with_value(optax.radam(rate))
 
 
+@on_host("fit_many trains several networks")
 def fit(
     model: AbstractDynamics,
     observations: Any = None,
@@ -119,6 +121,7 @@ def fit(
 _GIVEN = ("model", "observations", "num_steps")
 
 
+@on_host()
 def fit_many(
     models: Sequence[AbstractDynamics],
     observations: Any = None,

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ... import _files
+from ..._host import on_host
 from ..._json import check_weight
 from ..._piecewise_affine import AbstractPLRNN, lower
 
@@ -59,6 +60,7 @@ def domain_text(lower: np.ndarray, upper: np.ndarray) -> str:
     return "the box " + " x ".join(f"[{a:.6g}, {b:.6g}]" for a, b in zip(lower, upper))
 
 
+@on_host()
 def verify(
     certificate: str | os.PathLike,
     model: AbstractPLRNN,

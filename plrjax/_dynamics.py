@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from ._memory import check_memory
 from ._numerics import float64_scope
 from ._types import State
 
@@ -106,6 +107,7 @@ def trajectory(
         raise ValueError(f"num_steps: expected a non-negative integer, got {num_steps}")
     if inputs is not None and len(inputs) != num_steps:
         raise ValueError(f"inputs: expected {num_steps} rows, one per step, got {len(inputs)}")
+    check_memory("num_steps", num_steps, 2 * 4 * num_steps * dynamics.state_size)
     orbit = lambda network, z, s: _orbit(network, z, s, num_steps)
     return _in_own_precision(orbit, dynamics, state, inputs)
 

@@ -77,6 +77,16 @@ def is_whole(value) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
+def is_number(value) -> bool:
+    """Return whether a value is a real number that a float can hold (a bool is not), or infinite."""
+    if not isinstance(value, int | float | np.number) or isinstance(value, bool):
+        return False
+    try:
+        return not np.isnan(float(value))
+    except (TypeError, OverflowError):  # complex numbers, integers of 400 digits
+        return False
+
+
 def is_positive_whole(value) -> bool:
     """Return whether a value is an integer of at least one."""
     return is_whole(value) and value >= 1

@@ -30,6 +30,7 @@ FLOORS = {
     "_caches": 0,
     "_progress": 0,
     "_host": 0,
+    "_memory": 0,
     "_interrupts": 0.5,
     "_programs": 0,
     "_parallel": 0,

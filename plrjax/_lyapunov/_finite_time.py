@@ -8,6 +8,7 @@ from jaxtyping import Float, PRNGKeyArray
 from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._host import on_host
+from .._memory import check_memory
 from .._numerics import float64_scope
 from .._parallel import one_thread_per_solve
 from .._progress import NoProgress
@@ -60,6 +61,8 @@ def finite_time_exponents(
             num_orbits=num_orbits,
             spread=spread,
         )
+        kept = plan.num_steps // window * plan.num_exponents * plan.num_orbits
+        check_memory("num_steps", num_steps, 2 * 8 * kept)
         runner = Runner(plan, NoProgress(), None)
         try:
             runner.begin()

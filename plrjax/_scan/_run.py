@@ -1,6 +1,7 @@
 """The one user function: any measure over a grid of parameters, in tiles that can be resumed."""
 
 import functools
+import math
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from .._dynamics import AbstractDynamics
 from .._files import note_unless_written
 from .._host import on_host
 from .._interrupts import reporting
+from .._memory import check_memory
 from .._numerics import is_whole, quiet_floats
 from .._progress import AbstractProgress
 from .._results import COVERAGE, RESULTS
@@ -25,6 +27,8 @@ from ._result import GridAxis, ParameterScan, width_of
 from ._tiles import TileFolder, digest_of
 
 DEFAULT_TILE = 32
+_PIXEL_BYTES = 64
+"""Of a pixel without its measures: its number, its values, its place in a tile, whether it is done."""
 _ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT")
 
 
@@ -75,12 +79,15 @@ def scan_parameters(
     **Raises:** `ValueError` naming the argument; `RuntimeError` where nothing finite came out.
     """
     plane = Plane(_checked_model(model), _checked_axes(axes), _optional_key(key))
+    check_memory("axes", plane.shape, _PIXEL_BYTES * math.prod(plane.shape))
     chosen = _checked_measures(measures, plane)
     side = checked_whole("tile", tile, 1)
     part = _checked_shard(shard)
     check_kind("progress", progress, AbstractProgress, "NoProgress() or ProgressBar()")
     limit = None if max_seconds is None else checked_positive("max_seconds", max_seconds)
     outputs = _all_outputs(chosen, plane)
+    columns = sum(map(width_of, outputs.values()))
+    check_memory("measures", columns, 8 * columns * math.prod(plane.shape))
     folder = None
     if checkpoint is not None:
         folder = TileFolder(checkpoint, _settings(plane, chosen, side))

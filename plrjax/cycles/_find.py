@@ -12,6 +12,7 @@ from jaxtyping import Bool, PRNGKeyArray
 from .._arguments import check_kind, checked_key
 from .._host import on_host
 from .._interrupts import held_back, reporting
+from .._memory import check_memory
 from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._progress import AbstractProgress
@@ -36,6 +37,8 @@ from ._rows import row_arrays
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
 from ._walk import TRACES as WALK_TRACES
 
+_COPIES = 8
+"""Arrays as large as the orbits: states, bits, starts, those sorted, itineraries of the lanes."""
 _SAMPLE_NUMBERS = 2**24
 """States and bits of all simulated orbits together, at most; 64 orbits where that suffices."""
 
@@ -99,6 +102,7 @@ def find_cycles(
     begun, traces = time.perf_counter(), num_traces()
     map, unit = balanced(with_a_unit(original))
     chosen = solver or Auto()
+    check_memory("periods", wanted[-1], _sample_bytes(map, wanted[-1]))
     for period in wanted:
         chosen.check(map, period)
     problem = CycleProblem(
@@ -242,6 +246,11 @@ def _with_known(outcome: Outcome, before: Outcome | None) -> Outcome:
         return outcome
     both = dataclasses.replace(outcome.catalog, entries=merge([outcome.catalog, before.catalog]))
     return dataclasses.replace(outcome, catalog=both)
+
+
+def _sample_bytes(map: PiecewiseAffineMap, period: int) -> int:
+    """Return the memory of the fewest orbits simulated for a period, and what follows."""
+    return _COPIES * 4 * (320 + 2 * period) * (8 * map.state_size + map.num_units)
 
 
 def _sample(problem: CycleProblem, known: dict[int, Sample]) -> Sample:

@@ -15,6 +15,7 @@ import optax
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
 from .._host import on_host
+from .._memory import check_memory
 from .._progress import AbstractProgress
 from .._results import RESULTS
 from ._engine import Carry, Recipe
@@ -222,6 +223,10 @@ def _kind(carry: Carry) -> Any:
     return kinds, jax.tree.structure(carry), jax.tree.leaves(rest)
 
 
+_STEP_BYTES = 16
+"""Kept of each update, at least: loss, norms of gradients, scale."""
+
+
 def _prepared(
     model, observations, num_steps, *, inputs=None, targets=None, loss=None, forcing=None,
     observation_model=None, optimizer=None, regularizers=(), sequence_length=200, batch_size=16,
@@ -231,11 +236,14 @@ def _prepared(
     checked_whole("num_steps", num_steps, 1)
     checked_whole("sequence_length", sequence_length, 1)
     checked_whole("batch_size", batch_size, 1)
+    check_memory("num_steps", num_steps, _STEP_BYTES * num_steps)
     if (targets is None) != (loss is None):
         raise ValueError("loss: expected together with targets, and targets together with loss")
     if targets is not None and (inputs is None or forcing is not None or observations is not None):
         raise ValueError("targets: a task takes inputs, and neither observations nor forcing")
     model, dtype = _on_device(model)
+    windows = 2 * 4 * int(batch_size) * int(sequence_length) * model.state_size
+    check_memory("batch_size", f"{batch_size} windows of {sequence_length} steps", windows)
     series = make_series(observations, inputs, targets, sequence_length, dtype)
     if series.observations is not None:
         width = series.observations.shape[1]

@@ -11,7 +11,7 @@ from ._numerics import is_number, is_whole
 
 _LARGEST = 2**63 - 1
 _UNREADABLE = 10**40
-"""From here on numbers are not repeated in messages; Python refuses to write those of 4300 digits."""
+"""From here on numbers are not repeated: Python refuses to write those of 4300 digits."""
 
 
 def checked_whole(name: str, value: Any, least: int, most: int | None = None) -> int:

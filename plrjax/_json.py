@@ -24,7 +24,7 @@ def check_weight(data: bytes | bytearray, max_bytes: int) -> None:
         )
 
 
-def parse_json(data: bytes | bytearray | str, max_bytes: int) -> Any:
+def parse_json(data: Any, max_bytes: int) -> Any:
     """Return what a JSON text holds, if that takes at most `max_bytes` of memory.
 
     **Raises:** `ValueError` for a text that is damaged, too deeply nested or too large.

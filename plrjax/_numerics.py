@@ -78,7 +78,7 @@ def is_whole(value) -> bool:
 
 
 def is_number(value) -> bool:
-    """Return whether a value is a real number that a float can hold (a bool is not), or infinite."""
+    """Return whether a value is a number that a float can hold, or infinite (a bool is not)."""
     if not isinstance(value, int | float | np.number) or isinstance(value, bool):
         return False
     try:

@@ -1,5 +1,6 @@
 """Files that declare one size and hold another, written by hand."""
 
+import functools
 import io
 import json
 import struct
@@ -80,6 +81,7 @@ SMALL = MEBI
 """The limit that bombs are read under."""
 
 
+@functools.cache
 def bombs() -> dict[str, bytes]:
     """Return files that must be refused, by name; the smallest ones hold 64 MiB."""
     zeros = bytes(64 * MEBI)

@@ -4,6 +4,8 @@ import bombs
 import numpy as np
 import pytest
 from measured import checked_in_a_process
+from test_io import shallow_arrays
+from test_io_fuzz import CASES, WRITERS
 
 import plrjax as plr
 from plrjax import _files
@@ -37,7 +39,7 @@ def test_limits_can_be_set(tmp_path):
         with pytest.raises(ValueError, match="exceed the limit max_bytes=100"):
             read(path, max_bytes=100)
         with pytest.raises(ValueError, match="max_bytes: expected an integer"):
-            read(path, max_bytes=0.5)
+            read(path, max_bytes=0)
     table = tmp_path / "x.csv"
     table.write_text("1,2\n2,1\n" * 100)
     assert len(plr.load_series(table)) == 200
@@ -65,7 +67,7 @@ def test_long_numbers_in_headers(tmp_path, digits):
         text = content[10:].split(b"\n")[0].decode().rstrip().replace(old, new) + "\n"
         data = content[:6] + b"\x02\x00" + len(text).to_bytes(4, "little") + text.encode()
         (tmp_path / "x.npy").write_bytes(data + bytes(32))
-        with pytest.raises(ValueError, match="x.npy: array: "):
+        with pytest.raises(ValueError, match="x.npy: "):
             plr.load_series(tmp_path / "x.npy")
     header = b'{"format": 1, "type": "model", "dtype": {"A": "f' + number.encode() + b'"}}'
     for text in (header, b'{"format": ' + number.encode() + b"}"):
@@ -80,5 +82,21 @@ def test_json_texts():
     for text in (b"[" * 200_000, b"[1", b"9" * 5000, 3):
         with pytest.raises(ValueError):
             parse_json(text, _files.MAX_BYTES)
-    with pytest.raises(ValueError, match="exceed the limit max_bytes=1000"):
+    with pytest.raises(ValueError, match="exceeds the limit max_bytes=1000"):
         parse_json(b"[[],[],[],[],[],[],[]]", 1000)
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(667, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", WRITERS)
+def test_damaged_files_take_no_memory(tmp_path, name, count):
+    """Of each kind of damage so many, three or four kinds: 2,000 files and more where slow."""
+    folder, rng = tmp_path / "damaged", np.random.default_rng(7)
+    folder.mkdir()
+    WRITERS[name](tmp_path / name, shallow_arrays())
+    data = (tmp_path / name).read_bytes()
+    for number, damage in enumerate(damage for other, damage in CASES if other == name):
+        for row in range(count):
+            (folder / f"{number}_{row}_{name}").write_bytes(damage(data, rng))
+    peaks = checked_in_a_process(folder, bombs.SMALL)
+    print(name, len(peaks), max(peaks.values()))
+    assert len(peaks) >= 3 * count and max(peaks.values()) < 64

@@ -281,6 +281,8 @@ def _check(plan: dict[str, Any]) -> None:
 def _axes(plan: dict[str, Any]) -> list:
     """Return the axes of PLANE.TOML."""
     from .. import Axis
+    from .._arguments import checked_whole
+    from .._numerics import is_number
 
     axes = []
     for number, table in enumerate(plan["axis"]):
@@ -292,6 +294,10 @@ def _axes(plan: dict[str, Any]) -> list:
             raise ValueError(f"axis: leaf: expected a name, got {table['leaf']!r}")
         index = tuple(index) if isinstance(index, list) else (index,)
         try:
+            for end in ("start", "stop"):
+                if not is_number(table[end]):
+                    raise ValueError(f"{end}: expected a finite number, got {table[end]!r}")
+            checked_whole("num", table["num"], 1)
             axes.append(Axis(table["leaf"], index, table["start"], table["stop"], table["num"]))
         except ValueError as error:
             raise ValueError(f"axis: table {number + 1}: {error}") from error

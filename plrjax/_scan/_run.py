@@ -28,7 +28,7 @@ from ._tiles import TileFolder, digest_of
 
 DEFAULT_TILE = 32
 _PIXEL_BYTES = 64
-"""Of a pixel without its measures: its number, its values, its place in a tile, whether it is done."""
+"""Of a pixel without its measures: number, values, place in a tile, whether it is done."""
 _ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT")
 
 

@@ -7,21 +7,26 @@ import numpy as np
 if TYPE_CHECKING:
     import jaxtyping
 
-from ._numerics import is_whole
+from ._numerics import is_number, is_whole
+
+_LARGEST = 2**63 - 1
+_UNREADABLE = 10**40
+"""From here on numbers are not repeated: Python refuses to write those of 4300 digits."""
 
 
 def checked_whole(name: str, value: Any, least: int, most: int | None = None) -> int:
     """Return an integer within bounds."""
-    if not is_whole(value) or value < least or (most is not None and value > most):
+    if not is_whole(value) or value < least or value > (_LARGEST if most is None else most):
+        most = _LARGEST if most is None and is_whole(value) and value > least else most
         upper = "" if most is None else f" and at most {most}"
-        raise ValueError(f"{name}: expected an integer of at least {least}{upper}, got {value!r}")
+        got = repr(value) if not is_whole(value) or abs(value) < _UNREADABLE else "a longer one"
+        raise ValueError(f"{name}: expected an integer of at least {least}{upper}, got {got}")
     return int(value)
 
 
 def checked_positive(name: str, value: Any) -> float:
     """Return a positive finite number."""
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not (number and 0 < value < np.inf):
+    if not (is_number(value) and 0 < value < np.inf):
         raise ValueError(f"{name}: expected a positive number, got {value!r}")
     return float(value)
 

@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from ._memory import check_memory
 from ._numerics import float64_scope
 from ._types import State
 
@@ -106,6 +107,7 @@ def trajectory(
         raise ValueError(f"num_steps: expected a non-negative integer, got {num_steps}")
     if inputs is not None and len(inputs) != num_steps:
         raise ValueError(f"inputs: expected {num_steps} rows, one per step, got {len(inputs)}")
+    check_memory("num_steps", num_steps, 2 * 4 * num_steps * dynamics.state_size)
     orbit = lambda network, z, s: _orbit(network, z, s, num_steps)
     return _in_own_precision(orbit, dynamics, state, inputs)
 
@@ -135,6 +137,11 @@ def jacobian(
 
 def _in_own_precision(function: Callable, dynamics: AbstractDynamics, *arguments):
     """Return function(dynamics, *arguments), in float64 where an array is; never where traced."""
+    with jax.transfer_guard("allow"):
+        return _computed(function, dynamics, *arguments)
+
+
+def _computed(function: Callable, dynamics: AbstractDynamics, *arguments):
     weights, given = jax.tree.leaves(dynamics), [x for x in arguments if x is not None]
     now = jax.numpy.zeros(())  # traced inside jit, whatever a user's step closes over
     if any(isinstance(leaf, Tracer) for leaf in [now, *weights, *jax.tree.leaves(given)]):

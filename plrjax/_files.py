@@ -4,57 +4,29 @@ import contextlib
 import importlib.metadata
 import io
 import json
-import math
 import os
-import re
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
+from ._decoded import dtype_named, parse_npy, read_safetensors
+from ._json import parse_json
 from ._temporary import part_of
+from ._zip import read_zip
 
 FORMAT = 1
 HEADER = "__plrjax__"
 SUFFIXES = (".npz", ".safetensors")
 MAX_BYTES = 1 << 30
-"""Largest total of declared array bytes that is read without being asked for more."""
+"""Largest total of declared array bytes that is read without being asked for more (`max_bytes`)."""
 
 NOT_WRITTEN = "could not be written"
 """In all notes about files that are missing."""
 
 _NUMERIC = "fiubc"
-_SAFETENSORS = {
-    "F64": "<f8",
-    "F32": "<f4",
-    "F16": "<f2",
-    "BF16": "bfloat16",
-    "I64": "<i8",
-    "I32": "<i4",
-    "I16": "<i2",
-    "I8": "<i1",
-    "U64": "<u8",
-    "U32": "<u4",
-    "U16": "<u2",
-    "U8": "<u1",
-    "BOOL": "?",
-    "C64": "<c8",
-}
-_BAD_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-    IndexError,
-)
 
 
 def one_line(error: BaseException) -> str:
@@ -96,7 +68,8 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
         with contextlib.suppress(OSError):  # it could not even be created
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from error
+            reason = error.strerror or one_line(error)
+            raise OSError(error.errno, reason, str(path)) from error
         raise
     _sync_folder(path.parent)
 
@@ -223,7 +196,7 @@ def read_bytes(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
     if size == 0:
         raise ValueError(f"{path}: the file is empty")
     if size > max_bytes:
-        raise ValueError(f"{path}: {size} bytes exceed the limit of {max_bytes}")
+        raise ValueError(f"{path}: {size} bytes exceed the limit {max_bytes=}")
     return path.read_bytes()
 
 
@@ -236,6 +209,8 @@ def read_arrays(
     Declared sizes are checked before anything is allocated, nothing is unpickled, and bytes left
     over or missing are errors.
 
+    **Arguments:** `path`: the file; `max_bytes`: most bytes of it, and of its arrays together.
+
     **Raises:** `FileNotFoundError`; `ValueError` starting with the path for a file that is damaged,
     too large, of another format or written by a newer plrjax.
     """
@@ -246,107 +221,31 @@ def read_arrays(
     data = read_bytes(path, max_bytes)
     try:
         text, arrays = (_read_npz if is_npz else _read_safetensors)(data, max_bytes)
-        header = {} if text is None else _parse_header(text)
+        header = {} if text is None else _parse_header(text, max_bytes)
         return header, _restored(header, arrays)
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
 
 
-def read_zip(data: bytes, max_bytes: int = MAX_BYTES) -> dict[str, bytes]:
-    """Return the entries of a zip archive, of at most `max_bytes` uncompressed in total.
-
-    **Raises:** `ValueError` for an archive that is damaged, too large or oddly compressed.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            total = sum(entry.file_size for entry in entries)
-            if total > max_bytes:
-                raise ValueError(f"{total} bytes uncompressed exceed the limit of {max_bytes}")
-            # bzip2 and LZMA expand in blocks that cannot be bounded
-            if any(
-                e.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for e in entries
-            ):
-                raise ValueError("compressed by another method than deflate")
-            return {entry.filename: archive.read(entry) for entry in entries}
-    except _BAD_ZIP as error:
-        raise ValueError(f"not a readable zip archive: {one_line(error)}") from error
-
-
-def _read_npz(data: bytes, max_bytes: int) -> tuple[str | None, dict[str, np.ndarray]]:
+def _read_npz(data: bytes, max_bytes: int) -> tuple[bytes | None, dict[str, np.ndarray]]:
     arrays = {}
     for name, content in read_zip(data, max_bytes).items():
         if name.endswith(".npy"):
             arrays[name.removesuffix(".npy")] = parse_npy(name, content)
     header = arrays.pop(HEADER, None)
-    return None if header is None else header.tobytes().decode(), arrays
-
-
-def parse_npy(name: str, content: bytes) -> np.ndarray:
-    """Return the array of one `.npy` entry, a view of its bytes (NEP 1, versions 1 to 3)."""
-    if content[:6] != b"\x93NUMPY" or len(content) < 12 or content[6] not in (1, 2, 3):
-        raise ValueError(f"{name}: not an array")
-    start = 10 if content[6] == 1 else 12
-    end = start + int.from_bytes(content[8:start], "little")
-    text = content[start:end].decode("latin-1")
-    descr = re.search(r"'descr': *'([<>|=][biufcOSUVmM]\d{0,9})'", text)
-    order = re.search(r"'fortran_order': *(True|False)", text)
-    shape = re.search(r"'shape': *\(([\d, ]{0,400})\)", text)
-    if not (descr and order and shape):
-        raise ValueError(f"{name}: not an array of plain numbers")
-    if descr[1][1] == "O":
-        raise ValueError(f"{name}: holds Python objects, which are never unpickled")
-    if descr[1][1] == "V":
-        raise ValueError(f"{name}: holds raw or structured bytes, expected numbers")
-    dims = tuple(int(part) for part in shape[1].split(",") if part.strip())
-    array = _from_bytes(
-        name, content[end:], _dtype(descr[1]), dims if order[1] == "False" else dims[::-1]
-    )
-    return array if order[1] == "False" else array.T
-
-
-def _from_bytes(name: str, data, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    """Return an array over exactly these bytes."""
-    fits = len(shape) <= 16 and max(shape, default=0) < 1 << 31 and dtype.itemsize > 0
-    if not fits or math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError(f"{name}: shape {shape} of {dtype} does not fit {len(data)} bytes")
-    if not data:
-        return np.zeros(shape, dtype)  # np.frombuffer refuses empty buffers
-    return np.frombuffer(data, dtype).reshape(shape)
+    return None if header is None else header.tobytes(), arrays
 
 
 def _read_safetensors(data: bytes, max_bytes: int) -> tuple[str | None, dict[str, np.ndarray]]:
-    try:
-        entries = safetensors.deserialize(data)
-        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__")
-    except (safetensors.SafetensorError, RecursionError, ValueError) as error:
-        raise ValueError(f"not a readable safetensors file: {one_line(error)}") from error
-    arrays = {}
-    for name, entry in entries:
-        if entry["dtype"] not in _SAFETENSORS:
-            raise ValueError(f"{name}: unknown dtype {entry['dtype']}")
-        dtype = _dtype(_SAFETENSORS[entry["dtype"]])
-        arrays[name] = _from_bytes(name, entry["data"], dtype, tuple(entry["shape"]))
-    return (metadata or {}).get(HEADER), arrays
+    metadata, arrays = read_safetensors(data, max_bytes)
+    return metadata.get(HEADER), arrays
 
 
-def _dtype(name: str) -> np.dtype:
-    """Return a dtype by name; bfloat16 is not among NumPy's own."""
-    if name == "bfloat16":
-        import ml_dtypes
-
-        return np.dtype(ml_dtypes.bfloat16)
-    try:
-        return np.dtype(name if re.fullmatch(r"[<>|=]?\??[A-Za-z]*\d*", name) else "unknown")
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"unknown dtype {name!r}") from error
-
-
-def _parse_header(text: str) -> dict:
+def _parse_header(text: bytes | str, max_bytes: int) -> dict:
     """Return the header of a native file, refusing those of a newer plrjax."""
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        header = parse_json(text, max_bytes)
+    except ValueError as error:
         raise ValueError(f"the header is damaged ({one_line(error)})") from error
     if not isinstance(header, dict) or not isinstance(header.get("format"), int):
         raise ValueError("the header is damaged (no format number)")
@@ -368,7 +267,7 @@ def _restored(header: dict, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarr
         raise ValueError(f"the header does not fit the arrays ({', '.join(odd)[:200]})")
     result = {}
     for name, array in arrays.items():
-        want = _dtype(str(dtypes.get(name, array.dtype)))
+        want = dtype_named(str(dtypes.get(name, array.dtype)))
         native = array.astype(array.dtype.newbyteorder("="), copy=False)
         if want.kind == "c" and native.dtype.kind == "f" and native.shape[-1:] == (2,):
             native = np.ascontiguousarray(native).view(want)[..., 0]

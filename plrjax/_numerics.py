@@ -12,7 +12,7 @@ def float64_scope():
     """Compute in float64 inside, whatever the caller's global JAX settings.
 
     Lanes without a solution hold NaN on purpose and broadcasting is meant as NumPy's, so the
-    caller's checks for NaN and for promotion are off inside, too.
+    caller's checks for NaN, promotion and transfers are off inside, too.
     """
     import jax
 
@@ -20,6 +20,7 @@ def float64_scope():
         stack.enter_context(jax.enable_x64(True))
         stack.enter_context(jax.numpy_rank_promotion("allow"))
         stack.enter_context(jax.numpy_dtype_promotion("standard"))
+        stack.enter_context(jax.transfer_guard("allow"))
         stack.enter_context(jax.debug_nans(False))
         stack.enter_context(jax.debug_infs(False))
         yield
@@ -36,6 +37,11 @@ def as_real(name: str, value, shape: tuple[int | str, ...] | None = None) -> np.
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name}: expected a rectangular array of numbers ({error})") from error
+    except TypeError as error:  # of JAX
+        raise ValueError(
+            f"{name}: expected an array of numbers, got what JAX traces or has deleted; call this "
+            "outside of jit, vmap and grad"
+        ) from error
     if array.dtype.kind not in "fiub" and not str(array.dtype) == "bfloat16":
         raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype}")
     if shape is not None:
@@ -69,6 +75,16 @@ def as_float64(name: str, value, shape: tuple[int | str, ...] | None = None) -> 
 def is_whole(value) -> bool:
     """Return whether a value is an integer (a bool is not)."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value) -> bool:
+    """Return whether a value is a number that a float can hold, or infinite (a bool is not)."""
+    if not isinstance(value, int | float | np.number) or isinstance(value, bool):
+        return False
+    try:
+        return not np.isnan(float(value))
+    except (TypeError, OverflowError):  # complex numbers, integers of 400 digits
+        return False
 
 
 def is_positive_whole(value) -> bool:

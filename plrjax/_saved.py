@@ -6,8 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-from ._files import read_arrays, write_arrays
+from ._files import MAX_BYTES, one_line, read_arrays, write_arrays
+from ._json import parse_json
 
+_KINDS = {"notes": list, "stats": dict, "coverage_domain": str, "result": str}
 _Result = TypeVar("_Result", bound="AbstractSaved")
 
 
@@ -23,6 +25,18 @@ def check_rows(arrays: Mapping, kinds: Mapping[str, tuple[str, int]], count: int
                 f"{path}: {name}: expected {count} rows of kind {kind!r} and rank {rank}, "
                 f"got {array.dtype} {array.shape}"
             )
+
+
+def _check_facts(facts: Any) -> None:
+    """Refuse facts that all results have, where they are of another kind.
+
+    **Raises:** `TypeError`.
+    """
+    for name, kind in _KINDS.items():
+        if not isinstance(facts.get(name, kind()), kind):
+            raise TypeError(name)
+    if not all(isinstance(note, str) for note in facts.get("notes", [])):
+        raise TypeError("notes")
 
 
 class AbstractSaved(abc.ABC):
@@ -56,12 +70,14 @@ class AbstractSaved(abc.ABC):
         write_arrays(path, header, {name: getattr(self, name) for name in self.file_arrays})
 
     @classmethod
-    def load(cls: type[_Result], path: str | os.PathLike) -> _Result:
+    def load(cls: type[_Result], path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> _Result:
         """Read a file written by `save`.
+
+        **Arguments:** `path`: the file; `max_bytes`: most bytes of it, and of its arrays together.
 
         **Raises:** `ValueError` where the file is damaged or holds something else.
         """
-        header, arrays = read_arrays(path)
+        header, arrays = read_arrays(path, max_bytes)
         return cls.from_parts(header, arrays, os.fspath(path))
 
     @classmethod
@@ -78,9 +94,12 @@ class AbstractSaved(abc.ABC):
             raise ValueError(f"{path}: the arrays {', '.join(absent)} are missing")
         cls._check_arrays(arrays, path)
         try:
-            fields = cls._fields(json.loads(header["facts"]))
+            facts = parse_json(header["facts"], MAX_BYTES)
+            _check_facts(facts)
+            fields = cls._fields(facts)
             return cls(**{name: arrays[name] for name in cls.file_arrays}, **fields)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(
-                f"{path}: the header of this file of type {cls.file_type} is damaged"
+                f"{path}: the header of this file of type {cls.file_type} is damaged "
+                f"({type(error).__name__}: {one_line(error)[:80]})"
             ) from error

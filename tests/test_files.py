@@ -120,7 +120,7 @@ def test_what_cannot_be_read(tmp_path, suffix):
     path.write_bytes(b"nonsense" * 20)
     refused(read, path, match="not a readable")
     _files.write_arrays(path, {}, {"A": np.ones(1000)})
-    refused(read, path, max_bytes=1000, match="exceed the limit of 1000")
+    refused(read, path, max_bytes=1000, match="exceed the limit max_bytes=1000")
     _files.write_arrays(path, {"format": 2}, {})
     refused(read, path, match="written by a newer plrjax .format 2, .* upgrade")
 

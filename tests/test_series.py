@@ -8,7 +8,6 @@ import pytest
 import scipy.io
 
 import plrjax as plr
-from plrjax import _files
 
 SERIES = np.random.default_rng(0).standard_normal((30, 3))
 
@@ -173,7 +172,7 @@ def test_tables_that_are_no_series(text, message, tmp_path):
     refused(tmp_path / "series.csv", message)
 
 
-def test_files_that_are_no_series(tmp_path, monkeypatch):
+def test_files_that_are_no_series(tmp_path):
     refused_bytes(tmp_path / "a.npy", b"\x93NUMPY", "not an array")
     refused_bytes(tmp_path / "b.npy", pickle.dumps([1, 2]), "not an array")
     refused_bytes(tmp_path / "c.npz", b"PK\x03\x04", "not a readable zip archive")
@@ -190,8 +189,7 @@ def test_files_that_are_no_series(tmp_path, monkeypatch):
     refused(tmp_path / "j.npz", "holds a 'model' of plrjax, not a series")
     write_table(tmp_path / "k.csv")
     refused(tmp_path / "k.csv", "name: a .csv file holds a single array", name="x")
-    monkeypatch.setattr(_files, "MAX_BYTES", 100)
-    refused(tmp_path / "k.csv", "bytes exceed the limit of 100")
+    refused(tmp_path / "k.csv", "bytes exceed the limit max_bytes=100", max_bytes=100)
 
 
 def refused_bytes(path, data, message):

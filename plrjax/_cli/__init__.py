@@ -5,6 +5,7 @@ import contextlib
 import gc
 import importlib
 import io
+import os
 import sys
 import textwrap
 import warnings
@@ -28,6 +29,9 @@ _COMMANDS = {
     "info": "Info",
 }
 """The class of each command, in the module of its name; none of them imports JAX."""
+
+_NO_MEMORY = "RESOURCE_EXHAUSTED"
+"""In errors of JAX."""
 
 _OBJECTS_BEFORE_COLLECTION = 200_000
 """Imports and compilers make so many objects that Python's collector takes a fifth of the time, if
@@ -78,6 +82,29 @@ def _run(argv: list[str], whole_process: bool) -> EXIT:
     except MemoryError as error:
         complain(f"not enough memory: {error}")
         return EXIT.failure
+    except (RuntimeError, AssertionError) as error:
+        return _of_jax(error)
+
+
+def _of_jax(error: Exception) -> EXIT:
+    """Say in one line what JAX lacks, platform or memory; raise all else again."""
+    platforms = os.environ.get("JAX_PLATFORMS")
+    if platforms and not _has_devices():
+        complain(f"JAX_PLATFORMS={platforms}: JAX finds no such platform here; unset it, or cpu")
+        return EXIT.bad_input
+    if _NO_MEMORY in str(error):
+        complain(f"not enough memory: {str(error)[:200]}")
+        return EXIT.failure
+    raise error
+
+
+def _has_devices() -> bool:
+    import jax
+
+    try:
+        return bool(jax.devices())
+    except (RuntimeError, AssertionError):  # the latter where the package of the platform is absent
+        return False
 
 
 def _parse(argv: list[str]):

@@ -225,6 +225,8 @@ def say(text: str, stream=None) -> None:
     Nor must messages that nobody can get; a result that cannot be written is an error.
     """
     stream = sys.stdout if stream is None else stream
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         print(text, file=stream, flush=True)
     except OSError as error:
@@ -234,10 +236,16 @@ def say(text: str, stream=None) -> None:
 
 
 def open_closed_streams() -> None:
-    """Give the process the standard streams that it was started without (`2>&-`), to nowhere."""
+    """Give the process the standard streams that it was started without (`2>&-`), to nowhere.
+
+    What an encoding does not have is written with backslashes, in the help texts too.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def flush_streams() -> None:

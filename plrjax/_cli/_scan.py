@@ -28,6 +28,8 @@ _STEPS = {"exponent": 2_000, "loss": 500, "gradient": 500, "orbit": 100}
 _PARENT = "PLRJAX_PARENT"
 """Tells a worker which process began it, and that it ends with it."""
 _POLL_SECONDS = 0.2
+_MOST_BYTES = 1 << 20
+"""Of PLANE.TOML, which a person writes."""
 _LEAST = 1e-3
 """Seconds of a call that only reads what is there."""
 
@@ -154,24 +156,24 @@ class Scan(AbstractAnalysis):
     def _plan(self) -> dict[str, Any]:
         """Return the content of PLANE.TOML."""
         path = self._plane()
+        from .._files import one_line, read_bytes
+
         with readable(path, "PLANE.TOML"):
-            data = pathlib.Path(path).read_bytes()
+            data = read_bytes(path, _MOST_BYTES)
         try:
             plan = tomllib.loads(data.decode())
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: {one_line(error)}") from error
         unknown = sorted(set(plan) - set(_KNOWN))
         if unknown:
             raise ValueError(f"{path}: {unknown[0]}: unknown; expected {', '.join(_KNOWN)}")
         for name in ("axis", "measures"):
             if not (isinstance(plan.get(name), list) and plan[name]):
                 raise ValueError(f"{path}: {name}: missing (see plrjax scan --help)")
-        from .._arguments import checked_whole
-
-        _axes(plan)
-        for text in plan["measures"]:
-            _parts(text)
-        checked_whole(f"{path}: tile", plan.get("tile", 1), 1)
+        try:
+            _check(plan)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         return plan
 
     def _shard(self) -> tuple[int, int] | str | None:
@@ -257,9 +259,30 @@ def _divide_cores(processes: list[subprocess.Popen]) -> None:
             os.sched_setaffinity(process.pid, set(cores[index :: len(processes)]))
 
 
+def _check(plan: dict[str, Any]) -> None:
+    """Refuse entries of PLANE.TOML of another kind than is expected.
+
+    **Raises:** `ValueError` naming the entry.
+    """
+    from .._arguments import checked_whole
+    from .._numerics import as_real
+
+    _axes(plan)
+    for text in plan["measures"]:
+        _parts(text)
+    checked_whole("tile", plan.get("tile", 1), 1)
+    for name in ("network", "targets"):
+        if not isinstance(plan.get(name, ""), str):
+            raise ValueError(f"{name}: expected the name of a file, got {plan[name]!r}")
+    if "state" in plan:
+        as_real("state", plan["state"], ("states",))
+
+
 def _axes(plan: dict[str, Any]) -> list:
     """Return the axes of PLANE.TOML."""
     from .. import Axis
+    from .._arguments import checked_whole
+    from .._numerics import is_number
 
     axes = []
     for number, table in enumerate(plan["axis"]):
@@ -270,13 +293,20 @@ def _axes(plan: dict[str, Any]) -> list:
         if not isinstance(table["leaf"], str):
             raise ValueError(f"axis: leaf: expected a name, got {table['leaf']!r}")
         index = tuple(index) if isinstance(index, list) else (index,)
-        axes.append(Axis(table["leaf"], index, table["start"], table["stop"], table["num"]))
+        try:
+            for end in ("start", "stop"):
+                if not is_number(table[end]):
+                    raise ValueError(f"{end}: expected a finite number, got {table[end]!r}")
+            checked_whole("num", table["num"], 1)
+            axes.append(Axis(table["leaf"], index, table["start"], table["stop"], table["num"]))
+        except ValueError as error:
+            raise ValueError(f"axis: table {number + 1}: {error}") from error
     return axes
 
 
 def _parts(text: Any) -> tuple[str, str]:
     """Return name and settings of a measure such as "cycles:1:8", checked."""
-    name, _, rest = str(text).partition(":")
+    name, _, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
     if name == "cycles":
         parse_periods(rest or "1:8")
         return name, rest or "1:8"
@@ -314,12 +344,16 @@ def _targets(
     import numpy as np
 
     if "targets" in plan:
+        from .._decoded import parse_npy
+        from .._files import read_bytes
+        from .._numerics import as_real
+
         path = folder / str(plan["targets"])
         with readable(str(path), "targets"):
-            series = np.load(path, allow_pickle=False)
+            series = parse_npy("targets", read_bytes(path))
         if series.ndim != 2 or len(series) < steps:
             raise ValueError(f"targets: expected at least {steps} rows, got {series.shape}")
-        return series[:steps]
+        return as_real("targets", series[:steps])
     from .. import trajectory
     from .._numerics import float64_scope
 

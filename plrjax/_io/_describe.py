@@ -22,7 +22,7 @@ class _Facts:
     used: set[str] = dataclasses.field(default_factory=set)
 
 
-def describe(path: str | os.PathLike) -> dict:
+def describe(path: str | os.PathLike, *, max_bytes: int = _files.MAX_BYTES) -> dict:
     """Return what a file holds, for a person to read: JSON values.
 
     Keys: `path`, `bytes`, `format`, `type`, `kind` (None if not told), `candidates` (kinds the
@@ -31,11 +31,13 @@ def describe(path: str | os.PathLike) -> dict:
     in the file), `ignored` (name to reason), `settings`, `header`, `problem` (None, or why `load`
     may refuse the file).
 
+    **Arguments:** `path`: the file; `max_bytes`: most bytes of it, and of its arrays together.
+
     **Raises:** `FileNotFoundError`; `ValueError` for a file that cannot be read at all.
     """
     path = Path(path)
     try:
-        content = read_content(path)
+        content = read_content(path, max_bytes)
     except ValueError as error:
         raise located(path, error) from error
     facts, problem = _Facts(), None

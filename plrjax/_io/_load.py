@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import _files
+from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
 from .._lyapunov import LyapunovSpectrum
 from .._saved import AbstractSaved
 from .._scan import ParameterScan
@@ -50,22 +52,22 @@ class Content:
     ignored: dict[str, str]
 
 
-def _read_native(path: Path) -> Content:
-    header, arrays = _files.read_arrays(path)
+def _read_native(path: Path, max_bytes: int) -> Content:
+    header, arrays = _files.read_arrays(path, max_bytes)
     return Content(header, arrays, {}, {})
 
 
-def _read_matlab(path: Path) -> Content:
-    arrays, ignored = read_mat(_files.read_bytes(path), _files.MAX_BYTES)
+def _read_matlab(path: Path, max_bytes: int) -> Content:
+    arrays, ignored = read_mat(_files.read_bytes(path, max_bytes), max_bytes)
     return Content({}, arrays, {}, ignored)
 
 
-def _read_torch(path: Path) -> Content:
-    arrays, settings = read_torch(_files.read_bytes(path), _files.MAX_BYTES)
+def _read_torch(path: Path, max_bytes: int) -> Content:
+    arrays, settings = read_torch(_files.read_bytes(path, max_bytes), max_bytes)
     return Content({}, arrays, settings, {})
 
 
-READERS: dict[str, Callable[[Path], Content]] = {
+READERS: dict[str, Callable[[Path, int], Content]] = {
     ".npz": _read_native,
     ".safetensors": _read_native,
     ".mat": _read_matlab,
@@ -127,8 +129,9 @@ LOADERS: dict[str, Callable] = {
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 
 
-def read_content(path: Path) -> Content:
+def read_content(path: Path, max_bytes: int) -> Content:
     """Read any known file; every error but a missing file is a `ValueError` naming the path."""
+    checked_whole("max_bytes", max_bytes, 1)
     _files.existing_file(path)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -137,7 +140,7 @@ def read_content(path: Path) -> Content:
             what = UNSUPPORTED[path.suffix.lower()]
             raise ValueError(f"{path}: {what} files are not supported by this version; {known}")
         raise ValueError(f"{path}: unknown kind of file {path.suffix!r}; {known}")
-    return reader(path)
+    return reader(path, max_bytes)
 
 
 def located(path: Path, error: ValueError) -> ValueError:
@@ -152,6 +155,7 @@ def load(
     kind: str | None = None,
     num_relu: int | None = None,
     index: int | np.integer | None = None,
+    max_bytes: int = _files.MAX_BYTES,
 ) -> Any:
     """Return the model (or other result) that a file holds.
 
@@ -165,6 +169,7 @@ def load(
         shallow PLRNN have the same ones, and so have an `nn.RNN` with tanh and one with relu).
     - `num_relu`: number of ReLU units of an almost-linear RNN, which its arrays do not tell.
     - `index`: which snapshot, where the arrays have a leading snapshot axis; -1 is the last.
+    - `max_bytes`: most bytes of the file, and of its arrays together once decompressed.
 
     Arrays are told apart by their names and then by their shapes: `describe(path)` shows how.
 
@@ -173,7 +178,7 @@ def load(
     """
     path = Path(path)
     try:
-        content = read_content(path)
+        content = read_content(path, max_bytes)
         if not content.header:
             return _load_foreign(path, content, kind, num_relu, index)
         what = content.header.get("type")
@@ -234,6 +239,7 @@ def _inferred(path: Path, content: Content, reading: Reading, index: int | None)
     )
 
 
+@on_host()
 def save(path: str | os.PathLike, model: AbstractDynamics, *, provenance=None) -> None:
     """Write a model to `.npz` or `.safetensors`, atomically; `load` returns it bit for bit.
 

@@ -35,6 +35,7 @@ _CLASSES = {
 }
 _OTHER = {1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 16: "function", 17: "opaque"}
 _MATRIX, _COMPRESSED = 14, 15
+_TOO_LARGE = "uncompressed arrays exceed the size limit: {} bytes are left of max_bytes"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -51,12 +52,12 @@ def read_mat(data: bytes, max_bytes: int) -> tuple[dict[str, np.ndarray], dict[s
     while position < len(data):
         kind, body, position = _element(data, position, order, pad=False)
         if kind == _COMPRESSED:
-            content = _inflate(body, budget)
-            budget -= len(content)
+            content = _inflate(body, order, budget)
             kind, body, _ = _element(content, 0, order, pad=False)
         if kind != _MATRIX:
             raise ValueError(f"damaged: expected a matrix, got element type {kind}")
-        name, value = _matrix(body, order)
+        name, value = _matrix(body, order, budget)
+        budget -= len(name) if isinstance(value, str) else value.nbytes
         if isinstance(value, str):
             ignored[name] = value
         else:
@@ -95,21 +96,25 @@ def _element(data, start: int, order: str, *, pad: bool = True) -> tuple[int, me
     return kind, view[first:after], after + (-size % 8 if pad else 0)
 
 
-def _inflate(body: memoryview, budget: int) -> bytes:
-    """Decompress one element, of at most `budget` bytes."""
+def _inflate(body: memoryview, order: str, budget: int) -> bytes:
+    """Decompress one element no further than its tag says, of at most `budget` bytes."""
     engine = zlib.decompressobj()
     try:
-        content = engine.decompress(body, budget + 1)
+        tag = engine.decompress(body, 8)
+        size = int(np.frombuffer(tag, f"{order}u4")[1]) if len(tag) == 8 else 0
+        if size > budget:
+            raise ValueError(_TOO_LARGE.format(budget))
+        content = tag + engine.decompress(engine.unconsumed_tail, size + 1)
     except zlib.error as error:
         raise ValueError(f"damaged: {error}") from error
-    if len(content) > budget:
-        raise ValueError("uncompressed arrays exceed the size limit")
+    if len(content) > 8 + size:
+        raise ValueError(f"damaged: a compressed element holds more than the {size} bytes declared")
     if not engine.eof:
         raise ValueError("truncated: a compressed element is cut off")
     return content
 
 
-def _matrix(body: memoryview, order: str) -> tuple[str, np.ndarray | str]:
+def _matrix(body: memoryview, order: str, budget: int) -> tuple[str, np.ndarray | str]:
     """Return (name, array), or (name, reason) for a variable that is not a numeric array."""
     parts, position = [], 0
     for _ in range(3):
@@ -122,10 +127,13 @@ def _matrix(body: memoryview, order: str) -> tuple[str, np.ndarray | str]:
     number, is_complex = int(flags[0]) & 0xFF, bool(int(flags[0]) & 0x800)
     if number not in _CLASSES:
         return label, f"a MATLAB {_OTHER.get(number, f'class {number}')}, not a numeric array"
-    values = _values(body, position, order, is_complex)
     shape = tuple(int(length) for length in dims)
+    width = 16 if is_complex else np.dtype(_CLASSES[number]).itemsize
+    if math.prod(shape) * width > budget:
+        raise ValueError(_TOO_LARGE.format(budget))
+    values = _values(body, position, order, is_complex)
     if math.prod(shape) != values.size:
-        raise ValueError(f"damaged: {label!r} has shape {shape} and {values.size} values")
+        raise ValueError(f"damaged: {label[:80]!r} has shape {shape} and {values.size} values")
     # Integers are stored in the narrowest type that holds them
     if is_complex:
         return label, values.reshape(shape, order="F")

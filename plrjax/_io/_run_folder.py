@@ -13,7 +13,8 @@ from jaxtyping import Float, Int
 from .._arguments import is_whole
 from .._dynamics import AbstractDynamics
 from .._extras import require
-from .._files import FORMAT, one_line, read_arrays, read_bytes, write_bytes
+from .._files import FORMAT, MAX_BYTES, one_line, read_arrays, read_bytes, write_bytes
+from .._json import parse_json
 from .._numerics import as_real
 from ..training import AbstractObservation
 from ._load import load
@@ -50,8 +51,8 @@ class RunFolder:
         """Everything that repeats the run: versions, data, networks, settings."""
         path = self.path / CONFIG
         try:
-            found = json.loads(read_bytes(path, _MAX_CONFIG))
-        except (ValueError, RecursionError) as error:
+            found = parse_json(read_bytes(path, _MAX_CONFIG), MAX_BYTES)
+        except ValueError as error:
             raise ValueError(f"{path}: damaged ({one_line(error)})") from error
         if not isinstance(found, dict) or found.get("type") != "run":
             raise ValueError(f"{path}: expected the settings of a run, with type 'run'")
@@ -153,8 +154,8 @@ class RunFolder:
             return 0
         header, _ = read_arrays(path)
         try:
-            return int(json.loads(header["facts"])["done"])
-        except (KeyError, TypeError, ValueError) as error:
+            return int(parse_json(header["facts"], MAX_BYTES)["done"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"{path}: damaged, or no checkpoint; remove it") from error
 
     def _check_step(self, step: int) -> None:

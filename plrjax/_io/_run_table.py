@@ -15,6 +15,10 @@ FIXED = ("step", "loss", "gradient_norm", "alpha")
 """Columns of every run; those of its probes come behind."""
 
 
+_MAX_TABLE = 1 << 26
+"""Bytes; some 500,000 rows, and of short cells twenty times as much in memory."""
+
+
 class RunTable:
     """Rows of texts by step, so that rows read back are written again as they were.
 
@@ -62,7 +66,7 @@ def read_table(path: str | os.PathLike) -> RunTable:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; the run has logged nothing yet")
     try:
-        rows = list(csv.reader(io.StringIO(read_bytes(path).decode()), strict=True))
+        rows = list(csv.reader(io.StringIO(read_bytes(path, _MAX_TABLE).decode()), strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a table of comma-separated values ({error})") from error
     columns = rows[0] if rows else []

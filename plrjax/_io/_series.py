@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from .. import _files
+from .._arguments import checked_whole
+from .._decoded import parse_npy
 from .._trials import checked_trials
 from ._load import located
 from ._mat import read_mat
@@ -29,6 +31,7 @@ def load_series(
     name: str | None = None,
     gaps: bool = False,
     mask: Any = None,
+    max_bytes: int = _files.MAX_BYTES,
 ) -> Any:
     """Return the time series that a file holds, (time, variable), or a list of those of several.
 
@@ -46,6 +49,7 @@ def load_series(
     - `gaps`: take NaN, and empty entries of a table, for values that are missing (NaN).
     - `mask`: True where a value was observed, of the same shape or one per row, for a list of paths
         a list; all other values become NaN.
+    - `max_bytes`: most bytes of the file, and of its numbers together in memory.
 
     **Raises:** `FileNotFoundError`; `ValueError` starting with the path for a file that is damaged,
     too large or of another kind; for entries that are no real, finite numbers, fewer than two time
@@ -55,7 +59,7 @@ def load_series(
     paths = [Path(one) for one in (path if several else [path])]
     if not paths:
         raise ValueError("path: expected at least one file, got none")
-    trials = [_read_checked(one, name, gaps) for one in paths]
+    trials = [_read_checked(one, name, gaps, max_bytes) for one in paths]
     if mask is not None:
         trials = _masked(trials, mask, several)
     if len({trial.shape[1] for trial in trials}) > 1:
@@ -72,9 +76,11 @@ def load_series(
     return trials if several else trials[0]
 
 
-def _read_checked(path: Path, name: str | None, gaps: bool) -> Float[np.ndarray, "time variable"]:
+def _read_checked(
+    path: Path, name: str | None, gaps: bool, max_bytes: int
+) -> Float[np.ndarray, "time variable"]:
     try:
-        return _checked(_read(path, name, gaps), gaps)
+        return _checked(_read(path, name, gaps, max_bytes), gaps)
     except ValueError as error:
         raise located(path, error) from error
 
@@ -97,25 +103,26 @@ def _refuse_constant(path: Path, values: np.ndarray) -> None:
         raise ValueError(f"{path}: {columns} {kind} constant; leave out")
 
 
-def _read(path: Path, name: str | None, gaps: bool) -> np.ndarray:
+def _read(path: Path, name: str | None, gaps: bool, max_bytes: int) -> np.ndarray:
     """Return the array of a file, by its suffix."""
+    checked_whole("max_bytes", max_bytes, 1)
     _files.existing_file(path)
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        header, arrays = _files.read_arrays(path)
+        header, arrays = _files.read_arrays(path, max_bytes)
         if header:
             raise ValueError(f"holds a {header.get('type')!r} of plrjax, not a series")
         return _chosen(arrays, {}, name)
     if suffix == ".mat":
-        return _chosen(*read_mat(_files.read_bytes(path), _files.MAX_BYTES), name)
+        return _chosen(*read_mat(_files.read_bytes(path, max_bytes), max_bytes), name)
     if suffix != ".npy" and suffix not in _TABLES:
         known = ", ".join((".npy", ".npz", ".mat", *_TABLES))
         raise ValueError(f"unknown kind of series {path.suffix!r}; known are {known}")
     if name is not None:
         raise ValueError(f"name: a {suffix} file holds a single array, got {name!r}")
     if suffix == ".npy":
-        return _files.parse_npy("array", _files.read_bytes(path))
-    return _read_table(path, gaps)
+        return parse_npy("array", _files.read_bytes(path, max_bytes))
+    return _read_table(path, gaps, max_bytes)
 
 
 def _chosen(arrays: dict[str, np.ndarray], ignored: dict[str, str], name: str | None) -> np.ndarray:
@@ -157,10 +164,10 @@ def _checked(values: np.ndarray, gaps: bool) -> Float[np.ndarray, "time variable
     return values
 
 
-def _read_table(path: Path, gaps: bool) -> np.ndarray:
+def _read_table(path: Path, gaps: bool, max_bytes: int) -> np.ndarray:
     """Return the numbers of a table."""
-    if path.stat().st_size > _files.MAX_BYTES:
-        raise ValueError(f"{path.stat().st_size} bytes exceed the limit of {_files.MAX_BYTES}")
+    if path.stat().st_size > max_bytes:
+        raise ValueError(f"{path.stat().st_size} bytes exceed the limit {max_bytes=}")
     numbers, width, separator, first = array.array("d"), 0, None, 0
     for line, text in _lines(path):
         if not first:
@@ -174,6 +181,8 @@ def _read_table(path: Path, gaps: bool) -> np.ndarray:
             raise ValueError(f"line {line}: expected {width} values, got {len(fields)}")
         width = len(fields)
         numbers.extend(_numbers(fields, line, gaps))
+        if numbers.itemsize * len(numbers) > max_bytes:
+            raise ValueError(f"line {line}: the numbers exceed the limit {max_bytes=}")
     if not numbers:
         raise ValueError("no numbers in the table")
     return np.frombuffer(numbers, np.float64).reshape(-1, width)

@@ -9,11 +9,13 @@ import pickletools
 
 import numpy as np
 
-from .._files import read_zip
+from .._zip import read_zip
 
 MAX_OPCODES = 1_000_000
 MAX_ENTRIES = 100_000
 MAX_DEPTH = 8
+MAX_CHARACTERS = 1 << 22
+"""Of all keys and texts together: a text that the pickle holds once may be named many times."""
 
 _STORAGES = {
     "DoubleStorage": "<f8",
@@ -66,9 +68,11 @@ def read_torch(data: bytes, max_bytes: int) -> tuple[dict[str, np.ndarray], dict
         tree = {"value": tree}
     arrays: dict[str, np.ndarray] = {}
     settings: dict[str, object] = {}
+    characters = 0
     for count, (name, value) in enumerate(_leaves(tree, "", 0)):
-        if count >= MAX_ENTRIES:
-            raise ValueError(f"more than {MAX_ENTRIES} entries")
+        characters += len(name) + (len(value) if isinstance(value, str) else 0)
+        if count >= MAX_ENTRIES or characters > MAX_CHARACTERS:
+            raise ValueError(f"more than {MAX_ENTRIES} entries, or names and texts too long")
         if isinstance(value, np.ndarray):
             arrays[name] = value
         elif value is None or isinstance(value, bool | int | float | str):
@@ -91,13 +95,13 @@ def _leaves(tree: dict, prefix: str, depth: int):
 class _Machine:
     """The stack machine: just enough of the pickle language for a state_dict."""
 
-    def __init__(self, entries: dict[str, bytes], root: str):
+    def __init__(self, entries: dict[str, bytearray], root: str):
         self.entries, self.root = entries, root
         self.stack: list = []
         self.memo: dict[int, object] = {}
         self.storages: dict[tuple[str, str], np.ndarray] = {}
 
-    def run(self, program: bytes):
+    def run(self, program: bytes | bytearray):
         """Return the object that the pickle describes."""
         try:
             for count, (opcode, argument, _) in enumerate(pickletools.genops(program)):
@@ -207,7 +211,9 @@ class _Machine:
         if _STORAGES[name] != "bfloat16":
             return np.frombuffer(raw, _STORAGES[name]) if raw else np.zeros(0, _STORAGES[name])
         halves = np.frombuffer(raw, "<u2") if raw else np.zeros(0, "<u2")
-        return (halves.astype(np.uint32) << np.uint32(16)).view(np.float32)  # exact
+        wide = halves.astype(np.uint32)
+        wide <<= np.uint32(16)
+        return wide.view(np.float32)  # exact
 
 
 _ADVICE = "save the parameters alone, torch.save(model.state_dict(), ...), and load that file"

@@ -11,6 +11,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
 from .._numerics import EPS, float64_scope
 from .._parallel import one_thread_per_solve
 from ._arguments import program, rank_of
@@ -64,6 +65,7 @@ class CovariantVectors:
         return np.arctan2(np.linalg.norm(a - cosine * b, axis=1), np.abs(cosine[:, 0]))
 
 
+@on_host("lyapunov_exponents can be traced")
 def covariant_vectors(
     model: AbstractDynamics | Any,
     state: Any,

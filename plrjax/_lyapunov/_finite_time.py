@@ -7,6 +7,8 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
+from .._memory import check_memory
 from .._numerics import float64_scope
 from .._parallel import one_thread_per_solve
 from ._arguments import rank_of
@@ -14,6 +16,7 @@ from ._plan import make_plan
 from ._runner import NothingFinite, Runner
 
 
+@on_host("lyapunov_exponents can be traced")
 def finite_time_exponents(
     model: AbstractDynamics | Any,
     state: Any,
@@ -57,6 +60,8 @@ def finite_time_exponents(
             num_orbits=num_orbits,
             spread=spread,
         )
+        kept = plan.num_steps // window * plan.num_exponents * plan.num_orbits
+        check_memory("num_steps", num_steps, 2 * 8 * kept)
         runner = Runner(plan)
         try:
             runner.begin()

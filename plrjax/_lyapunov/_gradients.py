@@ -14,6 +14,8 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
+from .._memory import check_memory
 from .._numerics import EPS, float64_scope
 from .._parallel import one_thread_per_solve
 from ._arguments import program, rank_of
@@ -63,6 +65,7 @@ class GradientNorms:
         return _slope(self.steps, self.log_parameter, first)
 
 
+@on_host("jax.grad of your own loss can be traced")
 def gradient_norms(
     model: AbstractDynamics | Any,
     state: Any,
@@ -110,6 +113,7 @@ def gradient_norms(
             spread=spread,
             transients=1,
         )
+        check_memory("num_steps", num_steps, 4 * 8 * num_steps * plan.num_orbits)
         logs = _along_orbits(plan, loss or _half_square)
     if np.isnan(logs[0]).any():
         bad = int(np.isnan(logs[0]).any(axis=1).sum())

@@ -3,9 +3,11 @@
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from .._host import on_host
 from .._numerics import is_whole
 
 
+@on_host()
 def kaplan_yorke_dimension(exponents: Float[np.ndarray | Array, " exponent"]) -> float:
     """Return the Kaplan-Yorke (Lyapunov) dimension j + (lambda_1 + ... + lambda_j)/|lambda_{j+1}|.
 
@@ -31,6 +33,7 @@ def kaplan_yorke_dimension(exponents: Float[np.ndarray | Array, " exponent"]) ->
     return float(j + sums[j - 1] / -values[j])
 
 
+@on_host()
 def cycle_exponents(
     multipliers: Complex[np.ndarray | Array, "*cycle state"]
     | Float[np.ndarray | Array, "*cycle state"],

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from .._arguments import checked_key, checked_whole
 from .._dynamics import AbstractDynamics
+from .._memory import check_memory
 from .._numerics import as_real
 from ._arguments import check_step, checked_inputs, checked_states
 
@@ -16,6 +17,8 @@ _MAX_ORBITS, _MIN_ORBITS = 256, 8
 _WORK = 64_000
 """M^2 k times the number of orbits, about, by default: fills the vector units, no more."""
 _NUM_STEPS = 20_000
+_COPIES = 4
+"""Of states and frames: before and after a step, and at the first and last of a stretch."""
 _MOST_STEPS = 2**53
 _LATEST, _DISTINCT = 256, 64
 """Latest age of a frame drawn anew, and how many different ones there are."""
@@ -96,6 +99,7 @@ def make_plan(
         raise ValueError(
             f"num_orbits: expected at least one per state given ({len(states)}), got {num_orbits}"
         )
+    _check_numbers(num_orbits, size, num_exponents)
     starts = _spread_states(states, num_orbits, spread, draw)
     delays = np.zeros(num_orbits, np.int64)
     if rows is None and spread != 0:
@@ -109,6 +113,11 @@ def _checked_steps(name: str, value: Any, least: int) -> int:
     if steps > _MOST_STEPS:
         raise ValueError(f"{name}: expected at most {_MOST_STEPS} steps, got {steps}")
     return steps
+
+
+def _check_numbers(num_orbits: int, size: int, num_exponents: int) -> None:
+    """Refuse more orbits than there is memory for: states, frames, and what steps make of them."""
+    check_memory("num_orbits", num_orbits, 8 * _COPIES * num_orbits * size * (num_exponents + 1))
 
 
 def _checked_spread(spread: Any) -> float:

@@ -6,6 +6,7 @@ from jaxtyping import PRNGKeyArray
 
 from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
 from .._job import deadline_of, job
 from .._numerics import float64_scope
 from .._parallel import one_thread_per_solve
@@ -23,6 +24,7 @@ _FEWEST_INTERVALS = 64
 """An interval chosen from a pilot leaves at least this many in the run."""
 
 
+@on_host("lyapunov_exponents can be traced")
 def lyapunov_spectrum(
     model: AbstractDynamics | Any,
     state: Any,

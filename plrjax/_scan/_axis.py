@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._arguments import checked_whole
-from .._numerics import is_whole
+from .._numerics import is_number, is_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +48,7 @@ class Axis:
         checked_whole("num", self.num, 1)
         for name in ("start", "stop"):
             value = getattr(self, name)
-            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-            if not (number and np.isfinite(value)):
+            if not (is_number(value) and np.isfinite(float(value))):
                 raise ValueError(f"{name}: expected a finite number, got {value!r}")
             object.__setattr__(self, name, float(value))
 

@@ -17,12 +17,16 @@ from jaxtyping import Array
 
 from .._arguments import checked_whole
 from .._lyapunov import lyapunov_exponents
+from .._memory import check_memory
 from .._numerics import as_float64
 from ._measure import AbstractMeasure, Dimension, Program
 from ._plane import Plane
 
 _NO_KEY = 0
 """Seed of frames where a scan has no key: any generic frame gives the same largest exponent."""
+
+_POINT_BYTES = 64
+"""Of one point of an orbit: its numbers, and its place among the coordinates."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, init=False)
@@ -87,6 +91,7 @@ class AttractorOrbit(AbstractMeasure):
         object.__setattr__(self, "state", as_float64("state", state, ("M",)))
         object.__setattr__(self, "num_transient", checked_whole("num_transient", num_transient, 0))
         object.__setattr__(self, "num_points", checked_whole("num_points", num_points, 1))
+        check_memory("num_points", num_points, _POINT_BYTES * num_points)
 
     def outputs(self, model: Any) -> dict[str, tuple[Dimension, ...]]:
         _check_state(self.state, model)

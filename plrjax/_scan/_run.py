@@ -1,6 +1,7 @@
 """The one user function: any measure over a grid of parameters, in tiles that can be resumed."""
 
 import functools
+import math
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,9 @@ from jaxtyping import PRNGKeyArray
 from .._arguments import check_kind, checked_key, checked_whole
 from .._dynamics import AbstractDynamics
 from .._files import note_unless_written
+from .._host import on_host
 from .._job import Job, deadline_of, job
+from .._memory import check_memory
 from .._numerics import is_whole, quiet_floats
 from .._progress import AbstractProgress
 from .._results import COVERAGE, RESULTS
@@ -24,9 +27,12 @@ from ._result import GridAxis, ParameterScan, width_of
 from ._tiles import TileFolder, digest_of
 
 DEFAULT_TILE = 32
+_PIXEL_BYTES = 64
+"""Of a pixel without its measures: number, values, place in a tile, whether it is done."""
 _ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT")
 
 
+@on_host()
 def scan_parameters(
     model: AbstractDynamics,
     axes: Axis | Sequence[Axis],
@@ -69,12 +75,15 @@ def scan_parameters(
     **Raises:** `ValueError` naming the argument; `RuntimeError` where nothing finite came out.
     """
     plane = Plane(_checked_model(model), _checked_axes(axes), _optional_key(key))
+    check_memory("axes", plane.shape, _PIXEL_BYTES * math.prod(plane.shape))
     chosen = _checked_measures(measures, plane)
     side = checked_whole("tile", tile, 1)
     part = _checked_shard(shard)
     check_kind("progress", progress, AbstractProgress, "NoProgress() or ProgressBar()")
     deadline = deadline_of(max_seconds)
     outputs = _all_outputs(chosen, plane)
+    columns = sum(map(width_of, outputs.values()))
+    check_memory("measures", columns, 8 * columns * math.prod(plane.shape))
     folder = None
     if checkpoint is not None:
         folder = TileFolder(checkpoint, _settings(plane, chosen, side))

@@ -12,7 +12,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from .._files import create_bytes, read_arrays, write_arrays
+from .._files import MAX_BYTES, create_bytes, read_arrays, read_bytes, write_arrays
+from .._json import parse_json
 from .._temporary import clear
 
 _SETTINGS = "scan.json"
@@ -39,7 +40,7 @@ class TileFolder:
 
     def _check(self, path: pathlib.Path, settings: dict) -> None:
         try:
-            stored = json.loads(path.read_bytes())
+            stored = parse_json(read_bytes(path), MAX_BYTES)
         except ValueError as error:
             raise ValueError(f"checkpoint: {path} is damaged: {error}") from error
         stored = stored if isinstance(stored, dict) else {}

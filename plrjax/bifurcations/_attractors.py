@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
+from .._host import on_host
 from .._job import deadline_of, job
 from .._numerics import as_float64, float64_scope
 from .._parallel import one_thread_per_solve
@@ -26,6 +27,7 @@ _DRAWN = 512
 """Points of an attractor without a cycle that are kept."""
 
 
+@on_host()
 def find_attractors(
     model: AbstractPLRNN,
     states: Any,

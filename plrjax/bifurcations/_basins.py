@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from .._arguments import checked_key, checked_whole
+from .._host import on_host
+from .._memory import check_memory
 from .._numerics import as_float64
 from .._piecewise_affine import AbstractPLRNN, lower
 from ..cycles._seeding import generator_of
@@ -67,6 +69,11 @@ class Basins:
     __str__ = __repr__
 
 
+_STATE_BYTES = 32
+"""Of one number of an initial state: itself, its tangent, where its orbit is, and the table."""
+
+
+@on_host()
 def basins(
     model: AbstractPLRNN,
     *,
@@ -102,11 +109,13 @@ def basins(
         raise ValueError(f"num: expected one or two numbers of grid points, got {num!r}")
     counts = [checked_whole("num", count, 2) for count in counts]
     fixed = np.zeros(size) if state is None else as_float64("state", state, (size,))
+    check_memory("num", num, _STATE_BYTES * size * counts[0] * counts[1])
     x, y = (np.linspace(*ends) for ends in zip(low, high, counts))
     found = find_attractors(model, _grid(x, y, axes, fixed), key=key, **options)
     return Basins(found, axes)
 
 
+@on_host()
 def basin_sizes(
     model: AbstractPLRNN,
     *,
@@ -137,6 +146,7 @@ def basin_sizes(
     """
     size = lower(model).state_size
     num_samples = checked_whole("num_samples", num_samples, 1)
+    check_memory("num_samples", num_samples, _STATE_BYTES * size * num_samples)
     key = checked_key(key)
     if (sampler is None) == (low is None and high is None):
         raise ValueError("sampler: expected either a sampler, or low and high, got both or neither")

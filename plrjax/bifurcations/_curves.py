@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .._arguments import check_kind, checked_whole
+from .._host import on_host
 from .._job import deadline_of, job
 from .._parallel import one_thread_per_solve
 from .._progress import AbstractProgress
@@ -40,6 +41,7 @@ class Seed(NamedTuple):
     place: Float[np.ndarray, " 2"]
 
 
+@on_host()
 def bifurcation_curves(
     plane: Any,
     periods: int | Iterable[int] | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_whole
+from .._host import on_host
 from .._job import deadline_of, job
 from .._numerics import as_float64
 from .._parallel import one_thread_per_solve
@@ -48,6 +49,7 @@ class Search:
         checked_whole("every", self.every, 1)
 
 
+@on_host()
 def detect_bifurcations(
     models: Any,
     periods: int | Iterable[int],

@@ -8,6 +8,7 @@ import scipy
 from jaxtyping import Float, Int
 
 from .._arguments import check_kind
+from .._host import on_host
 from .._results import _MessageEnum
 from ..cycles import CycleSet
 from ._atlas import Atlas, Segment
@@ -45,6 +46,7 @@ class Matches:
         return len(self.rows)
 
 
+@on_host()
 def match_cycles(path: Any, first: CycleSet, second: CycleSet) -> Matches:
     """Return which cycle at the start of a path is which one at its end.
 

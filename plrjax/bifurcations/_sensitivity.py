@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from .._arguments import check_kind
 from .._elimination import CyclicSystem
+from .._host import on_host
 from .._interrupts import reporting
 from .._numerics import float64_scope, is_whole, quiet_floats
 from .._parallel import one_thread_per_solve
@@ -33,6 +34,7 @@ class _Orbit(NamedTuple):
     jacobians: Float[np.ndarray, "time state state"]
 
 
+@on_host()
 def cycle_sensitivity(
     model: AbstractPLRNN, cycles: CycleSet, row: int | np.integer = 0, wrt: Callable | None = None
 ) -> Any:
@@ -64,6 +66,7 @@ def cycle_sensitivity(
     return _picked(_sensitivity(theta, rest, orbit), wrt)
 
 
+@on_host()
 def itinerary_sensitivity(
     model: AbstractPLRNN, itinerary: Bool[np.ndarray, "time unit"], wrt: Callable | None = None
 ) -> Any:

@@ -18,7 +18,7 @@ from ._scyfi import SCYFI
 from ._starts import plan_of
 from ._verify import VERDICT
 from ._words import unpack
-from .complete._branch_and_bound import BranchAndBound
+from .complete._branch_and_bound import BranchAndBound, word_bytes
 
 ENUMERATED_BITS = 22
 """Words of at most so many bits (period times units) are enumerated by default."""
@@ -37,6 +37,10 @@ WORTH_TRYING = 25_000
 
 WORK = {True: 2e9, False: 1e9}
 """Floating-point operations of the first paths, for fixed points and for longer cycles."""
+
+
+_MOST_BYTES = 1 << 30
+"""Of a complete search that is tried first; words this long are left to walks."""
 
 
 @dataclasses.dataclass
@@ -86,7 +90,11 @@ class Auto(AbstractCycleSolver):
     def plan(self, problem):
         jobs: list[tuple[AbstractCycleSolver, tuple[int, ...]]] = super().plan(problem)
         nodes = _nodes_to_try(problem.map)
-        long = tuple(k for k in problem.periods if not self._enumerates(problem.map, k))
+        long = tuple(
+            k
+            for k in problem.periods
+            if not self._enumerates(problem.map, k) and word_bytes(problem.map, k) < _MOST_BYTES
+        )
         if self.complete and long and nodes:
             search = BranchAndBound(method="words", max_nodes=nodes)
             return [(search, long), *jobs]

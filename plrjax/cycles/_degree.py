@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from .._host import on_host
 from .._numerics import EPS, is_positive_whole, quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
 from ._balance import balanced
@@ -24,6 +25,7 @@ LONGEST = 4096
 """Longest period tried."""
 
 
+@on_host()
 def degree_at_infinity(map: PiecewiseAffineMap, period: int) -> int | None:
     """Return the sum of sign det(I - DF^k) over all solutions of F^k(z) = z, or None if unknown.
 

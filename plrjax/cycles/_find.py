@@ -10,8 +10,10 @@ import numpy as np
 from jaxtyping import Bool, PRNGKeyArray
 
 from .._arguments import check_kind, checked_key
+from .._host import on_host
 from .._interrupts import held_back
 from .._job import deadline_of, job
+from .._memory import check_memory
 from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._progress import AbstractProgress
@@ -36,10 +38,13 @@ from ._rows import row_arrays
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
 from ._walk import TRACES as WALK_TRACES
 
+_COPIES = 8
+"""Arrays as large as the orbits: states, bits, starts, those sorted, itineraries of the lanes."""
 _SAMPLE_NUMBERS = 2**24
 """States and bits of all simulated orbits together, at most; 64 orbits where that suffices."""
 
 
+@on_host("cycle_sensitivity has derivatives of cycles")
 def find_cycles(
     model: AbstractPLRNN,
     periods: int | Iterable[int],
@@ -98,6 +103,7 @@ def find_cycles(
     begun, traces = time.perf_counter(), num_traces()
     map, unit = balanced(with_a_unit(original))
     chosen = solver or Auto()
+    check_memory("periods", wanted[-1], _sample_bytes(map, wanted[-1]))
     for period in wanted:
         chosen.check(map, period)
     problem = CycleProblem(
@@ -125,6 +131,7 @@ def num_traces() -> int:
     return WALK_TRACES["count"] + PATH_TRACES["count"]
 
 
+@on_host("itinerary_sensitivity has derivatives of cycles")
 def cycles_of_itineraries(
     model: AbstractPLRNN, itineraries: Iterable[Bool[np.ndarray, "_ unit"]]
 ) -> CycleSet:
@@ -237,6 +244,11 @@ def _with_known(outcome: Outcome, before: Outcome | None) -> Outcome:
         return outcome
     both = dataclasses.replace(outcome.catalog, entries=merge([outcome.catalog, before.catalog]))
     return dataclasses.replace(outcome, catalog=both)
+
+
+def _sample_bytes(map: PiecewiseAffineMap, period: int) -> int:
+    """Return the memory of the fewest orbits simulated for a period, and what follows."""
+    return _COPIES * 4 * (320 + 2 * period) * (8 * map.state_size + map.num_units)
 
 
 def _sample(problem: CycleProblem, known: dict[int, Sample]) -> Sample:

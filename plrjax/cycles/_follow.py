@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from .._host import on_host
 from .._numerics import as_float64, is_positive_whole, quiet_floats
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from ._balance import balanced
@@ -103,6 +104,7 @@ class Path:
         return self.itineraries[min(piece, len(self.itineraries) - 1)]
 
 
+@on_host()
 def follow_path(
     model: AbstractPLRNN,
     direction: Float[np.ndarray, " state"] | Float[np.ndarray, "time state"],

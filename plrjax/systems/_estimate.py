@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._arguments import checked_positive, checked_whole
+from .._host import on_host
 from .._lyapunov._result import unit_size
 from .._numerics import as_float64
 from ._divergence import Divergence, directions, follow, neighbors
@@ -103,6 +104,7 @@ class ExponentEstimate:
     __str__ = __repr__
 
 
+@on_host()
 def estimate_exponent(
     series: Any,
     *,

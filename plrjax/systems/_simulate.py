@@ -12,6 +12,8 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import checked_key, checked_whole
 from .._files import plrjax_version
+from .._host import on_host
+from .._memory import check_memory
 from .._numerics import as_float64, float64_scope
 from ._system import AbstractSystem
 
@@ -58,6 +60,7 @@ class Series:
     __str__ = __repr__
 
 
+@on_host()
 def simulate(
     system: AbstractSystem | Any,
     num_steps: int,
@@ -95,6 +98,7 @@ def simulate(
         )
     num_steps = checked_whole("num_steps", num_steps, 1)
     num_transient = checked_whole("num_transient", num_transient, 0)
+    check_memory("num_steps", num_steps, 4 * 8 * num_steps * system.state_size)
     level, spread = _share("noise", noise), _share("spread", spread)
     start = as_float64("state", system.start if state is None else state, (system.state_size,))
     with float64_scope():

@@ -17,6 +17,7 @@ import numpy as np
 
 from .._arguments import checked_positive
 from .._files import MAX_BYTES, read_arrays, write_arrays
+from .._json import parse_json
 from .._temporary import clear
 from ._engine import one_update
 from ._forcing_file import forcing_facts, forcing_from_facts
@@ -72,7 +73,7 @@ class Checkpoint:
             return
         header, arrays = read_arrays(self.path, max_bytes=max(MAX_BYTES, self.path.stat().st_size))
         try:
-            facts = json.loads(header["facts"])
+            facts = parse_json(header["facts"], MAX_BYTES)
             if facts["fingerprint"] != self.fingerprint:
                 raise ValueError(
                     f"checkpoint: {self.path} belongs to another run (data, key, model or settings "
@@ -82,7 +83,7 @@ class Checkpoint:
                 loop.change_forcing(forcing_from_facts(facts["forcing"]))
             self._fill(loop, arrays, int(facts["done"]))
             loop.unheard = bool(facts["asked"])  # who stopped it, or was interrupted, is asked
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise ValueError(f"checkpoint: {self.path} is damaged") from error
 
     def _fill(self, loop: Any, arrays: dict, done: int) -> None:

@@ -14,7 +14,9 @@ import optax
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
 from .._dynamics import AbstractDynamics
+from .._host import on_host
 from .._job import deadline_of
+from .._memory import check_memory
 from .._progress import AbstractProgress
 from .._results import RESULTS
 from .._trials import LONGEST_GAP, Trials, checked_trials
@@ -45,6 +47,7 @@ def default_optimizer(
     return _with_value(optax.radam(rate))
 
 
+@on_host("fit_many trains several networks")
 def fit(
     model: AbstractDynamics,
     observations: Any = None,
@@ -131,6 +134,7 @@ def fit(
 _GIVEN = ("model", "observations", "num_steps")
 
 
+@on_host()
 def fit_many(
     models: Sequence[AbstractDynamics],
     observations: Any = None,
@@ -228,6 +232,10 @@ def _kind(carry: Carry) -> Any:
     return kinds, jax.tree.structure(carry), jax.tree.leaves(rest)
 
 
+_STEP_BYTES = 16
+"""Kept of each update, at least: loss, norms of gradients, scale."""
+
+
 def _prepared(
     model, observations, num_steps, *, mask=None, inputs=None, targets=None, loss=None,
     forcing=None, observation_model=None, optimizer=None, regularizers=(), sequence_length=200,
@@ -238,11 +246,14 @@ def _prepared(
     checked_whole("num_steps", num_steps, 1)
     checked_whole("sequence_length", sequence_length, 1)
     checked_whole("batch_size", batch_size, 1)
+    check_memory("num_steps", num_steps, _STEP_BYTES * num_steps)
     if (targets is None) != (loss is None):
         raise ValueError("loss: expected together with targets, and targets together with loss")
     if targets is not None and (inputs is None or forcing is not None or observations is not None):
         raise ValueError("targets: a task takes inputs, and neither observations nor forcing")
     model, dtype = _on_device(model)
+    windows = 2 * 4 * int(batch_size) * int(sequence_length) * model.state_size
+    check_memory("batch_size", f"{batch_size} windows of {sequence_length} steps", windows)
     checked_whole("longest_gap", longest_gap, 0)
     if mask is not None and observations is None:
         raise ValueError("mask: expected together with observations")

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from ... import _files
 from ..._arguments import checked_positive, checked_whole
+from ..._memory import check_memory
 from ..._piecewise_affine import PiecewiseAffineMap
 from .._base import AbstractCycleSolver, Outcome
 
@@ -104,6 +105,8 @@ class BranchAndBound(AbstractCycleSolver):
     def check(self, map, period):
         if self.box is not None:
             self.box_of(map)
+        if self.method != "closed":
+            check_memory("periods", period, word_bytes(map, period))
 
     def needs_sample(self, map, period):
         return False
@@ -162,6 +165,16 @@ class BranchAndBound(AbstractCycleSolver):
         from ._certify import certify
 
         return certify(map, found)
+
+
+_MOST_WORDS = 4096
+"""Candidates of one run of the word search."""
+
+
+def word_bytes(map: PiecewiseAffineMap, length: int) -> int:
+    """Return the memory that the word search takes for its words up to a length."""
+    bits = length * map.num_units
+    return bits * (_MOST_WORDS + 4 * bits)
 
 
 @dataclasses.dataclass

@@ -10,7 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ... import _files
+from ..._host import on_host
+from ..._json import check_weight
 from ..._piecewise_affine import AbstractPLRNN, lower
+
+_MEMORY = 8
+"""Bytes of memory for each byte of a certificate; its numbers are small and weigh less."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +60,13 @@ def domain_text(lower: np.ndarray, upper: np.ndarray) -> str:
     return "the box " + " x ".join(f"[{a:.6g}, {b:.6g}]" for a, b in zip(lower, upper))
 
 
+@on_host()
 def verify(
     certificate: str | os.PathLike,
     model: AbstractPLRNN,
     *,
     model_file: str | os.PathLike | None = None,
+    max_bytes: int = _files.MAX_BYTES,
 ) -> Verified:
     """Prove again, without the search, that a certificate's cycles are all cycles of a model.
 
@@ -68,19 +75,22 @@ def verify(
 
     **Arguments:** `certificate`: a file that `BranchAndBound(certificate=...)` wrote; `model`: the
     network; `model_file`: its file, which must then be, byte by byte, the one the certificate names
-    (where it names one).
+    (where it names one); `max_bytes`: most bytes of the certificate.
 
     **Raises:** `ValueError` that says what is not proven.
     """
     from ... import _checker
 
-    data = _files.read_bytes(certificate)
+    data = _files.read_bytes(certificate, max_bytes)
     try:
+        check_weight(data, _MEMORY * max_bytes)
         text = data.decode("ascii")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{os.fspath(certificate)}: refused: not a certificate (no text)"
         ) from error
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(certificate)}: refused: {error}") from error
     try:
         proven = _checker.verify(text, *lower(model).exactly())
     except (_checker.Refused, RecursionError) as error:

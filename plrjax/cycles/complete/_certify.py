@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._arguments import check_kind
+from ..._host import on_host
 from ..._job import deadline_of, job
 from ..._numerics import quiet_floats
 from ..._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
@@ -21,6 +22,7 @@ _PREFIX = "certify: "
 _MAX_NAMED = 20
 
 
+@on_host()
 def certify(
     model: AbstractPLRNN,
     cycles: CycleSet,

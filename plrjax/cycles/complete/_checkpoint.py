@@ -1,6 +1,5 @@
 """Complete searches on disk: to go on where one was stopped."""
 
-import json
 import os
 from typing import Any
 
@@ -8,11 +7,14 @@ import numpy as np
 
 from ... import _files
 from ..._checker import sealed
+from ..._json import parse_json
 from .._words import unpack
 from ._domain import Domain
 from ._search import CompleteSearch
 
 FORMAT = 1
+_MAX_MEMORY = 8 * _files.MAX_BYTES
+"""Long searches leave hundreds of megabytes; what the parts of such a text weigh is a bound."""
 
 
 def save(search: CompleteSearch, path: str | os.PathLike) -> None:
@@ -27,20 +29,29 @@ def restored(search: CompleteSearch, path: str | os.PathLike) -> None:
     """
     text = _files.read_bytes(path)
     try:
-        data = json.loads(text)
+        data = parse_json(text, _MAX_MEMORY)
         del data["SHA256"]
         intact = text == sealed(data).encode() and data["checkpoint"] == FORMAT
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{os.fspath(path)}: not a checkpoint: {error}") from error
     if not intact:
         raise ValueError(f"{os.fspath(path)}: not a checkpoint, or changed after it was written")
+    try:
+        differing = _difference(search, data["search"])
+        if differing is None:
+            _fill(search, data)
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{os.fspath(path)}: a damaged checkpoint: {error}") from error
+    if differing is not None:
+        raise ValueError(f"{os.fspath(path)}: checkpoint of another search: {differing}")
+
+
+def _difference(search: CompleteSearch, stored: dict[str, Any]) -> str | None:
+    """Return what tells a saved search from this one, or None."""
     for name, value in _identity(search).items():
-        if data["search"].get(name) != value:
-            raise ValueError(
-                f"{os.fspath(path)}: checkpoint of another search: {name} is "
-                f"{str(data['search'].get(name))[:80]!r}, expected {str(value)[:80]!r}"
-            )
-    _fill(search, data)
+        if stored.get(name) != value:
+            return f"{name} is {str(stored.get(name))[:80]!r}, expected {str(value)[:80]!r}"
+    return None
 
 
 def _identity(search: CompleteSearch) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a computation would take of this machine's memory, told before it begins."""
 
+import contextlib
 import functools
 import os
 
@@ -15,11 +16,9 @@ def machine_bytes() -> int:
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return ASSUMED_BYTES
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no such limit
         with open("/sys/fs/cgroup/memory.max") as file:
             physical = min(physical, int(file.read()))
-    except (OSError, ValueError):  # no such limit
-        pass
     return physical if physical > 0 else ASSUMED_BYTES
 
 

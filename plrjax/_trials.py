@@ -33,7 +33,7 @@ class Trials(NamedTuple):
 
         Both ends are observed. A gap is more than `longest_gap` rows in a row without any value.
         """
-        some = self.seen.any(axis=1)
+        some = np.asarray(self.seen.any(axis=1))
         for start, end in zip(self.starts.tolist(), self.ends.tolist()):
             rows = start + np.flatnonzero(some[start:end])
             cuts = np.flatnonzero(np.diff(rows) > longest_gap + 1)
@@ -53,8 +53,9 @@ class Trials(NamedTuple):
 
 def is_several(value: Any) -> bool:
     """Return whether these are several trials: (trial, time, variable), or a list of arrays."""
-    listed = isinstance(value, list | tuple) and len(value) > 0
-    return np.ndim(value[0]) == 2 if listed else np.ndim(value) == 3
+    if isinstance(value, list | tuple) and value:
+        return np.ndim(value[0]) == 2
+    return np.ndim(value) == 3
 
 
 def checked_trials(name: str, value: Any, mask: Any = None) -> Trials:

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import jax
 import pytest
@@ -110,7 +111,7 @@ def test_a_search_changes_no_setting():
 def test_loops_in_a_temporary_folder_are_said(config, home, monkeypatch):
     """Once for a process: the folder is looked for once."""
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
-    find = _caches.folder_of_loops.__wrapped__
+    find: Any = _caches.folder_of_loops.__wrapped__
     assert find().is_relative_to(home)
     (home / "in the way").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "in the way"))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,7 @@ def results(key):
     """Return a result of each kind that is cheap to make."""
     network, quiet = plr.example_network(), plr.NoProgress()
     starts, axis = np.zeros((2, 2)), plr.Axis("A", (0,), 0.1, 0.2, 2)
-    steps = {"num_steps": 64, "num_transient": 16}
+    steps: dict[str, Any] = {"num_steps": 64, "num_transient": 16}
     yield plr.find_cycles(network, 1, solver=plr.BranchAndBound(), progress=quiet)
     yield plr.lyapunov_spectrum(network, starts, key=key, **steps, progress=quiet)
     yield plr.find_attractors(network, starts, key=key, **steps, progress=quiet)

@@ -1,6 +1,7 @@
 """What belongs to the process as a whole: BLAS threads, and the memory of compiled programs."""
 
 import threading
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,7 @@ def test_calls_at_once_leave_the_threads_of_blas_as_they_were():
 
 def test_programs_are_dropped_where_there_are_too_many(monkeypatch):
     """The caller's go as well, and all give the same numbers when they are compiled again."""
-    double = jax.jit(lambda x: 2 * x)
+    double: Any = jax.jit(lambda x: 2 * x)
     state, key = np.array([0.1, 0.2]), jr.key(0)
     model = plr.from_arrays("plrnn", A=[0.5, 0.5], W=[[0.0, -1.0], [0.5, 0.0]], h=[0.4, -1.0])
 

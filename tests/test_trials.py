@@ -63,7 +63,8 @@ def test_where_nothing_is_missing_nothing_changes(float64, name, forcing):
     x = np.random.default_rng(0).normal(size=(14, 2, 4 if name == "all" else 3))
     both = [
         jax.value_and_grad(
-            lambda nets, seen=seen: loss_of(FORCINGS[forcing], *nets, x, seen), allow_int=True
+            lambda nets, seen=seen: loss_of(FORCINGS[forcing], nets[0], nets[1], x, seen),
+            allow_int=True,
         )(Networks(model, observation))
         for seen in (None, np.ones(x.shape, bool))
     ]

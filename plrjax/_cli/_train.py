@@ -145,19 +145,20 @@ class Train:
         from .. import RunFolder
 
         folder = RunFolder(self.data)
-        settings, test = folder.setting("settings"), folder.setting("test")
+        settings: Any = folder.setting("settings")
+        test = folder.setting("test")
         known = {name for name in defaults if name not in _ELSEWHERE}
         if not isinstance(settings, dict) or set(settings) != known:
             odd = sorted(known ^ set(settings)) if isinstance(settings, dict) else ["settings"]
             raise ValueError(f"{folder.path / 'config.json'}: unexpected or missing: {odd}")
         if self.num_steps is not None:
-            settings = settings | {"num_steps": self.num_steps}
+            settings = {**settings, "num_steps": self.num_steps}
         more: dict[str, Any] = {name: getattr(self, name) for name in _FREE if name in _ELSEWHERE}
         more["data"] = str(folder.setting("data", "path"))
         if os.path.isdir(more["data"]):
             raise ValueError(f"{folder.path / 'config.json'}: data.path is a folder")
         more["test"] = None if test is None else str(folder.setting("test", "path"))
-        return Train(out=self.data, **more, **settings)
+        return Train(out=self.data, **(more | settings))
 
     def check(self) -> None:
         """Refuse what can be refused before anything is read."""

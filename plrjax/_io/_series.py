@@ -55,8 +55,8 @@ def load_series(
     too large or of another kind; for entries that are no real, finite numbers, fewer than two time
     steps, more variables than time steps (transposed?), and constant variables.
     """
-    several = isinstance(path, list | tuple)
-    paths = [Path(one) for one in (path if several else [path])]
+    several = not isinstance(path, str | os.PathLike)
+    paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
     if not paths:
         raise ValueError("path: expected at least one file, got none")
     trials = [_read_checked(one, name, gaps, max_bytes) for one in paths]

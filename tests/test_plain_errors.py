@@ -15,6 +15,7 @@ import plrjax as plr
 from plrjax import _files
 from plrjax._cli import main
 
+SERIES = np.random.default_rng(0).normal(size=(60, 2))
 PLANE = {"leaf": '"A"', "index": "[0]", "start": "0.1", "stop": "0.2", "num": "3"}
 WEIRD = ("1979-05-27", "07:32:00", "nan", "[[1]]", "{a = 1}", "9" * 400, "9" * 5000, "[" * 3000)
 
@@ -83,9 +84,15 @@ def test_under_a_transfer_guard():
         assert len(list(results(key))) == 4
         quiet = plr.NoProgress()
         plr.find_cycles(network, 2, key=key, solver=plr.SCYFI(), num_searches=5, progress=quiet)
+        run = plr.fit(
+            network, SERIES, key=key, num_steps=2, sequence_length=5, batch_size=2, progress=quiet
+        )
+        plr.metrics.evaluate(run.model, SERIES, num_starts=2, smoothing=2)
+        plr.detect_bifurcations([network, run.model], 1, key=key, progress=quiet)
 
 
 TOO_MUCH = {
+    "generate": lambda m, k, n: plr.metrics.evaluate(m, SERIES, generate=n, smoothing=2),
     "periods": lambda m, k, n: plr.find_cycles(m, [n], key=k),
     "num_searches": lambda m, k, n: plr.find_cycles(m, 3, key=k, num_searches=n),
     "num_orbits": lambda m, k, n: plr.lyapunov_spectrum(m, np.zeros(2), key=k, num_orbits=n),

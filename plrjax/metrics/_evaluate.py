@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from .._arguments import checked_key, checked_whole
+from .._host import on_host
+from .._memory import check_memory
 from .._numerics import as_real, quiet_floats
 from .._trials import LONGEST_GAP
 from ._evaluation import Evaluation, Scores
@@ -29,6 +31,7 @@ _MEDIANS, _OFFSET = 3.0, 0.5
 differ by less: on Lorenz-63 by a factor of two, .06 of it noise)."""
 
 
+@on_host()
 def evaluate(
     model: Any,
     test: Any,
@@ -83,6 +86,8 @@ def evaluate(
     shown = checked_test(test, mask, max(2 * least, num_steps + 1), num_starts, longest_gap)
     data, series = shown.values[shown.rows], shown.longest
     dropped, kept = _lengths(generate, drop, len(data), least)
+    steps_bytes = 8 * num_starts * kept * data.shape[1]
+    check_memory("generate", f"{generate} times {len(data)} rows", steps_bytes)
     simulator = _observed(model, observation_model, data.shape[1])
     places = np.arange(num_starts, dtype=np.int64) * len(data) // num_starts
     orbits, steps = _orbits(simulator, data[places], dropped, kept)

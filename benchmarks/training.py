@@ -25,6 +25,7 @@ import jax.random as jr
 
 import plrjax as plr
 from plrjax import training as tr
+from plrjax._trials import LONGEST_GAP, checked_trials
 from plrjax.training import _loss
 from plrjax.training._engine import Carry, Recipe, advance
 from plrjax.training._loss import Networks, forecast_loss
@@ -93,7 +94,8 @@ def prepare(task: Task) -> tuple[Carry, Series, Recipe]:
     optimizer = tr.default_optimizer(RATE.num_steps, RATE.first, RATE.last)
     length = task.sequence_length
     recipe = Recipe(task.forcing, optimizer, (tr.L2(1e-5),), None, length, task.batch_size)
-    series = make_series(series_of(size), None, None, length, jnp.float32)
+    trials = checked_trials("series", series_of(size))
+    series = make_series(trials, None, None, length, LONGEST_GAP, jnp.float32)
     nets = Networks(model, observation)
     state = optimizer.init(eqx.filter(nets, eqx.is_inexact_array))
     zero, one = jnp.zeros((), jnp.int32), jnp.ones((), jnp.float32)

@@ -61,12 +61,6 @@ def _options(platform: str) -> dict[str, Any] | None:
     return options
 
 
-_lock = threading.Lock()
-_inside: list[bool] = []
-_limits: list[Any] = []
-"""Calls that are inside, and what the first of them has set."""
-
-
 @functools.cache
 def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
@@ -76,20 +70,14 @@ def _thread_pools() -> ThreadpoolController:
 def one_thread_per_solve():
     """Keep LAPACK to one thread inside: its threads slow many small systems down manyfold.
 
-    The setting is the process's: of calls at once in several threads the first one makes it, and
-    the last one restores it.
+    The setting is the process's, and OpenBLAS lets the main thread alone raise it again: calls in
+    other threads leave it as it is.
     """
-    with _lock:
-        if not _inside:
-            _limits.append(_thread_pools().limit(limits=1, user_api="blas"))
-        _inside.append(True)
-    try:
+    if threading.current_thread() is not threading.main_thread():
         yield
-    finally:
-        with _lock:
-            _inside.pop()
-            if not _inside:
-                _limits.pop().restore_original_limits()
+        return
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        yield
 
 
 def split_over(mesh: Mesh, tree: Any) -> Any:

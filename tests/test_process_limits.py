@@ -1,5 +1,6 @@
 """What belongs to the process as a whole: BLAS threads, and the memory of compiled programs."""
 
+import contextlib
 import threading
 from typing import Any
 
@@ -7,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import pytest
+import scipy.linalg
 from systems import QUIET
 from threadpoolctl import threadpool_info
 
@@ -19,26 +22,26 @@ def blas_threads() -> list[int]:
     return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
-def test_calls_at_once_leave_the_threads_of_blas_as_they_were():
-    """The second call begins while the first is inside, and ends after it."""
-    np.linalg.solve(np.eye(2), np.ones(2))
-    before, inside, left = blas_threads(), threading.Event(), threading.Event()
-    seen = []
+@pytest.mark.parametrize("first", ["main", "other"])
+def test_calls_at_once_leave_the_threads_of_blas_as_they_were(first):
+    """One call begins while the other one is inside, and ends after it."""
+    scipy.linalg.solve(np.eye(2), np.ones(2))
+    before, inside, left, seen = blas_threads(), threading.Event(), threading.Event(), []
 
-    def second():
+    def other():
         with one_thread_per_solve():
             inside.set()
             left.wait()
-            seen.append(blas_threads())
 
-    other = threading.Thread(target=second)
-    with one_thread_per_solve():
-        other.start()
+    thread = threading.Thread(target=other)
+    with one_thread_per_solve() if first == "main" else contextlib.nullcontext():
+        thread.start()
         inside.wait()
+        with one_thread_per_solve():
+            seen.append(blas_threads())
     left.set()
-    other.join()
-    assert all(count == 1 for count in seen[0])
-    assert blas_threads() == before and before
+    thread.join()
+    assert set(seen[0]) == {1} and blas_threads() == before
 
 
 def test_programs_are_dropped_where_there_are_too_many(monkeypatch):

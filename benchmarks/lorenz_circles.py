@@ -209,6 +209,7 @@ def followed(
     nothing = np.full(len(paths) + 1, np.nan)
     return gathered(
         atlases,
+        [],
         dict.fromkeys(periods, plr.COVERAGE.partial),
         plr.RESULTS.successful,
         [],

@@ -21,7 +21,7 @@ from benchmarks import lyapunov_reference as reference
 from plrjax._lyapunov._plan import make_plan
 from plrjax._lyapunov._runner import Runner
 from plrjax._numerics import float64_scope
-from plrjax._parallel import NoProgress, one_thread_per_solve
+from plrjax._parallel import one_thread_per_solve
 
 _NETWORKS = {2: (375, 3.0, 0.0), 3: (138, 4.0, 0.0), 10: (21, 4.0, 4.0)}
 _LARGE = {50: (0, 2.5, 6.0), 100: (0, 3.0, 10.0)}
@@ -51,7 +51,7 @@ class Pooled:
         options = {"key": jr.key(0), "inputs": None, "num_steps": 1, "num_exponents": None}
         options |= {"num_transient": 500, "num_orbits": None, "spread": 1e-3}
         self.plan = make_plan(model, np.full(model.state_size, 0.1), **options)
-        self.runner = Runner(self.plan, NoProgress(), None)
+        self.runner = Runner(self.plan)
         self.runner.begin()
         self.runner.pilot()
         self.runner.interval = self.runner.longest if interval is None else interval

@@ -49,7 +49,7 @@ def plrjax_search(num_searches: int = 1000) -> Search:
     import jax
 
     import plrjax as plr
-    from plrjax._parallel import NoProgress
+    from plrjax import NoProgress
 
     def search(network, period, seed):
         found = plr.find_cycles(

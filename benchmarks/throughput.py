@@ -110,7 +110,7 @@ def search_call(pwa_map, period: int, *, seconds: float = 0.3):
 
     if not hasattr(plr, "find_cycles"):
         raise ImportError("benchmarks: plrjax.find_cycles is not there yet")
-    from plrjax._parallel import NoProgress
+    from plrjax import NoProgress
 
     def search(num_searches):
         found = plr.find_cycles(

@@ -98,12 +98,23 @@ def create_bytes(path: str | os.PathLike, data: bytes) -> bool:
     part = part_of(path)
     write_bytes(part, data)
     try:
-        os.link(part, path)
+        _link(part, path, data)
     except FileExistsError:
         return False
     finally:
         part.unlink(missing_ok=True)
     return True
+
+
+def _link(part: Path, path: Path, data: bytes) -> None:
+    """Give a file its name unless that is taken; a file system without hard links writes it."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        with open(path, "xb") as file:
+            file.write(data)
 
 
 def _sync_folder(folder: Path) -> None:

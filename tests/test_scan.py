@@ -152,13 +152,20 @@ def test_static_fields_tell_scans_apart(tmp_path):
                 found()
 
 
-def test_one_of_many_creates_a_file(tmp_path):
-    """Of threads that create one file at once, one writes; no reader ever sees a part of it."""
+@pytest.mark.parametrize("links", [True, False])
+def test_one_of_many_creates_a_file(tmp_path, monkeypatch, links):
+    """Of threads that create one file at once, one writes, on any file system."""
+    if not links:
+        monkeypatch.setattr("os.link", _no_links)
     path, texts = tmp_path / "scan.json", [bytes([65 + i]) * 100_000 for i in range(8)]
     with ThreadPoolExecutor(8) as pool:
         wrote = list(pool.map(lambda text: create_bytes(path, text), texts))
     assert sum(wrote) == 1 and path.read_bytes() == texts[wrote.index(True)]
     assert [found.name for found in tmp_path.iterdir()] == ["scan.json"]
+
+
+def _no_links(source, target):
+    raise PermissionError(1, "Operation not permitted")
 
 
 def test_resumes_and_refuses_another_scan(tmp_path):

@@ -128,7 +128,7 @@ def test_bad_planes(folder, capsys, measures, more, message):
         (["--workers", "0"], "--workers: expected"),
         (["--shard", "0/2"], "--shard: needs --checkpoint"),
         (["--shard", "2/2", "--checkpoint", "here"], "--shard: expected I/N"),
-        (["--shard", "array", "--checkpoint", "here"], "expected a Slurm job array"),
+        (["--shard", "array", "--checkpoint", "here"], "--shard: expected a Slurm job array"),
         (["absent.npz"], "absent.npz"),
     ],
 )

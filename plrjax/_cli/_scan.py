@@ -92,17 +92,20 @@ class Scan(AbstractAnalysis):
         from .. import scan_parameters
 
         plan = self._plan()
-        return scan_parameters(
-            model,
-            _axes(plan),
-            _measures(plan, model, pathlib.Path(self._plane()).parent),
-            key=key,
-            checkpoint=folder,
-            shard=self._shard(),
-            max_seconds=max_seconds,
-            throw=False,
-            **({"tile": plan["tile"]} if "tile" in plan else {}),
-        )
+        try:
+            return scan_parameters(
+                model,
+                _axes(plan),
+                _measures(plan, model, pathlib.Path(self._plane()).parent),
+                key=key,
+                checkpoint=folder,
+                shard=self._shard(),
+                max_seconds=max_seconds,
+                throw=False,
+                **({"tile": plan["tile"]} if "tile" in plan else {}),
+            )
+        except ValueError as error:
+            raise ValueError(re.sub("^(shard|checkpoint):", r"--\1:", str(error))) from error
 
     def as_text(self, found) -> str:
         return str(found)

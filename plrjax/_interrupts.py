@@ -122,7 +122,7 @@ def _listening() -> Iterator[None]:
 
     A computation inside another one hears it first; then all around it do.
     """
-    _begun.append(True)
+    _begun[:] = [True]
     if threading.current_thread() is not threading.main_thread():
         yield
         return

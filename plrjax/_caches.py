@@ -108,16 +108,17 @@ _beside: dict[str, subprocess.Popen] = {}
 def compile_beside(module: str) -> None:
     """Begin to compile a module of loops in a process of its own, if it is not on disk.
 
-    For the command line, while it imports JAX. Where that process fails, whoever imports the module
-    compiles it, as always.
+    For the command line, while it imports JAX. That process ends with this one. Where it fails,
+    whoever imports the module compiles it, as always.
     """
     folder = folder_of_loops()
     if folder is None:
         return
     if next(folder.rglob(f"{module.rpartition('.')[2]}.*.nbi"), None) is None:
+        watch = f"from plrjax._interrupts import end_with; end_with({os.getpid()})"
         with contextlib.suppress(OSError):  # no room for another process
             _beside[module] = subprocess.Popen(
-                [sys.executable, "-P", "-c", f"import {module}"],
+                [sys.executable, "-P", "-c", f"{watch}; import {module}"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

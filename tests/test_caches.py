@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import textwrap
+import time
 from typing import Any
 
 import jax
@@ -134,3 +135,26 @@ def test_loops_are_compiled_in_another_process_and_awaited(tmp_path):
     code = "import sys\n" + textwrap.dedent(script)
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc").is_dir(), reason="reads /proc")
+def test_that_process_ends_with_this_one(tmp_path):
+    script = """
+        from plrjax import _caches
+        _caches.compile_beside("plrjax.cycles.complete._word_kernel")
+        print(*(process.pid for process in _caches._beside.values()), flush=True)
+        time.sleep(600)
+    """
+    code = "import time\n" + textwrap.dedent(script)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    begun = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
+                             env=environment)  # fmt: skip
+    assert begun.stdout is not None
+    line = pathlib.Path(f"/proc/{int(begun.stdout.readline())}/cmdline")
+    time.sleep(1.0)
+    begun.kill()
+    begun.communicate()
+    left = time.monotonic() + 10.0
+    while line.exists() and line.read_bytes():
+        assert time.monotonic() < left
+        time.sleep(0.1)

@@ -2,7 +2,11 @@
 
 from ._auto import Auto as Auto
 from ._base import AbstractCycleSolver as AbstractCycleSolver
+from ._base import AbstractPlan as AbstractPlan
 from ._base import CycleProblem as CycleProblem
+from ._base import Outcome as Outcome
+from ._base import Stage as Stage
+from ._catalog import Catalog as Catalog
 from ._cycle_set import CycleSet as CycleSet
 from ._cycle_set import Unseen as Unseen
 from ._degree import degree_at_infinity as degree_at_infinity
@@ -23,6 +27,7 @@ from ._seeding import MixtureSeeding as MixtureSeeding
 from ._seeding import RegionPool as RegionPool
 from ._seeding import TransientItineraries as TransientItineraries
 from ._seeding import UniformItineraries as UniformItineraries
+from ._seeding import generator_of as generator_of
 from .complete._branch_and_bound import BranchAndBound as BranchAndBound
 from .complete._certificate import Verified as Verified
 from .complete._certificate import verify as verify

@@ -299,6 +299,17 @@ def _repeats(points: np.ndarray, close: np.ndarray) -> bool:
     )
 
 
+def joined(first: Catalog, second: Catalog, entries: list[Entry]) -> Catalog:
+    """Return entries as one catalog, with what two searches did not settle added up."""
+    return Catalog(
+        first.map,
+        entries,
+        num_virtual=first.num_virtual + second.num_virtual,
+        num_singular=first.num_singular + second.num_singular,
+        num_unexamined=first.num_unexamined + second.num_unexamined,
+    )
+
+
 def merge(catalogs: list[Catalog]) -> list[Entry]:
     """Return the entries of several catalogs, each word once with its hits added up."""
     merged: dict[tuple[int, bytes], Entry] = {}

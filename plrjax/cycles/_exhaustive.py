@@ -242,5 +242,6 @@ class Exhaustive(AbstractCycleSolver):
         coverage = COVERAGE.complete_in_floating_point if complete else COVERAGE.partial
         total = 1 << (problem.period * problem.map.num_units)
         stats = {"candidates": int(total * self.progress(problem, state)) - state.untried}
-        stats["untried"] = state.untried
-        return Outcome(state.catalog, coverage, None, stats)
+        note = f"period {problem.period}: {state.untried} itineraries were not tried"
+        notes = (note,) if state.untried else ()
+        return Outcome(state.catalog, coverage, stats=stats, notes=notes)

@@ -21,7 +21,7 @@ from .._results import COVERAGE, RESULTS
 from ._arguments import check_budget, checked_periods
 from ._auto import Auto
 from ._balance import balanced, with_a_unit
-from ._base import EVERYWHERE, AbstractCycleSolver, CycleProblem, Outcome
+from ._base import EVERYWHERE, AbstractPlan, CycleProblem, Outcome, Stage
 from ._catalog import REJECTED, Catalog, merge
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
@@ -50,7 +50,7 @@ def find_cycles(
     periods: int | Iterable[int],
     *,
     key: PRNGKeyArray | None = None,
-    solver: AbstractCycleSolver | None = None,
+    solver: AbstractPlan | None = None,
     seeding: AbstractSeeding | None = None,
     num_searches: int | None = None,
     max_seconds: float | int | None = None,
@@ -92,7 +92,7 @@ def find_cycles(
     original = lower(model)
     wanted = checked_periods(periods)
     check_budget(num_searches, max_seconds)
-    check_kind("solver", solver, AbstractCycleSolver, "a solver such as Auto()")
+    check_kind("solver", solver, AbstractPlan, "a solver such as Auto()")
     check_kind("seeding", seeding, AbstractSeeding, "a seeding such as CloseReturns()")
     if key is None and (solver is None or solver.needs_key):
         raise ValueError(
@@ -107,7 +107,13 @@ def find_cycles(
     for period in wanted:
         chosen.check(map, period)
     problem = CycleProblem(
-        map, wanted[-1], key, None, seeding, num_searches, (), with_a_unit(original), tuple(wanted)
+        map,
+        wanted[-1],
+        key,
+        seeding=seeding,
+        num_searches=num_searches,
+        original=with_a_unit(original),
+        periods=tuple(wanted),
     )
     deadline = deadline_of(max_seconds)
     with one_thread_per_solve():
@@ -172,37 +178,40 @@ def cycles_of_itineraries(
 
 def run(
     problem: CycleProblem,
-    solver: AbstractCycleSolver,
+    plan: AbstractPlan,
     deadline: float | None,
     progress: AbstractProgress | None,
 ) -> tuple[dict[int, Outcome], RESULTS]:
-    """Search period after period, or all at once; on Ctrl-C or at the deadline keep what is there.
+    """Run the solvers of a plan in turn; on Ctrl-C or at the deadline keep what is there.
 
     Returned are outcomes by period: those that were reached.
     """
     outcomes: dict[int, Outcome] = {}
     samples: dict[int, Sample] = {}
-    jobs = solver.plan(problem)
-    ends = np.cumsum([0.0, *(sum(wanted) for _, wanted in jobs)])
+    stages = plan.plan(problem)
+    ends = np.cumsum([0.0, *(sum(stage.periods) for stage in stages)])
     ends /= max(ends[-1], 1.0)  # steps of an orbit, as the work that is to be expected
-    task, state, periods = problem, None, ()
+    done, solver, task, state = 0, None, problem, None
 
-    def keep():
-        for period in periods:
+    def keep(ended: bool):
+        for period in () if solver is None else task.periods:
             outcome = solver.outcome(dataclasses.replace(task, period=period), state)
-            outcomes[period] = _with_known(outcome, outcomes.get(period))
+            outcome = dataclasses.replace(outcome, method=outcome.method or type(solver).__name__)
+            before = outcomes.get(period)
+            outcomes[period] = outcome.after(before, period, ended) if before else outcome
 
     with job(progress, "cycles", deadline) as work:
-        for done, (solver, wanted) in enumerate(jobs):
-            periods, state = tuple(k for k in wanted if not _is_settled(outcomes.get(k))), None
+        for done, stage in enumerate(stages):
+            solver = None
+            periods = tuple(k for k in stage.periods if not _is_complete(outcomes.get(k)))
             if not periods:
                 continue
-            task = dataclasses.replace(problem, period=max(periods), periods=periods)
-            if solver.needs_sample(task.map, task.period):
-                task = dataclasses.replace(task, sample=_sample(task, samples))
+            task = _task(problem, stage, periods, outcomes, samples)
             known = _words(problem.periods, *(o.catalog for o in outcomes.values()))
             work.update(ends[done], _note(periods, known))
-            state = solver.init(task)
+            for later in stages[done + 1 : done + 2]:
+                later.solver.prepare()
+            state, solver = stage.solver.init(task), stage.solver
             while not solver.terminate(task, state):
                 work.check()
                 state = solver.step(task, state)
@@ -211,13 +220,42 @@ def run(
                 found = solver.found(state)
                 known |= _words(problem.periods, *([] if found is None else [found]))
                 work.update(share, solver.note(task, state) or _note(periods, known))
-            keep()
+            keep(ended=True)
     if work.result is not RESULTS.successful:
-        if state is not None:
-            keep()
-        return outcomes, work.result
+        keep(ended=False)
+        left = {k for stage in stages[done + 1 :] for k in stage.periods}
+        return {k: _cut_short(o) if k in left else o for k, o in outcomes.items()}, work.result
     exhausted = any(outcome.exhausted for outcome in outcomes.values())
     return outcomes, RESULTS.budget_exhausted if exhausted else RESULTS.successful
+
+
+def _cut_short(outcome: Outcome) -> Outcome:
+    """Return an outcome without the claim of random searches, as more was to follow."""
+    claims = outcome.coverage is COVERAGE.saturated
+    return dataclasses.replace(outcome, coverage=COVERAGE.partial) if claims else outcome
+
+
+def _task(
+    problem: CycleProblem,
+    stage: Stage,
+    periods: tuple[int, ...],
+    outcomes: dict[int, Outcome],
+    samples: dict[int, Sample],
+) -> CycleProblem:
+    """Return what a stage is to search, with what earlier ones found."""
+    period = max(periods)
+    before = [outcomes[k] for k in periods if k in outcomes]
+    task = dataclasses.replace(
+        problem,
+        period=period,
+        periods=periods,
+        num_searches=stage.num_searches,
+        known=tuple(word for outcome in before for word in outcome.itineraries()),
+        settled=bool(before) and min(o.coverage for o in before) >= COVERAGE.saturated,
+    )
+    if stage.solver.needs_sample(task.map, period):
+        task = dataclasses.replace(task, sample=_sample(task, samples))
+    return task
 
 
 def _words(periods: tuple[int, ...], *catalogs: Catalog) -> set[bytes]:
@@ -232,18 +270,8 @@ def _note(periods: tuple[int, ...], known: set[bytes]) -> str:
     return f"{span}, {len(known)} cycle{'' if len(known) == 1 else 's'} found"
 
 
-def _is_settled(outcome: Outcome | None) -> bool:
-    """Return whether all cycles are known, so that another solver need not look for more."""
-    complete = COVERAGE.complete_in_floating_point
-    return outcome is not None and outcome.coverage >= complete and outcome.domain == EVERYWHERE
-
-
-def _with_known(outcome: Outcome, before: Outcome | None) -> Outcome:
-    """Return an outcome with the cycles of an earlier one added."""
-    if before is None or not before.catalog.entries:
-        return outcome
-    both = dataclasses.replace(outcome.catalog, entries=merge([outcome.catalog, before.catalog]))
-    return dataclasses.replace(outcome, catalog=both)
+def _is_complete(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.is_complete
 
 
 def _sample_bytes(map: PiecewiseAffineMap, period: int) -> int:
@@ -277,27 +305,31 @@ def _nothing_finite(outcomes: dict[int, Outcome]) -> bool:
     """Return whether nothing was found and every search met a system that overflows."""
     return bool(outcomes) and all(
         not outcome.catalog.entries
-        and outcome.stats.get("walks", 0) + outcome.stats.get("paths", 0) > 0
-        and outcome.stats["stuck"] == outcome.stats.get("walks", 0) + outcome.stats.get("paths", 0)
-        and not outcome.stats["singular"]
+        and 0 < outcome.searches == outcome.stuck
+        and not outcome.catalog.num_singular
         for outcome in outcomes.values()
     )
 
 
 def _statistics(
     periods: list[int],
-    solver: AbstractCycleSolver,
+    plan: AbstractPlan,
     outcomes: dict[int, Outcome],
     seconds: float,
     traces: int,
 ) -> dict[str, Any]:
     """Turn the numbers of every period into tables by name."""
-    names = sorted({name for outcome in outcomes.values() for name in outcome.stats})
-    stats: dict[str, Any] = {
-        name: {k: o.stats[name] for k, o in outcomes.items() if name in o.stats} for name in names
-    }
-    names = dict.fromkeys(periods, type(solver).__name__)
-    stats["solver"] = {**names, **stats.get("solver", {})}
+    stats: dict[str, Any] = {}
+    for k, outcome in outcomes.items():
+        numbers = dict(outcome.stats)
+        if outcome.searches:
+            numbers["stuck"] = outcome.stuck
+            numbers["virtual"] = outcome.catalog.num_virtual
+            numbers["singular"] = outcome.catalog.num_singular
+        for name, number in sorted(numbers.items()):
+            stats.setdefault(name, {})[k] = number
+    names = dict.fromkeys(periods, type(plan).__name__)
+    stats["solver"] = names | {k: outcome.method for k, outcome in outcomes.items()}
     stats["seconds"] = seconds
     stats["traces"] = traces
     stats["backend"] = jax.default_backend()

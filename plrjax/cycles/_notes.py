@@ -27,13 +27,6 @@ def period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -
             f"period {period}: {outcome.catalog.num_unexamined} further singular or nearly "
             "singular words were not examined for families"
         )
-    if outcome.stats.get("full"):
-        notes.append(
-            f"period {period}: the search stopped at {outcome.catalog.count(period)} cycles; "
-            "PathFollowing(max_cycles=...) goes on"
-        )
-    if outcome.stats.get("untried"):
-        notes.append(f"period {period}: {outcome.stats['untried']} itineraries were not tried")
     return notes
 
 
@@ -79,9 +72,7 @@ def few_converged_note(outcomes: dict[int, Outcome]) -> list[str]:
     """Name the periods whose walks and paths hardly ever came upon a solution."""
     few = []
     for period, outcome in outcomes.items():
-        stats = outcome.stats
-        searches = stats.get("walks", 0) + stats.get("paths", 0)
-        if searches and stats.get("converged", 0) + stats.get("crossed", 0) < FEW_SEARCHES:
+        if outcome.searches and outcome.arrived < FEW_SEARCHES:
             few.append(str(period))
     if not few:
         return []

@@ -13,7 +13,7 @@ from ._base import FRUITLESS_ROUNDS, AbstractCycleSolver, CycleProblem, Outcome
 from ._catalog import Entry
 from ._cycle_set import CycleSet
 from ._findings import Findings
-from ._path_engines import AbstractEngine, engine_of, table_size
+from ._path_engines import AbstractEngine, engine_of, prepare_loop, table_size
 from ._pivots import BROKEN, CAPPED, CLOSED, RAY
 from ._seeding import generator_of
 from ._starts import AbstractForm, Table, form_of, plan_of, point_states
@@ -57,6 +57,7 @@ class PathFollowing(AbstractCycleSolver):
     - `max_searches`: paths at which the search gives up settling (None: 64 times the least).
     - `max_cycles`: cycles at which the search of a period stops, as `partial`.
     - `hops`: share of the starts that are known cycles, once there are any; 1 for nothing else.
+    - `per_known`: at most so many paths for each cycle that earlier solvers of a plan handed on.
     - `known`: cycles found elsewhere, for example by `SCYFI()`, to start from as well.
     - `lanes`: paths side by side on the device (None: what fits its memory best; on a CPU one
       after another in a compiled loop, which is faster). The result does not depend on it, nor on
@@ -69,12 +70,14 @@ class PathFollowing(AbstractCycleSolver):
     max_searches: int | None = None
     max_cycles: int = 50_000
     hops: float = 0.5
+    per_known: int | None = None
     known: CycleSet | None = None
     lanes: int | None = None
     devices: Sequence[Any] | None = None
 
     def __post_init__(self):
-        for name in ("max_pivots", "max_cycles", "min_searches", "max_searches", "lanes"):
+        names = ("max_pivots", "max_cycles", "min_searches", "max_searches", "per_known", "lanes")
+        for name in names:
             value = getattr(self, name)
             missing = value is None and not name.startswith("max_p") and name != "max_cycles"
             if not missing and not is_positive_whole(value):
@@ -98,6 +101,9 @@ class PathFollowing(AbstractCycleSolver):
                 f"got {self.known.num_units}"
             )
 
+    def prepare(self):
+        prepare_loop()
+
     def init(self, problem: CycleProblem) -> _State:
         self.check(problem.map, problem.period)
         assert problem.sample is not None
@@ -106,14 +112,16 @@ class PathFollowing(AbstractCycleSolver):
         words = [cycle.regions(0) for cycle in known]
         findings = Findings(problem, form, [*problem.known, *words])
         engine = engine_of(form, self.max_pivots, self.lanes, self.devices)
-        return _State(form, engine, findings)
+        return _State(form, engine, findings, over=not self._limits(problem)[1])
 
     def _limits(self, problem: CycleProblem) -> tuple[int, int]:
         """Return the least and the largest number of paths."""
         if problem.num_searches:
             return problem.num_searches, problem.num_searches
         least = self.min_searches or _least_paths(problem)
-        most = self.max_searches or 64 * least
+        most = self.max_searches or (FRUITLESS_ROUNDS if problem.settled else 64) * least
+        if self.per_known is not None:
+            most = min(most, self.per_known * len(problem.known))
         return min(least, most), most
 
     def step(self, problem: CycleProblem, state: _State) -> _State:
@@ -182,10 +190,21 @@ class PathFollowing(AbstractCycleSolver):
         return 1.0 if state.over else min(findings.finished / wanted, 0.99)
 
     def outcome(self, problem, state):
-        findings = state.findings
-        settled = state.over and findings.quiet and not state.full
-        coverage = COVERAGE.saturated if settled else COVERAGE.partial
-        return Outcome(findings.catalog, coverage, findings.unseen(), _stats(state))
+        findings, legs = state.findings, state.legs
+        settled = state.over and findings.quiet and not state.full and self.hops < 1
+        count = findings.catalog.count(problem.period)
+        more = "PathFollowing(max_cycles=...) goes on"
+        note = f"period {problem.period}: the search stopped at {count} cycles; {more}"
+        return Outcome(
+            findings.catalog,
+            COVERAGE.saturated if settled else COVERAGE.partial,
+            findings.unseen() if self.hops < 1 else None,
+            _stats(state),
+            notes=(note,) if state.full else (),
+            searches=findings.finished,
+            arrived=findings.crossed,
+            stuck=int(legs[BROKEN]) // 2,
+        )
 
 
 def work_per_path(map: PiecewiseAffineMap, period: int) -> float:
@@ -213,11 +232,7 @@ def _stats(state: _State) -> dict[str, Any]:
         "closed": int(state.legs[CLOSED]),
         "capped": int(state.legs[CAPPED]),
         "broken": int(state.legs[BROKEN]),
-        "stuck": int(state.legs[BROKEN]) // 2,
         "ties": state.ties,
-        "virtual": findings.catalog.num_virtual,
-        "singular": findings.catalog.num_singular,
         "lanes": state.engine.lanes,
-        "full": state.full,
         "first_path": findings.first_paths(),
     }

@@ -210,7 +210,15 @@ class SCYFI(AbstractCycleSolver):
         hits = np.array([e.hits for e in entries], int)
         quiet = int(np.count_nonzero(state.converged[_last_news(state) + 1 :]))
         unseen = unseen_estimate(hits, arrived, own, quiet)
-        return Outcome(state.catalog, coverage, unseen, self._stats(problem, state))
+        return Outcome(
+            state.catalog,
+            coverage,
+            unseen,
+            self._stats(problem, state),
+            searches=state.num_ended,
+            arrived=arrived,
+            stuck=state.num_stuck,
+        )
 
     def _stats(self, problem: CycleProblem, state: _State) -> dict[str, Any]:
         """Counts; `first_found` counts candidates as if walks ran one after another."""
@@ -225,9 +233,6 @@ class SCYFI(AbstractCycleSolver):
             "candidates": int(total[-1]) if total.size else 0,
             "walks": state.num_ended,
             "converged": int(np.count_nonzero(state.converged)),
-            "stuck": state.num_stuck,
-            "virtual": state.catalog.num_virtual,
-            "singular": state.catalog.num_singular,
             "segments": state.layout.segments,
             "lanes": state.layout.lanes,
             "first_found": sorted(first),

@@ -289,11 +289,17 @@ class CompleteSearch:
             notes += self._common_notes()
         stats: dict[str, Any] = {name: self.count[name] for name in ("nodes", "programs")}
         stats |= {"open": self.num_open, "unproved": self.count["unproved"]}
-        stats |= {"solver": f"BranchAndBound ({self.method})"}
         if self.language.width:
             stats["entropy_bound"] = self.language.entropy
-        return Outcome(catalog, coverage, None, stats, self.domain_text(), tuple(notes),
-                       self.exhausted and period not in self.finished)  # fmt: skip
+        return Outcome(
+            catalog,
+            coverage,
+            stats=stats,
+            domain=self.domain_text(),
+            notes=tuple(notes),
+            exhausted=self.exhausted and period not in self.finished,
+            method=f"BranchAndBound ({self.method})",
+        )
 
     def domain_text(self) -> str:
         """Return in words where the search is complete."""

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -18,7 +18,13 @@ from ._types import Itinerary, Region
 
 
 class AbstractPLRNN(AbstractDynamics):
-    """A ReLU network that is affine on each linear subregion."""
+    """A ReLU network that is affine on each linear subregion.
+
+    `affine_in_parameters`: whether A, W1, W2, h1, h2 are affine functions of the parameters, so
+    that straight lines between networks are straight lines in canonical form, too.
+    """
+
+    affine_in_parameters: ClassVar[bool] = False
 
     @abc.abstractmethod
     def as_piecewise_affine(
@@ -96,6 +102,8 @@ class PiecewiseAffineMap(AbstractPLRNN):
     h1: Float[np.ndarray, " state"]
     h2: Float[np.ndarray, " unit"]
     unrounded: Unrounded | None = eqx.field(static=True, repr=False)
+
+    affine_in_parameters = True
 
     def __init__(self, A, W1, W2, h1, h2, *, unrounded: Unrounded | None = None):
         h1 = as_float64("h1", h1, ("M",))

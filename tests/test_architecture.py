@@ -49,7 +49,7 @@ FLOORS = {
     "cycles": 4,
     "systems": 5,
     "metrics": 5,
-    "_scan": 5,
+    "scans": 5,
     "training": 6,
     "bifurcations": 6,
     "_io": 7,

@@ -12,7 +12,7 @@ import pytest
 
 import plrjax as plr
 from plrjax import RESULTS
-from plrjax._scan import _cycle_counts
+from plrjax.scans import _cycle_counts
 
 KEY = jr.key(0)
 TENT = plr.from_arrays("shallow", A=[0.2], W1=[[-2.0]], W2=[[1.0]], h1=[1.0], h2=[0.0])

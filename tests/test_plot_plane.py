@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 
 import plrjax as plr
 import plrjax.plot
-from plrjax._scan._measure import Dimension
-from plrjax._scan._result import GridAxis
+from plrjax.scans._measure import Dimension
+from plrjax.scans._result import GridAxis
 
 
 class Curve(NamedTuple):

@@ -16,9 +16,9 @@ from systems import QUIET, PressesCtrlC
 import plrjax as plr
 from plrjax._files import create_bytes
 from plrjax._numerics import float64_scope
-from plrjax._scan._axis import in_float64
-from plrjax._scan._plane import Lowering, Plane
 from plrjax.cycles._grid import stack_maps
+from plrjax.scans._axis import in_float64
+from plrjax.scans._plane import Lowering, Plane
 
 KEY = jr.key(3)
 STATE = [0.4, -0.4]

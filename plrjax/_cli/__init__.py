@@ -67,6 +67,7 @@ def _run(argv: list[str], whole_process: bool) -> EXIT:
             enable_compilation_cache_by_environment()
             warnings.filterwarnings("ignore", "Error (read|writ)ing persistent compilation cache")
             warnings.showwarning = lambda message, *_, **__: complain(message)
+        _import_plugins()
         code = command.run()
         return EXIT.terminated if code is EXIT.interrupted and was_terminated() else code
     except KeyboardInterrupt:
@@ -84,6 +85,18 @@ def _run(argv: list[str], whole_process: bool) -> EXIT:
         return EXIT.failure
     except (RuntimeError, AssertionError) as error:
         return _of_jax(error)
+
+
+def _import_plugins() -> None:
+    """Import the modules named in PLRJAX_PLUGINS, which register models and readers.
+
+    **Raises:** `ImportError` naming the variable.
+    """
+    for name in filter(None, os.environ.get("PLRJAX_PLUGINS", "").split(",")):
+        try:
+            importlib.import_module(name.strip())
+        except ImportError as error:
+            raise ImportError(f"PLRJAX_PLUGINS: {name.strip()}: {error}") from error
 
 
 def _of_jax(error: Exception) -> EXIT:

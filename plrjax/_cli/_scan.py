@@ -243,7 +243,7 @@ class Scan(AbstractAnalysis):
 
 def _num_tiles(plan: dict[str, Any]) -> int:
     """Return into how many tiles the grid falls."""
-    from .._scan import DEFAULT_TILE
+    from ..scans import DEFAULT_TILE
 
     side, nums = plan.get("tile", DEFAULT_TILE), [axis.num for axis in _axes(plan)]
     sides = [side] * 2 if len(nums) == 2 else [side * side]

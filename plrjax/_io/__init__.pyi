@@ -6,6 +6,7 @@ from ._example import example_network as example_network
 from ._example import example_reference as example_reference
 from ._load import LOADERS as LOADERS
 from ._load import load as load
+from ._load import register_reader as register_reader
 from ._load import save as save
 from ._observation_file import load_observation as load_observation
 from ._observation_file import save_observation as save_observation

@@ -87,6 +87,8 @@ def _tell_native(facts: _Facts, content: Content) -> None:
         facts.used = set(facts.source)
         kind, fields = layers[0]
         facts.snapshots = _foreign.count_snapshots(fields, KINDS[kind].shapes)
+    elif facts.kinds and not KINDS[facts.kinds[0]].foreign:
+        _tell_fields(facts, content.arrays, {name: name for name in content.arrays})
     else:
         _tell_fields(facts, *_foreign.recognize(content.arrays))
 

@@ -77,7 +77,7 @@ def recognize(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dic
     if "thetas" in fields and "thresholds" not in fields and fields["thetas"].ndim >= 2:
         fields["thresholds"] = -np.swapaxes(fields.pop("thetas"), -1, -2)
         source["thresholds"] = source.pop("thetas")
-    known = {name for entry in KINDS.values() for name in entry.shapes}
+    known = {name for entry in KINDS.values() if entry.foreign for name in entry.shapes}
     kept = {field: array for field, array in fields.items() if field in known}
     return kept, {field: source[field] for field in kept}
 
@@ -111,7 +111,7 @@ def candidates(fields: dict[str, np.ndarray]) -> list[str]:
     """Return the kinds that these fields may belong to (`num_relu` may be told by the caller)."""
     found = []
     for kind, entry in KINDS.items():
-        complete = set(entry.required) - {"num_relu"} <= set(fields)
+        complete = entry.foreign and set(entry.required) - {"num_relu"} <= set(fields)
         if complete and not foreign_to(kind, fields) and _gates_fit(entry.shapes, fields):
             found.append(kind)
     return [kind for kind in found if kind != "piecewise-affine"]

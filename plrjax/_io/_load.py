@@ -14,7 +14,6 @@ from .._dynamics import AbstractDynamics
 from .._host import on_host
 from .._lyapunov import LyapunovSpectrum
 from .._saved import AbstractSaved
-from .._scan import ParameterScan
 from ..bifurcations import AttractorSet, Bifurcations
 from ..cycles import CycleSet
 from ..models import (
@@ -28,6 +27,7 @@ from ..models import (
     layer_kinds,
     split_layers,
 )
+from ..scans import ParameterScan
 from . import _foreign
 from ._mat import read_mat
 from ._reading import Reading, read_fields
@@ -74,6 +74,27 @@ READERS: dict[str, Callable[[Path, int], Content]] = {
     ".pt": _read_torch,
     ".pth": _read_torch,
 }
+
+
+_readers: dict[str, Callable[[Path], AbstractDynamics]] = {}
+"""Readers of users."""
+
+
+def register_reader(suffix: str, reader: Callable[[Path], AbstractDynamics]) -> None:
+    """Let `load` and the command line read files of another kind, told by their suffix.
+
+    **Arguments:** `suffix`, such as ".h5"; `reader`: a function of the path that returns the model,
+    and raises `ValueError` for a file that it cannot read.
+
+    **Raises:** `ValueError` naming the argument, and for a suffix that is read already.
+    """
+    if not (isinstance(suffix, str) and suffix.startswith(".") and suffix == suffix.lower()):
+        raise ValueError(f"suffix: expected lower case such as '.h5', got {suffix!r}")
+    if suffix in READERS:
+        raise ValueError(f"suffix: {suffix} files are read already")
+    if not callable(reader):
+        raise ValueError(f"reader: expected a function of the path, got {reader!r}")
+    _readers[suffix] = reader
 
 
 def _model(header: dict, arrays: dict, kind: str | None, num_relu, index) -> AbstractDynamics:
@@ -178,6 +199,8 @@ def load(
     """
     path = Path(path)
     try:
+        if path.suffix.lower() in _readers:
+            return _read_by_user(path, kind=kind, num_relu=num_relu, index=index)
         content = read_content(path, max_bytes)
         if not content.header:
             return _load_foreign(path, content, kind, num_relu, index)
@@ -187,6 +210,18 @@ def load(
         return LOADERS[what](content.header, content.arrays, kind, num_relu, index)
     except ValueError as error:
         raise located(path, error) from error
+
+
+def _read_by_user(path: Path, **options) -> AbstractDynamics:
+    """Return the model that a registered reader reads, which takes no options."""
+    given = next((name for name, value in options.items() if value is not None), None)
+    if given is not None:
+        raise ValueError(f"{given}: the reader of {path.suffix} files takes none")
+    _files.existing_file(path)
+    model = _readers[path.suffix.lower()](path)
+    if not isinstance(model, AbstractDynamics):
+        raise ValueError(f"the reader of {path.suffix} returned a {type(model).__name__}, no model")
+    return model
 
 
 def _load_foreign(path: Path, content: Content, kind, num_relu, index) -> AbstractDynamics:

@@ -11,23 +11,6 @@ from jaxtyping import Float
 
 from .._numerics import EPS
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
-from ..models import (
-    PLRNN,
-    AlmostLinearRNN,
-    ClippedShallowPLRNN,
-    MeanCenteredPLRNN,
-    ShallowPLRNN,
-)
-
-_AFFINE = (
-    PLRNN,
-    MeanCenteredPLRNN,
-    AlmostLinearRNN,
-    ShallowPLRNN,
-    ClippedShallowPLRNN,
-    PiecewiseAffineMap,
-)
-"""Models whose canonical arrays are affine functions of their parameters."""
 
 
 class Arrays(NamedTuple):
@@ -101,7 +84,7 @@ class LinearPath(AbstractParameterPath):
                 f"last: expected arrays of shapes {shapes[0]} like first, got {shapes[1]}"
             )
         self.first, self.last = first, last
-        self.is_affine = isinstance(first, _AFFINE)
+        self.is_affine = first.affine_in_parameters
         self._ends = [arrays_of_map(end) for end in ends]
         self._slope = Arrays(*(b - a for a, b in zip(*self._ends)))
 

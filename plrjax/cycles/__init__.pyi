@@ -25,6 +25,7 @@ from ._seeding import CloseReturns as CloseReturns
 from ._seeding import FlippedItineraries as FlippedItineraries
 from ._seeding import MixtureSeeding as MixtureSeeding
 from ._seeding import RegionPool as RegionPool
+from ._seeding import Sample as Sample
 from ._seeding import TransientItineraries as TransientItineraries
 from ._seeding import UniformItineraries as UniformItineraries
 from ._seeding import generator_of as generator_of

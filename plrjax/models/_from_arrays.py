@@ -1,10 +1,12 @@
 """Models from arrays and back: one table of kinds, for loaders, tests and users alike."""
 
 import dataclasses
+import typing
 from typing import Any
 
 import numpy as np
 
+from .._dynamics import AbstractDynamics
 from .._numerics import as_float64, as_real
 from .._piecewise_affine import PiecewiseAffineMap
 from ._plrnn import (
@@ -29,12 +31,14 @@ class Kind:
     """One kind of model: its class, the shapes of its fields, and what may be left out.
 
     Shapes are written as lengths in letters, checked in this order; `A` may also be a vector, the
-    diagonal. An empty shape is a scalar, "integer" a fixed integer.
+    diagonal. An empty shape is a scalar, "integer" a fixed integer. `foreign`: files of other
+    programs may hold it under these names.
     """
 
     model: type[Any]
     shapes: dict[str, str]
     defaults: dict[str, object] = dataclasses.field(default_factory=lambda: {"C": None})
+    foreign: bool = True
 
     @property
     def required(self) -> list[str]:
@@ -70,10 +74,53 @@ MAX_LAYERS = 256
 """Most layers of one file."""
 
 
+def register_model(kind: str, model: type[Any]) -> None:
+    """Let `save`, `load`, `from_arrays` and the command line know a class of models by a name.
+
+    The fields are those of the class: arrays whose shapes are the words of their jaxtyping
+    annotations (equal words, equal lengths), floats, and integers from 0; a field `... | None` may
+    be absent. Files are never asked which class they mean; this says it.
+
+    **Arguments:** `kind`: the name in files; `model`: a subclass of `AbstractDynamics`.
+
+    **Raises:** `ValueError` naming the argument or the field; for a name that is taken.
+
+    **Example:** `plr.register_model("my-rnn", MyRNN)`
+    """
+    if not (isinstance(kind, str) and kind.replace("-", "").isalnum()) or kind == STACKED:
+        raise ValueError(f"kind: expected letters, digits and hyphens, got {kind!r}")
+    if not (isinstance(model, type) and issubclass(model, AbstractDynamics)):
+        raise ValueError(f"model: expected a subclass of AbstractDynamics, got {model!r}")
+    known = KINDS.get(kind)
+    if known is not None and known.model.__qualname__ != model.__qualname__:
+        raise ValueError(f"kind: {kind!r} is taken by {known.model.__name__}")
+    hints = typing.get_type_hints(model)
+    shapes, defaults = {}, {}
+    for field in dataclasses.fields(model):
+        shapes[field.name], optional = _shape_of(field.name, hints[field.name])
+        defaults |= {field.name: None} if optional else {}
+    KINDS[kind] = Kind(model, shapes, defaults, foreign=False)
+
+
+def _shape_of(name: str, annotation: Any) -> tuple[str, bool]:
+    """Return what `Kind.shapes` says of an annotated field, and whether it may be None."""
+    parts = [one for one in typing.get_args(annotation) or (annotation,) if one is not type(None)]
+    optional = type(None) in typing.get_args(annotation)
+    shapes = {getattr(one, "dim_str", {int: "integer", float: ""}.get(one)) for one in parts}
+    if len(shapes) != 1 or None in shapes:
+        raise ValueError(
+            f"{name}: expected a field annotated as an array such as Float[Array, 'state'], int or "
+            f"float, got {annotation}"
+        )
+    return str(shapes.pop()), optional
+
+
 def kind_named(kind: str) -> Kind:
     """Return the entry of the table of kinds, or say which kinds there are."""
     if kind not in KINDS:
-        raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+        raise ValueError(
+            f"kind: expected one of {', '.join(KINDS)} (register_model adds others), got {kind!r}"
+        )
     return KINDS[kind]
 
 
@@ -108,8 +155,9 @@ def _integer(name: str, value, sizes: dict[str, int]) -> int:
     array = as_real(name, value)
     if array.ndim or array.dtype.kind not in "iu":
         raise ValueError(f"{name}: expected an integer, got {value!r}")
-    if not 0 <= int(array) <= sizes["M"]:
-        raise ValueError(f"{name}: expected 0 to {sizes['M']} (the state size), got {int(array)}")
+    most = sizes.get("M", 2**31)
+    if not 0 <= int(array) <= most:
+        raise ValueError(f"{name}: expected 0 to {most} (the state size), got {int(array)}")
     return int(array)
 
 

@@ -47,6 +47,8 @@ class PLRNN(AbstractFormula):
     h: Parameter
     C: Parameter | None
 
+    affine_in_parameters = True
+
     def __init__(self, state_size: int, *, key: PRNGKeyArray, input_size: int | None = None):
         keys = jr.split(key, 2)
         self.A, self.W, self.h = _draw(keys[0], state_size)
@@ -75,6 +77,8 @@ class MeanCenteredPLRNN(AbstractFormula):
     W: Parameter
     h: Parameter
     C: Parameter | None
+
+    affine_in_parameters = True
 
     def __init__(self, state_size: int, *, key: PRNGKeyArray, input_size: int | None = None):
         keys = jr.split(key, 2)
@@ -205,6 +209,8 @@ class AlmostLinearRNN(AbstractFormula):
     h: Parameter
     C: Parameter | None
     num_relu: int = eqx.field(static=True)
+
+    affine_in_parameters = True
 
     def __init__(self, state_size: int, num_relu: int, *, key, input_size: int | None = None):
         keys = jr.split(key, 2)

@@ -61,6 +61,8 @@ class ShallowPLRNN(AbstractFormula):
     h2: Parameter
     C: Parameter | None
 
+    affine_in_parameters = True
+
     def __init__(self, state_size: int, hidden_size: int, *, key, input_size: int | None = None):
         keys = jr.split(key, 2)
         self.A, self.W1, self.W2, self.h1 = _draw(keys[0], state_size, hidden_size)
@@ -97,6 +99,8 @@ class ClippedShallowPLRNN(AbstractFormula):
     h1: Parameter
     h2: Parameter
     C: Parameter | None
+
+    affine_in_parameters = True
 
     def __init__(self, state_size: int, hidden_size: int, *, key, input_size: int | None = None):
         keys = jr.split(key, 3)

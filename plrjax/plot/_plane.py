@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._results import BIFURCATION
-from .._scan import ParameterScan
+from ..scans import ParameterScan
 from ._common import BLUE, GREEN, ORANGE, PINK, RED, legend, new_axes, require_matplotlib
 
 _KINDS = {

@@ -9,11 +9,13 @@ from ._fit import default_optimizer as default_optimizer
 from ._fit import fit as fit
 from ._fit import fit_many as fit_many
 from ._forcing import AbstractForcing as AbstractForcing
+from ._forcing import AbstractStatelessForcing as AbstractStatelessForcing
 from ._forcing import AdaptiveForcing as AdaptiveForcing
 from ._forcing import AnnealedForcing as AnnealedForcing
 from ._forcing import GeneralizedForcing as GeneralizedForcing
 from ._forcing import NoForcing as NoForcing
 from ._forcing import RandomForcing as RandomForcing
+from ._forcing import Schedule as Schedule
 from ._forcing import SparseForcing as SparseForcing
 from ._interval import AutoInterval as AutoInterval
 from ._observation import AbstractObservation as AbstractObservation

@@ -67,7 +67,7 @@ class AbstractForcing(eqx.Module):
         return self, []
 
 
-class _AbstractStateless(AbstractForcing):
+class AbstractStatelessForcing(AbstractForcing):
     """A forcing that does not change with the model."""
 
     update_every: int = eqx.field(static=True, default=0, init=False)
@@ -79,7 +79,7 @@ class _AbstractStateless(AbstractForcing):
         return state
 
 
-class NoForcing(_AbstractStateless):
+class NoForcing(AbstractStatelessForcing):
     """z~_t = z_t: backpropagation through time, from one initial state per window.
 
     **Arguments:** `truncate`: cut gradients every so many steps (truncated backpropagation through
@@ -100,7 +100,7 @@ class NoForcing(_AbstractStateless):
         return Schedule(None, _every(self.truncate, num_steps))
 
 
-class SparseForcing(_AbstractStateless):
+class SparseForcing(AbstractStatelessForcing):
     """z~_t = signal_t where (t - 1) mod tau = 0, else z_t (Mikhaeil et al. 2022, eq. 8).
 
     **Arguments:** `interval`: tau in steps, or "auto", the predictability time ln 2 / lambda_1 of
@@ -141,7 +141,7 @@ class SparseForcing(_AbstractStateless):
         return Schedule(_every(self.interval, num_steps))
 
 
-class RandomForcing(_AbstractStateless):
+class RandomForcing(AbstractStatelessForcing):
     """Sparse forcing at random times, with probability 1/tau at every step: a baseline.
 
     **Arguments:** `interval`: mean interval tau in steps.
@@ -161,7 +161,7 @@ class RandomForcing(_AbstractStateless):
         return Schedule(1.0 - forced.astype(float))
 
 
-class AnnealedForcing(_AbstractStateless):
+class AnnealedForcing(AbstractStatelessForcing):
     """Sparse forcing whose interval grows from one number to another during training: a baseline.
 
     **Arguments:** `first`, `last`: intervals in steps; `num_updates`: over how many updates the
@@ -189,7 +189,7 @@ class AnnealedForcing(_AbstractStateless):
         return Schedule(1.0 - forced.astype(float))
 
 
-class GeneralizedForcing(_AbstractStateless):
+class GeneralizedForcing(AbstractStatelessForcing):
     """z~_t = (1 - alpha) z_t + alpha signal_t (Doya 1992; Hess et al. 2023, eq. 6).
 
     **Arguments:** `alpha` in [0, 1].

@@ -4,7 +4,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from .._numerics import is_whole, quiet_floats
 from .._progress import AbstractProgress
 from .._results import COVERAGE, RESULTS
 from ._axis import Axis, in_float64
-from ._measure import AbstractMeasure, Dimension
+from ._measure import AbstractMeasure, Dimension, as_measure
 from ._plane import Plane
 from ._result import GridAxis, ParameterScan, width_of
 from ._tiles import TileFolder, digest_of
@@ -36,7 +36,7 @@ _ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT
 def scan_parameters(
     model: AbstractDynamics,
     axes: Axis | Sequence[Axis],
-    measures: AbstractMeasure | Sequence[AbstractMeasure],
+    measures: AbstractMeasure | Callable | Sequence[AbstractMeasure | Callable],
     *,
     key: PRNGKeyArray | None = None,
     checkpoint: str | os.PathLike | None = None,
@@ -55,7 +55,9 @@ def scan_parameters(
 
     - `model`: a network; measures say which kinds they take.
     - `axes`: one `Axis` or two.
-    - `measures`: `CycleCounts`, `LargestExponent`, `GradientNorm`, ..., one or several.
+    - `measures`: `CycleCounts`, `LargestExponent`, `GradientNorm`, ..., one or several; or
+        functions of the network, `f(model)` or `f(model, key)`, that return a number or a
+        dictionary of numbers.
     - `key`: `jax.random.key(seed)`, folded by the pixel; may be left out where nothing is random.
 
     **Other arguments:**
@@ -220,9 +222,10 @@ def _optional_key(key: Any):
 
 
 def _checked_measures(measures: Any, plane: Plane) -> list[AbstractMeasure]:
-    chosen = [measures] if isinstance(measures, AbstractMeasure) else list(measures)
-    if not chosen or not all(isinstance(measure, AbstractMeasure) for measure in chosen):
-        raise ValueError(f"measures: expected measures such as CycleCounts([1, 2]), got {measures}")
+    single = isinstance(measures, AbstractMeasure) or callable(measures)
+    chosen = [as_measure(measure) for measure in ([measures] if single else measures)]
+    if not chosen:
+        raise ValueError("measures: expected at least one, such as CycleCounts([1, 2])")
     plane.at([axis.start for axis in plane.axes])
     return chosen
 

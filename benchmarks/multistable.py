@@ -74,7 +74,7 @@ def ends(found: plr.Bifurcations) -> dict[str, int]:
 
 def longer(models: Sequence[Any]) -> plr.Bifurcations:
     """Return the events of longer cycles that a search finds at some of the snapshots."""
-    search = plr.Search(every=EVERY)
+    search = plr.bifurcations.Search(every=EVERY)
     return plr.detect_bifurcations(
         models, LONGER, key=jr.key(0), search=search, progress=plr.ProgressBar()
     )

@@ -50,7 +50,7 @@ def run(
     begun = time.process_time()
     found = plr.fit(
         model, data, key=jr.key(1), forcing=plr.GeneralizedForcing(0.1), num_steps=num_steps,
-        regularizers=[plr.L2(1e-5)], callbacks=callbacks, optimizer=optimizer,
+        regularizers=[plr.training.L2(1e-5)], callbacks=callbacks, optimizer=optimizer,
         progress=plr.NoProgress(),
     )  # fmt: skip
     return found, time.process_time() - begun

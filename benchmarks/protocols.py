@@ -54,7 +54,7 @@ AHEAD = 77
 
 
 def _smooth(name: str, network: Callable, size: int) -> list[Protocol]:
-    affine = lambda variables, states, key: plr.Affine(variables, states, key=key)
+    affine = lambda variables, states, key: plr.training.Affine(variables, states, key=key)
     kinds = {
         "STF(77)": (plr.SparseForcing(AHEAD), None),
         "STF(30)": (plr.SparseForcing(30), None),
@@ -102,7 +102,9 @@ PROTOCOLS: dict[str, list[Protocol]] = {
             plr.GeneralizedForcing(0.3),
             250_000,
             PUBLISHED,
-            observation=lambda variables, states, key: plr.Affine(variables, states, key=key),
+            observation=lambda variables, states, key: plr.training.Affine(
+                variables, states, key=key
+            ),
         )  # fmt: skip
     ],
 }

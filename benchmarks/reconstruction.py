@@ -70,7 +70,8 @@ def train(protocol: Protocol, data: Data, seed: int, early: int = 0) -> Row:
     begun = time.process_time()
     run = plr.fit(
         model, series, key=keys[2], forcing=protocol.forcing, observation_model=observation,
-        optimizer=protocol.optimizer(), regularizers=[plr.L2(1e-5)], num_steps=protocol.num_steps,
+        optimizer=protocol.optimizer(), regularizers=[plr.training.L2(1e-5)],
+        num_steps=protocol.num_steps,
         sequence_length=protocol.sequence_length, batch_size=protocol.batch_size,
         callbacks=[kept], progress=plr.NoProgress(),
     )  # fmt: skip

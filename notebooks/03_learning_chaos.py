@@ -149,7 +149,7 @@ print(f"a state at rest in the middle of the data: D_stsp = {at_rest:.1f}")
 TAUS = [16] if REDUCED else [1, 2, 5, 10, 16, 30, 46, 77, 200]
 UPDATES = 150 if REDUCED else 10_000
 SEEDS = range(1 if REDUCED else 2)
-DECAY = [plr.L2(1e-5)]
+DECAY = [plr.training.L2(1e-5)]
 
 
 def scores(forcing, optimizer=None):
@@ -237,7 +237,7 @@ print(f"least D_stsp at tau = {best}, {best / TAU_PRED:.2f} tau_pred")
 # ## Generalized teacher forcing
 #
 # The standard protocol: $\alpha = .1$, 25,000 updates, RAdam with a rate from $5\cdot10^{-3}$ to
-# $5\cdot10^{-5}$, and a weak pull of $A$ to one and of all else to zero (`plr.L2`).
+# $5\cdot10^{-5}$, and a weak pull of $A$ to one and of all else to zero (`plr.training.L2`).
 # `plr.AdaptiveForcing()` chooses $\alpha$ by itself. Three callbacks look on: scores on the test
 # series, the Lyapunov spectrum, and the networks themselves, kept for later.
 

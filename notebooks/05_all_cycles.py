@@ -241,7 +241,7 @@ print("cycles are missing, and the sum does not show it: periods", *blind or ["n
 
 # %%
 print(f"{file.stat().st_size / 1024:.0f} KiB")
-print(plr.verify(file, planar))
+print(plr.verify(planar, file))
 
 
 # %% [markdown]
@@ -261,7 +261,7 @@ def verdict(text, model=planar):
     altered = file.with_name("altered.json")
     altered.write_text(text)
     try:
-        return f"accepted: {nonzero(plr.verify(altered, model).counts())}"
+        return f"accepted: {nonzero(plr.verify(model, altered).counts())}"
     except ValueError as error:
         return "refused: " + str(error).split("refused: ")[1]
 

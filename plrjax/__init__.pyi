@@ -57,11 +57,9 @@ from .bifurcations import Branch as Branch
 from .bifurcations import FunctionPath as FunctionPath
 from .bifurcations import LinearPath as LinearPath
 from .bifurcations import LookAhead as LookAhead
-from .bifurcations import Matches as Matches
 from .bifurcations import ParameterCurve as ParameterCurve
 from .bifurcations import ParameterCurves as ParameterCurves
 from .bifurcations import ParameterPlane as ParameterPlane
-from .bifurcations import Search as Search
 from .bifurcations import basin_sizes as basin_sizes
 from .bifurcations import basins as basins
 from .bifurcations import bifurcation_curves as bifurcation_curves
@@ -84,7 +82,6 @@ from .cycles import CycleSet as CycleSet
 from .cycles import Exhaustive as Exhaustive
 from .cycles import FlippedItineraries as FlippedItineraries
 from .cycles import MixtureSeeding as MixtureSeeding
-from .cycles import Path as Path
 from .cycles import PathFollowing as PathFollowing
 from .cycles import PlainLoop as PlainLoop
 from .cycles import RegionPool as RegionPool
@@ -126,15 +123,11 @@ from .scans import ScannedParameters as ScannedParameters
 from .scans import scan_parameters as scan_parameters
 from .systems import ExponentEstimate as ExponentEstimate
 from .systems import estimate_exponent as estimate_exponent
-from .training import L2 as L2
-from .training import Action as Action
 from .training import AdaptiveForcing as AdaptiveForcing
-from .training import Affine as Affine
 from .training import AnnealedForcing as AnnealedForcing
 from .training import AutoInterval as AutoInterval
 from .training import EvaluationProbe as EvaluationProbe
 from .training import GeneralizedForcing as GeneralizedForcing
-from .training import Identity as Identity
 from .training import ManifoldAttractor as ManifoldAttractor
 from .training import NoForcing as NoForcing
 from .training import ObservationCondition as ObservationCondition

@@ -75,16 +75,16 @@ class Dynamics(AbstractDynamics):
         return self.function(state) if input is None else self.function(state, input)
 
 
-def checked_state(dynamics: AbstractDynamics, state) -> Array:
+def checked_state(model: AbstractDynamics, state) -> Array:
     """Return one state as a JAX array, refusing another shape than (M,)."""
     state = jax.numpy.asarray(state)
-    if state.shape != (dynamics.state_size,):
-        raise ValueError(f"state: expected shape ({dynamics.state_size},), got {state.shape}")
+    if state.shape != (model.state_size,):
+        raise ValueError(f"state: expected shape ({model.state_size},), got {state.shape}")
     return state
 
 
 def trajectory(
-    dynamics: AbstractDynamics,
+    model: AbstractDynamics,
     state: State,
     num_steps: int,
     inputs: Float[Array, "time input"] | None = None,
@@ -96,7 +96,7 @@ def trajectory(
 
     **Arguments:**
 
-    - `dynamics`: the map.
+    - `model`: the map.
     - `state`: the initial state z_0.
     - `num_steps`: number of steps T; the result has T + 1 rows.
     - `inputs`: external input s_0 ... s_{T-1}, one row per step, or None.
@@ -107,51 +107,51 @@ def trajectory(
         raise ValueError(f"num_steps: expected a non-negative integer, got {num_steps}")
     if inputs is not None and len(inputs) != num_steps:
         raise ValueError(f"inputs: expected {num_steps} rows, one per step, got {len(inputs)}")
-    check_memory("num_steps", num_steps, 2 * 4 * num_steps * dynamics.state_size)
+    check_memory("num_steps", num_steps, 2 * 4 * num_steps * model.state_size)
     orbit = lambda network, z, s: _orbit(network, z, s, num_steps)
-    return _in_own_precision(orbit, dynamics, state, inputs)
+    return _in_own_precision(orbit, model, state, inputs)
 
 
-def _orbit(dynamics: AbstractDynamics, state, inputs, num_steps: int) -> Array:
+def _orbit(model: AbstractDynamics, state, inputs, num_steps: int) -> Array:
     def advance(z, s):
-        z = dynamics.step(z, s)
+        z = model.step(z, s)
         return z, z
 
     state = jax.numpy.asarray(state)
     if num_steps:
         row = None if inputs is None else jax.numpy.asarray(inputs)[0]
-        state = state.astype(jax.eval_shape(dynamics.step, state, row).dtype)
+        state = state.astype(jax.eval_shape(model.step, state, row).dtype)
     _, orbit = jax.lax.scan(advance, state, inputs, length=num_steps)
     return jax.numpy.concatenate([state[None], orbit])
 
 
 def jacobian(
-    dynamics: AbstractDynamics,
+    model: AbstractDynamics,
     state: State,
     input: Float[Array, " input"] | None = None,
 ) -> Float[Array | np.ndarray, "state state"]:
     """Return DF(z), the M x M matrix of partial derivatives of one step; as `trajectory`, float64
     where the network, the state or the input are."""
-    return _in_own_precision(lambda network, z, s: network.jacobian(z, s), dynamics, state, input)
+    return _in_own_precision(lambda network, z, s: network.jacobian(z, s), model, state, input)
 
 
-def _in_own_precision(function: Callable, dynamics: AbstractDynamics, *arguments):
-    """Return function(dynamics, *arguments), in float64 where an array is; never where traced."""
+def _in_own_precision(function: Callable, model: AbstractDynamics, *arguments):
+    """Return function(model, *arguments), in float64 where an array is; never where traced."""
     with jax.transfer_guard("allow"):
-        return _computed(function, dynamics, *arguments)
+        return _computed(function, model, *arguments)
 
 
-def _computed(function: Callable, dynamics: AbstractDynamics, *arguments):
-    weights, given = jax.tree.leaves(dynamics), [x for x in arguments if x is not None]
+def _computed(function: Callable, model: AbstractDynamics, *arguments):
+    weights, given = jax.tree.leaves(model), [x for x in arguments if x is not None]
     now = jax.numpy.zeros(())  # traced inside jit, whatever a user's step closes over
     if any(isinstance(leaf, Tracer) for leaf in [now, *weights, *jax.tree.leaves(given)]):
-        return function(dynamics, *arguments)
+        return function(model, *arguments)
     dtypes = [leaf.dtype for leaf in weights if isinstance(leaf, jax.Array | np.ndarray)]
     dtypes += [getattr(value, "dtype", None) or np.asarray(value).dtype for value in given]
     if np.float64 not in dtypes:
-        return function(dynamics, *arguments)
+        return function(model, *arguments)
     with float64_scope():
-        found = function(dynamics, *arguments)
+        found = function(model, *arguments)
     if isinstance(found, Tracer):  # a derivative with respect to what a step closes over
-        return function(dynamics, *arguments)
+        return function(model, *arguments)
     return found if now.dtype == np.float64 else np.asarray(found)

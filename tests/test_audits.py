@@ -55,7 +55,7 @@ def test_events_of_the_left_focus_bracket_its_changes_of_stability(shared):
     models, epochs = load(shared / LORENZ["gtf015"])
     models, epochs = models[:4], epochs[:4]
     found = plr.detect_bifurcations(
-        models, [1], search=plr.Search(plr.PathFollowing(), every=3),
+        models, [1], search=plr.bifurcations.Search(plr.PathFollowing(), every=3),
         key=jr.key(0), steps=epochs, progress=QUIET,
     )  # fmt: skip
     left, _ = foci(found, models)

@@ -26,11 +26,11 @@ from plrjax import COVERAGE, RESULTS
 BOTH = "SCYFI + PathFollowing"
 
 
-STAGES: plr.AbstractCycleSolver = plr.Auto(complete=False)
+STAGES: plr.cycles.AbstractPlan = plr.Auto(complete=False)
 WHOLE = plr.Auto()
 
 
-def search(map, periods, seed=0, *, solver: plr.AbstractCycleSolver = STAGES, **options):
+def search(map, periods, seed=0, *, solver: plr.cycles.AbstractPlan = STAGES, **options):
     return plr.find_cycles(map, periods, key=jr.key(seed), progress=QUIET, solver=solver, **options)
 
 

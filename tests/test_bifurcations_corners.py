@@ -8,6 +8,7 @@ from systems import QUIET, SIXTEEN, PressesCtrlC, random_plrnn, random_shallow, 
 
 import plrjax as plr
 from plrjax import BIFURCATION, COVERAGE, RESULTS, FunctionPath, PiecewiseAffineMap
+from plrjax.bifurcations import Search
 
 KEY = jr.key(0)
 
@@ -104,13 +105,13 @@ def test_a_fixed_point_on_the_border_all_along():
     found = detect([still, moved], [1, 2, 3])
     assert len(found) == 0
     check_ends(found)
-    assert len(detect([still, moved], [1, 2], search=plr.Search(max_bits=0), key=KEY)) == 0
+    assert len(detect([still, moved], [1, 2], search=Search(max_bits=0), key=KEY)) == 0
 
 
 @pytest.mark.parametrize("max_bits", [0, 12])
 def test_a_path_that_does_not_move(max_bits):
     model = random_plrnn(3, 3, 2.0)
-    found = detect([model] * 4, [1, 2, 3], search=plr.Search(max_bits=max_bits), key=KEY)
+    found = detect([model] * 4, [1, 2, 3], search=Search(max_bits=max_bits), key=KEY)
     assert len(found) == 0 and not found.notes
     cycles = plr.find_cycles(model, [1, 2, 3], solver=plr.Exhaustive(), progress=QUIET)
     assert found.num_branches == len(cycles) == len(found.alive_at(2))
@@ -151,7 +152,10 @@ def test_a_path_with_the_noise_of_float32_comes_to_an_end():
         right = np.float32(4.0) * np.float32(np.sin(s))
         return PiecewiseAffineMap([[0.2]], [[right - np.float32(0.2)]], [[1.0]], [1.0], [0.0])
 
-    for search in (plr.Search(), plr.Search(max_bits=0, solver=plr.Exhaustive())):
+    for search in (
+        Search(),
+        Search(max_bits=0, solver=plr.Exhaustive()),
+    ):
         found = detect(FunctionPath(noisy, -1.0, 1.0), [1], search=search)
         assert found.coverage is COVERAGE.partial or search.max_bits == 0
         assert np.allclose(found.s, [-np.arcsin(0.25), np.arcsin(0.25)], rtol=0, atol=1e-6)
@@ -165,7 +169,7 @@ def test_long_cycles_by_search(start, stop):
         return plr.from_arrays("plrnn", A=np.r_[a, SIXTEEN["A"][1]], W=SIXTEEN["W"], h=SIXTEEN["h"])
 
     path = [model(start), model(SIXTEEN["A"][0]), model(stop)]
-    search = plr.Search(plr.SCYFI(), num_searches=300, max_bits=0)
+    search = Search(plr.SCYFI(), num_searches=300, max_bits=0)
     found = detect(path, [1, 16], search=search, key=KEY)
     check_ends(found)
     here = [row for row in found.alive_at(1).values() if found.segment_period[row] == 16]
@@ -273,7 +277,7 @@ def test_a_search_finds_what_enumeration_finds():
     """Search at the networks: events are among those of all words tried along the path."""
     models = chain(4)
     whole = detect(models, [1, 2])
-    part = detect(models, [1, 2], key=KEY, search=plr.Search(max_bits=0))
+    part = detect(models, [1, 2], key=KEY, search=Search(max_bits=0))
     assert 0 < len(part) <= len(whole) and part.coverage <= COVERAGE.saturated
     for row in range(len(part)):
         close = np.abs(whole.s - part.s[row]) < 1e-9

@@ -35,7 +35,7 @@ def words_in(found):
 
 def check(path, map, found, periods):
     """Assert that a certificate says what the search found, and that it is true in fractions."""
-    proven = plr.verify(path, map)
+    proven = plr.verify(map, path)
     assert proven.periods == tuple(periods) and proven.counts() == found.counts()
     assert proven.everywhere and proven.degenerate == ()
     assert {tuple(cycle["word"]) for cycle in proven.cycles} == words_in(found)
@@ -91,7 +91,7 @@ def test_a_linear_map_has_its_fixed_point_only(tmp_path):
     none = np.zeros((2, 0))
     map = PiecewiseAffineMap([[0.5, 0.2], [0.1, -2.0]], none, none.T, [1.0, 1.0], [])
     written(tmp_path / "all.json", map, range(1, 4))
-    proven = plr.verify(tmp_path / "all.json", map)
+    proven = plr.verify(map, tmp_path / "all.json")
     assert proven.everywhere and proven.counts() == {1: 1, 2: 0, 3: 0}
     point = np.linalg.solve(np.eye(2) - map.A, map.h1)
     assert np.allclose(proven.cycles[0]["points"], point, rtol=1e-14)
@@ -99,7 +99,7 @@ def test_a_linear_map_has_its_fixed_point_only(tmp_path):
 
 def test_periods_may_have_gaps(tmp_path):
     written(tmp_path / "some.json", LOZI, [6, 2, 4])
-    proven = plr.verify(tmp_path / "some.json", LOZI)
+    proven = plr.verify(LOZI, tmp_path / "some.json")
     assert proven.counts() == {2: 1, 4: 1, 6: 4}
 
 
@@ -147,12 +147,12 @@ def test_any_flipped_bit_of_the_certificate_is_refused(sixteen, tmp_path):
     for bit in np.random.default_rng(0).choice(8 * len(data), 500, replace=False):
         path.write_bytes(flipped(data, int(bit)))
         with pytest.raises(ValueError, match="refused"):
-            plr.verify(path, model)
+            plr.verify(model, path)
 
 
 def test_any_other_text_of_the_same_content_is_refused(sixteen, tmp_path):
     model, _, path, data = sixteen
-    plr.verify(path, model)
+    plr.verify(model, path)
     content, text = json.loads(data), data.decode()
     others = [
         text + "\n", " " + text, "\ufeff" + text, text.replace(",", ", ", 1), text[:-1],
@@ -163,7 +163,7 @@ def test_any_other_text_of_the_same_content_is_refused(sixteen, tmp_path):
         assert other != text
         (tmp_path / "other.json").write_text(other, encoding="utf-8")
         with pytest.raises(ValueError, match="refused"):
-            plr.verify(tmp_path / "other.json", model)
+            plr.verify(model, tmp_path / "other.json")
 
 
 def test_any_flipped_bit_of_the_map_is_refused(sixteen):
@@ -179,7 +179,7 @@ def test_any_flipped_bit_of_the_map_is_refused(sixteen):
             continue
         other = PiecewiseAffineMap(*(changed if n == name else getattr(map, n) for n in names))
         with pytest.raises(ValueError, match="made for another model"):
-            plr.verify(path, other)
+            plr.verify(other, path)
         refused += 1
     assert refused > 450
 
@@ -197,19 +197,19 @@ def test_any_flipped_bit_of_the_parameters_is_refused(sixteen):
         except ValueError:  # not finite, or a diagonal of W that is not zero
             continue
         with pytest.raises(ValueError, match="made for another model"):
-            plr.verify(path, other)
+            plr.verify(other, path)
         refused += 1
     assert refused > 350
 
 
 def test_any_flipped_bit_of_the_named_file_is_refused(sixteen, tmp_path):
     model, named, path, _ = sixteen
-    plr.verify(path, model, model_file=named)
+    plr.verify(model, path, model_file=named)
     data, other = named.read_bytes(), tmp_path / "other.npz"
     for bit in np.random.default_rng(3).choice(8 * len(data), 100, replace=False):
         other.write_bytes(flipped(data, int(bit)))
         with pytest.raises(ValueError, match="is not, byte by byte, the file"):
-            plr.verify(path, model, model_file=other)
+            plr.verify(model, path, model_file=other)
 
 
 # what it says
@@ -218,23 +218,23 @@ def test_any_flipped_bit_of_the_named_file_is_refused(sixteen, tmp_path):
 def test_verified_reads_well(tmp_path):
     path = tmp_path / "all.json"
     written(path, tent(2.0), range(1, 4))
-    assert str(plr.verify(path, tent(2.0))) == (
+    assert str(plr.verify(tent(2.0), path)) == (
         "proven: these are all cycles, in all of R^M\n"
         "period 1: 2 (2 unstable)\nperiod 2: 1 (1 unstable)\nperiod 3: 2 (2 unstable)"
     )
     written(path, tent(2.0), [2, 3], box=([0.5], [1.0]))
-    assert str(plr.verify(path, tent(2.0))) == (
+    assert str(plr.verify(tent(2.0), path)) == (
         "proven: these are all cycles in the box [0.5, 1]\nperiod 2: 0\nperiod 3: 0"
     )
     written(path, tent(2.0), 1, box=1.0)
-    assert "in the box |z| <= 1\n" in str(plr.verify(path, tent(2.0)))
+    assert "in the box |z| <= 1\n" in str(plr.verify(tent(2.0), path))
 
 
 def test_degenerate_families_are_excepted(tmp_path):
     path = tmp_path / "all.json"
     found = written(path, FAMILY, range(1, 4))
     assert found.coverage_by_period[2] < plr.COVERAGE.certified
-    proven = plr.verify(path, FAMILY)
+    proven = plr.verify(FAMILY, path)
     assert proven.degenerate == (2,)
     assert "not proven: a degenerate family" in str(proven).splitlines()[2]
     assert proven.counts()[1] == 1 and proven.counts()[3] == 0
@@ -243,25 +243,25 @@ def test_degenerate_families_are_excepted(tmp_path):
 def test_errors_name_file_and_reason(sixteen, tmp_path):
     model, named, path, _ = sixteen
     with pytest.raises(FileNotFoundError, match="none.json: no such file"):
-        plr.verify(tmp_path / "none.json", model)
+        plr.verify(model, tmp_path / "none.json")
     with pytest.raises(ValueError, match="expected a file, got a folder"):
-        plr.verify(tmp_path, model)
+        plr.verify(model, tmp_path)
     with pytest.raises(ValueError, match="model.npz: refused"):
-        plr.verify(named, model)
+        plr.verify(model, named)
     (tmp_path / "empty.json").write_bytes(b"")
     with pytest.raises(ValueError, match="the file is empty"):
-        plr.verify(tmp_path / "empty.json", model)
+        plr.verify(model, tmp_path / "empty.json")
     for text in ("7", "null", "[]", "{}", '"x"', '{"SHA256":"x"}', "{", "\x00", "x" * 1000):
         (tmp_path / "other.json").write_text(text)
         with pytest.raises(ValueError, match="other.json: refused"):
-            plr.verify(tmp_path / "other.json", model)
+            plr.verify(model, tmp_path / "other.json")
     with pytest.raises(ValueError, match="made for another model"):
-        plr.verify(path, LOZI)
+        plr.verify(LOZI, path)
     with pytest.raises(FileNotFoundError):
-        plr.verify(path, model, model_file=tmp_path / "none.npz")
+        plr.verify(model, path, model_file=tmp_path / "none.npz")
     for other in (None, "model.npz", SIXTEEN, 3):
         with pytest.raises((ValueError, TypeError), match="model"):  # TypeError: checked here only
-            plr.verify(path, other)  # type: ignore
+            plr.verify(other, path)  # type: ignore
 
 
 # the checker stands alone
@@ -289,7 +289,7 @@ def test_verifying_imports_neither_numba_nor_the_search(sixteen):
         "import sys\n"
         "for name in ('numba', 'highspy'): sys.modules[name] = None\n"
         "import plrjax as plr\n"
-        f"print(plr.verify({str(path)!r}, plr.load({str(named)!r})).counts()[1])\n"
+        f"print(plr.verify(plr.load({str(named)!r}), {str(path)!r}).counts()[1])\n"
         "print([m for m in sys.modules if m.endswith(('_subtrees', '_word_kernel', '_search'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

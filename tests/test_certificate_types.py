@@ -97,7 +97,7 @@ def test_texts_that_are_not_json(tmp_path):
         assert other != text
         path.write_text(other)
         with pytest.raises(ValueError, match="refused"):
-            plr.verify(path, map)
+            plr.verify(map, path)
 
 
 def test_deep_nesting_with_a_true_hash(tmp_path):
@@ -109,7 +109,7 @@ def test_deep_nesting_with_a_true_hash(tmp_path):
         path = tmp_path / "forged.json"
         path.write_text(sealed({**data, field: deep}))
         with pytest.raises(ValueError, match="refused"):
-            plr.verify(path, map)
+            plr.verify(map, path)
 
 
 def test_a_file_that_is_not_named_is_no_error(tmp_path):
@@ -118,9 +118,9 @@ def test_a_file_that_is_not_named_is_no_error(tmp_path):
     for named in (7, [], {}, "", "x"):
         path.write_text(sealed({**data, "file": named}))
         with pytest.raises(ValueError, match="is not, byte by byte, the file"):
-            plr.verify(path, map, model_file=path)
+            plr.verify(map, path, model_file=path)
     path.write_text(sealed({key: value for key, value in data.items() if key != "file"}))
-    assert plr.verify(path, map, model_file=path).counts() == COUNTS["lozi"]
+    assert plr.verify(map, path, model_file=path).counts() == COUNTS["lozi"]
 
 
 def test_large_claims_allocate_nothing():

@@ -15,13 +15,13 @@ network = "network.npz"
 state = [0.4, -0.4]
 tile = 4
 [[axis]]
-leaf = "A"
+where = "A"
 index = [0, 0]
 start = -0.5
 stop = 0.9
 num = 9
 [[axis]]
-leaf = "A"
+where = "A"
 index = [1, 1]
 start = -0.5
 stop = 0.9

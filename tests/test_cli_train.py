@@ -247,7 +247,7 @@ def test_more_updates_extend_a_run(files, tmp_path):
 
 def test_divergence_is_a_failure(files, tmp_path, capsys):
     options = f"--forcing none --learning-rate 5 --num-steps 200 --out {tmp_path}/run --l2 0"
-    command = ["train", f"{files}/data.npy", "--model", "shallow", *SMALL, *options.split()]
+    command = ["train", f"{files}/data.npy", "--kind", "shallow", *SMALL, *options.split()]
     assert main(command) == 1
     assert (
         f"diverged; the last finite network is {tmp_path}/run/model.npz" in capsys.readouterr().err
@@ -262,7 +262,7 @@ def test_divergence_is_a_failure(files, tmp_path, capsys):
 def test_families(family, observation):
     gated = {"gru": 4, "lstm": 8}
     size: dict[str, Any] = {"hidden_size": 4} if family in gated else {"state_size": 5}
-    options = Train("x.npy", model=family, observation=observation, out="run", **size)
+    options = Train("x.npy", kind=family, observation=observation, out="run", **size)
     options.check()
     data = henon(0)
     model, observe = parts.networks(options, data, jr.split(jr.key(0), 4))
@@ -278,12 +278,15 @@ def test_families(family, observation):
         ("", "--out: expected the folder of the run"),
         ("--out {0}/data.npy", "--out: expected a folder, got the file"),
         ("--out {0}", "expected a new folder or a run, but it holds other files"),
-        ("--out r --model gru --state-size 3", "--state-size: gru has --hidden-size instead"),
-        ("--out r --model plrnn --hidden-size 3", "--hidden-size: plrnn has none"),
-        ("--out r --model almost-linear --num-relu 3", "--num-relu: expected at most 2"),
+        ("--out r --kind gru --state-size 3", "--state-size: gru has --hidden-size instead"),
+        ("--out r --kind plrnn --hidden-size 3", "--hidden-size: plrnn has none"),
+        ("--out r --kind almost-linear --num-relu 3", "--num-relu: expected at most 2"),
         ("--out r --state-size 1", "--state-size: 1 states cannot be the 2 variables of DATA"),
-        ("--out r --interval 3", "--interval: only meaningful with --forcing stf"),
-        ("--out r --forcing stf --interval x", "--interval: expected a positive integer or auto"),
+        ("--out r --interval 3", "--interval: only meaningful with --forcing sparse"),
+        (
+            "--out r --forcing sparse --interval x",
+            "--interval: expected a positive integer or auto",
+        ),
         ("--out r --alpha 2", "--alpha: expected a number from 0 to 1, got 2.0"),
         ("--out r --num-steps 0", "--num-steps: expected an integer of at least 1"),
         ("--out r --learning-rate=-1", "--learning-rate: expected a positive number"),
@@ -293,7 +296,7 @@ def test_families(family, observation):
         ("--out r --evaluate-every 5", "--evaluate-every: only meaningful together with --test"),
         ("--out r --test nowhere.npy", "--test: nowhere.npy: no such file"),
         ("--out r --test {0}/one.npy", "--test: expected 2 variables as in DATA, got 1"),
-        ("--out r --model nothing", "invalid choice"),
+        ("--out r --kind nothing", "invalid choice"),
     ],
 )
 def test_misuse(files, options, message, capsys, monkeypatch, tmp_path):

@@ -18,7 +18,7 @@ def skew_tent(left, right, mu=1.0):
     return PiecewiseAffineMap([[left]], [[right - left]], [[1.0]], [mu], [0.0])
 
 
-ENDS = plr.Search(plr.Exhaustive(), max_bits=0, every=1000)
+ENDS = plr.bifurcations.Search(plr.Exhaustive(), max_bits=0, every=1000)
 """Cycles are searched at the first and the last network only, and followed from there."""
 
 
@@ -124,7 +124,7 @@ def test_a_search_follows_through_a_network_with_an_event(which):
     """Cycles found at the first network only: what is born at the second is followed from there."""
     rights, mus = ((-0.5, -1.0, -1.5), (1, 1, 1)) if which == "flip" else ((-1.5,) * 3, (-1, 0, 1))
     models = [skew_tent(0.2, right, mu) for right, mu in zip(rights, mus)]
-    search = plr.Search(max_bits=0, every=2)
+    search = plr.bifurcations.Search(max_bits=0, every=2)
     tracer = Tracer((1, 2), search, jr.key(0))
     for pair in zip(models[:-1], models[1:]):
         tracer.advance(plr.LinearPath(*pair))

@@ -157,7 +157,7 @@ def test_a_certificate_is_of_the_network(tmp_path):
     solver = plr.BranchAndBound(rigorous=True, certificate=tmp_path / "c.json")
     found = plr.find_cycles(SINGULAR, [1, 2, 3], solver=solver, progress=plr.NoProgress())
     assert found.coverage == plr.COVERAGE.certified
-    proven = plr.verify(tmp_path / "c.json", SINGULAR)
+    proven = plr.verify(SINGULAR, tmp_path / "c.json")
     assert proven.counts() == found.counts() == {1: 1, 2: 1, 3: 0}
     with pytest.raises(ValueError, match="another model"):
-        plr.verify(tmp_path / "c.json", FLOATS)
+        plr.verify(FLOATS, tmp_path / "c.json")

@@ -60,7 +60,7 @@ class Halver:
     def __call__(self, record):
         if record.step == 40:
             halved = eqx.tree_at(lambda m: m.W1, record.model, 0.5 * record.model.W1)
-            return plr.Action(revert_to=record._replace(model=halved))
+            return plr.training.Action(revert_to=record._replace(model=halved))
         return None
 
 
@@ -77,7 +77,7 @@ class Interrupt:
         if record.step != self.at:
             return None
         if self.stop:
-            return plr.Action(stop=True)
+            return plr.training.Action(stop=True)
         raise KeyboardInterrupt
 
 
@@ -163,7 +163,7 @@ def test_classes_stay_integers(several, column):
     run = fit(
         plr.TanhRNN(4, key=jr.key(0), input_size=2), inputs=given[0], key=jr.key(1),
         targets=given[1][..., None] if column else given[1], loss=entropy, num_steps=5,
-        sequence_length=10, observation_model=plr.Affine(2, 4, key=jr.key(2)),
+        sequence_length=10, observation_model=plr.training.Affine(2, 4, key=jr.key(2)),
         progress=plr.NoProgress(),
     )  # fmt: skip
     assert finite(run) and shapes[0] == ((10, 1), np.dtype("int32"))
@@ -177,7 +177,7 @@ def test_a_loss_closed_over_other_numbers_is_another_run(tmp_path):
         return fit(
             plr.TanhRNN(2, key=jr.key(0), input_size=2), inputs=DATA, targets=DATA, loss=loss,
             key=jr.key(1), num_steps=4, sequence_length=10, checkpoint=tmp_path / "run.npz",
-            observation_model=plr.Affine(2, 2, key=jr.key(2)), progress=plr.NoProgress(),
+            observation_model=plr.training.Affine(2, 2, key=jr.key(2)), progress=plr.NoProgress(),
         )  # fmt: skip
 
     task(weighted(np.ones((10, 1), np.float32)))
@@ -230,7 +230,7 @@ class OwnPenalty(tr.AbstractRegularizer):
         (dict(observation_model=tr.Affine(3, 2, key=jr.key(0))), "observation_model: "),
         (dict(observation_model=tr.Identity(2, 3, key=jr.key(0))), "observation_model: "),
         (dict(optimizer=optax.adam), "optimizer: expected an Optax transformation"),
-        (dict(regularizers=plr.L2(1e-3)), "regularizers: expected a list"),
+        (dict(regularizers=plr.training.L2(1e-3)), "regularizers: expected a list"),
         (dict(callbacks=[3]), "callbacks: expected a list of functions"),
         (dict(callbacks=3), "callbacks: expected a list of functions"),
         (dict(regularizers=[plr.ManifoldAttractor(3, 1.0)]), "num_states: expected at most the 2"),

@@ -65,7 +65,7 @@ class Ask:
 
     def __call__(self, record):
         self.seen.append(record.step)
-        return plr.Action(**self.action) if record.step == self.at else None
+        return plr.training.Action(**self.action) if record.step == self.at else None
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -16,7 +16,7 @@ from plrjax import _files
 from plrjax._cli import main
 
 SERIES = np.random.default_rng(0).normal(size=(60, 2))
-PLANE = {"leaf": '"A"', "index": "[0]", "start": "0.1", "stop": "0.2", "num": "3"}
+PLANE = {"where": '"A"', "index": "[0]", "start": "0.1", "stop": "0.2", "num": "3"}
 WEIRD = ("1979-05-27", "07:32:00", "nan", "[[1]]", "{a = 1}", "9" * 400, "9" * 5000, "[" * 3000)
 
 

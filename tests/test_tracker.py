@@ -9,7 +9,8 @@ import pytest
 from systems import QUIET
 
 import plrjax as plr
-from plrjax import Action, BifurcationTracker, GeneralizedForcing, LookAhead, TrainingRecord
+from plrjax import BifurcationTracker, GeneralizedForcing, LookAhead, TrainingRecord
+from plrjax.training import Action
 
 KEY = jr.key(0)
 

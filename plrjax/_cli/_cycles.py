@@ -25,24 +25,23 @@ class Cycles(AbstractAnalysis):
     """Periods to search: '3', '1,2,5', '1:10' (both ends included), '1:10,20'."""
     num_searches: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Walks and paths per period; by default the search stops when it saturates."""
-    solver: Literal["auto", "scyfi", "paths", "exhaustive"] = "auto"
-    """scyfi: virtual-cycle walk; paths: path following; exhaustive: every word; auto: by size."""
+    solver: Literal["auto", "scyfi", "path-following", "exhaustive", "complete"] = "auto"
+    """scyfi: virtual-cycle walk; exhaustive: every word; complete: all cycles, by branch and bound
+    in floating point; auto: by size."""
     certify: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Prove existence and stability of every cycle found, afterwards."""
-    complete: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """All cycles, by branch and bound in floating point."""
     rigorous: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """All cycles, and a proof that these are all."""
+    """The complete search, with a proof that the cycles found are all."""
     box: Annotated[float | None, tyro.conf.arg(metavar="R")] = None
-    """With --complete or --rigorous: search |z| <= R only; by default where all cycles must be."""
+    """With --solver complete: search |z| <= R only; by default where all cycles must be."""
     max_nodes: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """With --complete or --rigorous: stop after so many nodes, with a partial result."""
+    """With --solver complete: stop after so many nodes, with a partial result."""
     workers: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
-    """With --complete or --rigorous: processes to search with."""
+    """With --solver complete: processes to search with."""
     certificate: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
     """With --rigorous: write the proof to this .json file, for 'plrjax verify'."""
     checkpoint: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
-    """With --complete or --rigorous: save the search to this .json file, and go on from it."""
+    """With --solver complete: save the search to this .json file, and go on from it."""
 
     def prepare(self) -> None:
         parse_periods(self.periods)
@@ -50,26 +49,28 @@ class Cycles(AbstractAnalysis):
 
     def _check_complete(self) -> None:
         """Refuse options of the complete search without it, and others with it."""
-        if self.complete or self.rigorous:
-            option = "--rigorous" if self.rigorous else "--complete"
-            if self.solver != "auto":
-                raise ValueError(f"{option}: is a solver of its own, --solver cannot be given too")
-        else:
+        if self.rigorous and self.solver not in ("auto", "complete"):
+            raise ValueError(f"--rigorous: is about --solver complete, got {self.solver}")
+        if not self._is_complete:
             for name in ("box", "max_nodes", "checkpoint"):
                 if getattr(self, name) is not None:
                     flag = "--" + name.replace("_", "-")
-                    raise ValueError(f"{flag}: only meaningful with --complete or --rigorous")
+                    raise ValueError(f"{flag}: only meaningful with --solver complete")
             if self.workers != 1:
-                raise ValueError("--workers: only meaningful with --complete or --rigorous")
+                raise ValueError("--workers: only meaningful with --solver complete")
         if self.certificate is not None and not self.rigorous:
             raise ValueError("--certificate: only meaningful with --rigorous")
         check_target("--certificate", self.certificate, (".json",))
         check_target("--checkpoint", self.checkpoint, (".json",))
 
+    @property
+    def _is_complete(self) -> bool:
+        return self.rigorous or self.solver == "complete"
+
     def _solver(self):
         from .. import SCYFI, Auto, BranchAndBound, Exhaustive, PathFollowing
 
-        if self.complete or self.rigorous:
+        if self._is_complete:
             return BranchAndBound(
                 rigorous=self.rigorous,
                 box=self.box,
@@ -82,7 +83,7 @@ class Cycles(AbstractAnalysis):
         solvers = {
             "auto": Auto,
             "scyfi": SCYFI,
-            "paths": PathFollowing,
+            "path-following": PathFollowing,
             "exhaustive": Exhaustive,
         }
         return solvers[self.solver]()

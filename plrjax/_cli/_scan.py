@@ -38,9 +38,9 @@ _LEAST = 1e-3
 class Scan(AbstractAnalysis):
     """Measure cycles, exponents or gradients over a grid of one or two parameters.
 
-    PLANE.TOML holds one or two tables `[[axis]]` (leaf = "A", index = [0, 0], start, stop, num) and
-    `measures`, a list of "cycles:1:8" (periods), "exponent:2000", "loss:500", "gradient:500" and
-    "orbit:100" (steps). Optional: `network` (a file), `state` (where orbits start, default 0),
+    PLANE.TOML holds one or two tables `[[axis]]` (where = "A", index = [0, 0], start, stop and num)
+    and `measures`, a list of "cycles:1:8" (periods), "exponent:2000", "loss:500", "gradient:500"
+    and "orbit:100" (steps). Optional: `network` (a file), `state` (where orbits start, default 0),
     `targets` (a .npy series; default: the orbit of the network as it is), `tile`.
 
     The same command with the same --checkpoint goes on where it was stopped. Exit codes: 0
@@ -289,19 +289,19 @@ def _axes(plan: dict[str, Any]) -> list:
 
     axes = []
     for number, table in enumerate(plan["axis"]):
-        wanted = {"leaf", "index", "start", "stop", "num"}
+        wanted = {"where", "index", "start", "stop", "num"}
         if not isinstance(table, dict) or set(table) != wanted:
             raise ValueError(f"axis: expected {', '.join(sorted(wanted))} in table {number + 1}")
         index = table["index"]
-        if not isinstance(table["leaf"], str):
-            raise ValueError(f"axis: leaf: expected a name, got {table['leaf']!r}")
+        if not isinstance(table["where"], str):
+            raise ValueError(f"axis: where: expected a name, got {table['leaf']!r}")
         index = tuple(index) if isinstance(index, list) else (index,)
         try:
             for end in ("start", "stop"):
                 if not is_number(table[end]):
                     raise ValueError(f"{end}: expected a finite number, got {table[end]!r}")
             checked_whole("num", table["num"], 1)
-            axes.append(Axis(table["leaf"], index, table["start"], table["stop"], table["num"]))
+            axes.append(Axis(table["where"], index, table["start"], table["stop"], table["num"]))
         except ValueError as error:
             raise ValueError(f"axis: table {number + 1}: {error}") from error
     return axes

@@ -33,13 +33,13 @@ _FREE = ("json", "max_seconds", "checkpoint_seconds", "num_steps")
 """What may be given together with the folder of a run."""
 _NUM_STEPS, _ALPHA, _EVALUATE_EVERY = 25_000, 0.1, 1000
 """Defaults of options that depend on others, or on the run."""
-_Model = Literal[
+_Kind = Literal[
     "plrnn", "mean-centered", "dendritic", "clipped-dendritic", "shallow", "clipped-shallow",
     "almost-linear", "relu-rnn", "tanh-rnn", "gru", "lstm",
 ]  # fmt: skip
-_Forcing = Literal["none", "stf", "gtf", "adaptive"]
+_Forcing = Literal["none", "sparse", "generalized", "adaptive"]
 _Observation = Literal["identity", "affine"]
-_CHOICES = {"model": _Model, "forcing": _Forcing, "observation": _Observation}
+_CHOICES = {"kind": _Kind, "forcing": _Forcing, "observation": _Observation}
 _WHOLE = (
     "state_size", "hidden_size", "num_bases", "num_relu", "num_steps", "sequence_length",
     "batch_size", "evaluate_every", "exponents_every", "snapshot_every", "log_every",
@@ -67,7 +67,7 @@ class Train:
     """Time series, time x variable (.npy, .npz, .mat, .csv), or the folder of a run to go on."""
     out: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
     """Folder of the run."""
-    model: _Model = "clipped-shallow"
+    kind: _Kind = "clipped-shallow"
     """Family of the network."""
     state_size: _Int = None
     """Number of states; by default the number of variables (gru, lstm: see --hidden-size)."""
@@ -77,12 +77,12 @@ class Train:
     """Bases of the dendritic families; by default 20."""
     num_relu: _Int = None
     """ReLU units of an almost-linear network; by default 2."""
-    forcing: _Forcing = "gtf"
-    """none; stf: sparse; gtf: generalized; adaptive: generalized with an alpha that adapts."""
+    forcing: _Forcing = "generalized"
+    """adaptive: generalized with an alpha that adapts."""
     interval: Annotated[str | None, tyro.conf.arg(metavar="INT|auto")] = None
-    """Interval of stf in steps; by default auto, from the largest exponent of the data."""
+    """Interval of sparse forcing in steps; by default auto, from the data's largest exponent."""
     alpha: _Float = None
-    """Strength of gtf, from 0 to 1; by default 0.1."""
+    """Strength of generalized forcing, from 0 to 1; by default 0.1."""
     observation: _Observation = "identity"
     """identity: the first states are observed; affine: a linear readout of all of them."""
     num_steps: _Int = None
@@ -186,13 +186,13 @@ class Train:
         """Refuse options that mean nothing beside the others."""
         from .._arguments import checked_positive
 
-        kept = FAMILIES[self.model]
+        kept = FAMILIES[self.kind]
         for name in SIZES:
             if getattr(self, name) is not None and name not in kept:
-                raise ValueError(f"{_flag(name)}: {self.model} has none")
-        if self.model in GATED and self.state_size is not None:
-            raise ValueError(f"--state-size: {self.model} has --hidden-size instead")
-        for name, forcing in (("interval", "stf"), ("alpha", "gtf")):
+                raise ValueError(f"{_flag(name)}: {self.kind} has none")
+        if self.kind in GATED and self.state_size is not None:
+            raise ValueError(f"--state-size: {self.kind} has --hidden-size instead")
+        for name, forcing in (("interval", "sparse"), ("alpha", "generalized")):
             if getattr(self, name) is not None and self.forcing != forcing:
                 raise ValueError(f"--{name}: only meaningful with --forcing {forcing}")
         interval = str(self.interval or "auto")
@@ -205,7 +205,7 @@ class Train:
 
     def size(self) -> dict[str, int]:
         """Return the size that the family has beside the number of states."""
-        given = {name: getattr(self, name) for name in FAMILIES[self.model]}
+        given = {name: getattr(self, name) for name in FAMILIES[self.kind]}
         return {name: SIZES[name] if n is None else n for name, n in given.items()}
 
     def resolved(self) -> dict[str, Any]:
@@ -213,9 +213,9 @@ class Train:
         found = {k: v for k, v in vars(self).items() if k not in _ELSEWHERE} | self.size()
         found["num_steps"] = self.num_steps or _NUM_STEPS
         found["rate_steps"] = self.rate_steps or found["num_steps"]
-        if self.forcing == "stf":
+        if self.forcing == "sparse":
             found["interval"] = str(self.interval or "auto")
-        if self.forcing == "gtf" and self.alpha is None:
+        if self.forcing == "generalized" and self.alpha is None:
             found["alpha"] = _ALPHA
         if self.test is not None and self.evaluate_every is None:
             found["evaluate_every"] = _EVALUATE_EVERY

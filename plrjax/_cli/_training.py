@@ -11,11 +11,12 @@ import jax
 import jax.random as jr
 import numpy as np
 
-from .. import L2, NoProgress, RunFolder, TrainingRun, fit
+from .. import NoProgress, RunFolder, TrainingRun, fit
 from .._arguments import is_whole
 from .._files import NOT_WRITTEN, plrjax_version
 from .._io import CHECKPOINT, CONFIG, RunWriter, open_run
 from .._results import RESULTS
+from ..training import L2
 from . import _training_parts as parts
 from ._common import EXIT, complain, key_of, plain, say
 from ._train import GATED, Train
@@ -71,13 +72,13 @@ def _series(options: Train) -> tuple[np.ndarray, np.ndarray | None, dict[str, An
             f"rows, got {options.sequence_length}"
         )
     states = {"state_size": parts.state_size(options, data.shape[1])}
-    settings = options.resolved() | ({} if options.model in GATED else states)
+    settings = options.resolved() | ({} if options.kind in GATED else states)
     config = {
         "versions": {"plrjax": plrjax_version(), "jax": jax.__version__, "numpy": np.__version__},
         "data": facts,
         "test": more,
         "standardization": parts.standardization(data) if options.standardize else None,
-        "networks": {"kind": options.model, **states, **options.size()},
+        "networks": {"kind": options.kind, **states, **options.size()},
         "settings": settings,
     }
     return data, test, config

@@ -60,8 +60,8 @@ def standardization(values: np.ndarray) -> dict[str, list[float]]:
 
 def state_size(options: Any, num_observed: int) -> int:
     """Return the number of states of the network, and refuse too few for the observations."""
-    if options.model in GATED:
-        size = GATED[options.model] * options.size()["hidden_size"]
+    if options.kind in GATED:
+        size = GATED[options.kind] * options.size()["hidden_size"]
         option = "--hidden-size"
     else:
         size = num_observed if options.state_size is None else options.state_size
@@ -71,7 +71,7 @@ def state_size(options: Any, num_observed: int) -> int:
             f"{option}: {size} states cannot be the {num_observed} variables of DATA; more states, "
             "or --observation affine"
         )
-    if options.model == "almost-linear" and options.size()["num_relu"] > size:
+    if options.kind == "almost-linear" and options.size()["num_relu"] > size:
         raise ValueError(f"--num-relu: expected at most {size}, the number of states")
     return size
 
@@ -82,16 +82,16 @@ def networks(options: Any, data: np.ndarray, keys) -> tuple[Any, Any]:
     more = {}
     if "num_bases" in options.size() and options.observation == "identity":
         more["data_range"] = (np.nanmin(data), np.nanmax(data))
-    sizes = {} if options.model in GATED else {"state_size": size}
+    sizes = {} if options.kind in GATED else {"state_size": size}
     sizes |= options.size()
-    return first_networks(options.model, sizes, options.observation, num_observed, keys, **more)
+    return first_networks(options.kind, sizes, options.observation, num_observed, keys, **more)
 
 
 def forcing_of(options: Any) -> Any:
     """Return the forcing."""
-    if options.forcing == "stf":
+    if options.forcing == "sparse":
         return SparseForcing(_interval(options.resolved()["interval"]))
-    if options.forcing == "gtf":
+    if options.forcing == "generalized":
         return GeneralizedForcing(options.resolved()["alpha"])
     return NoForcing() if options.forcing == "none" else AdaptiveForcing()
 

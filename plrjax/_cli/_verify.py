@@ -42,7 +42,7 @@ class Verify:
             )
         try:
             with readable(self.certificate, "CERTIFICATE"):
-                proven = verify(self.certificate, model, model_file=self.file)
+                proven = verify(model, self.certificate, model_file=self.file)
         except ValueError as error:
             if "refused" not in str(error):
                 raise

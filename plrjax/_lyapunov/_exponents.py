@@ -25,7 +25,7 @@ def lyapunov_exponents(
     inputs: Float[Array, "time input"] | None = None,
     orbit: Float[Array, "time state"] | None = None,
     detach_state: bool = False,
-    checkpoint: bool = True,
+    remat: bool = True,
 ) -> Float[Array, " exponent"]:
     """Return the finite-time Lyapunov exponents of one orbit, in nats per step.
 
@@ -49,7 +49,7 @@ def lyapunov_exponents(
     - `orbit`: z_0 ... z_{T-1}, a forced orbit (data, say): J_t is taken there instead of where the
         map goes from `state`, which then is not used.
     - `detach_state`: no gradient flows through the states, only through J_t and the frames.
-    - `checkpoint`: keep only O(sqrt(T)) states and frames for the gradient and compute the others
+    - `remat`: keep only O(sqrt(T)) states and frames for the gradient and compute the others
         again (a quarter more time).
 
     **Returns:** exponents, -inf where a direction collapses within one interval.
@@ -82,7 +82,7 @@ def lyapunov_exponents(
     cut = full * qr_every
     first = jax.tree.map(lambda x: x[:cut].reshape(full, qr_every, *x.shape[1:]), rows)
     advance = lambda carry, rows: (interval(carry, rows, qr_every), None)
-    segment = math.ceil(math.sqrt(full / qr_every)) if checkpoint else 0
+    segment = math.ceil(math.sqrt(full / qr_every)) if remat else 0
     carry = _scan_segments(advance, carry, first, full, segment)
     if rest:
         carry = interval(carry, jax.tree.map(lambda x: x[cut:], rows), rest)

@@ -29,7 +29,7 @@ def flossing_penalty(
     inputs: Float[Array, "time input"] | None = None,
     orbit: Float[Array, "time state"] | None = None,
     detach_state: bool = False,
-    checkpoint: bool = True,
+    remat: bool = True,
     warn: bool = True,
 ) -> Float[Array, ""]:
     """Return mean_i (lambda_i - target_i)^2 over the first exponents of one orbit.
@@ -61,7 +61,7 @@ def flossing_penalty(
         inputs=inputs,
         orbit=orbit,
         detach_state=detach_state,
-        checkpoint=checkpoint,
+        remat=remat,
     )
     if warn and orbit is None and not detach_state:
         jax.debug.callback(_warn_of_growth, jax.lax.stop_gradient(found) * num_steps)

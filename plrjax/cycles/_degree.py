@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from .._host import on_host
 from .._numerics import EPS, is_positive_whole, quiet_floats
-from .._piecewise_affine import PiecewiseAffineMap
+from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from ._balance import balanced
 
 MARGIN = 0.999
@@ -26,7 +26,7 @@ LONGEST = 4096
 
 
 @on_host()
-def degree_at_infinity(map: PiecewiseAffineMap, period: int) -> int | None:
+def degree_at_infinity(model: AbstractPLRNN, period: int) -> int | None:
     """Return the sum of sign det(I - DF^k) over all solutions of F^k(z) = z, or None if unknown.
 
     If no nonzero orbit of L z + tau sum_g m_g |w_g z| with 0 <= tau <= 1 has period k, all cycles
@@ -48,7 +48,7 @@ def degree_at_infinity(map: PiecewiseAffineMap, period: int) -> int | None:
     if period > LONGEST:
         return None
     with quiet_floats():
-        parts = _recession(balanced(map)[0])
+        parts = _recession(balanced(lower(model))[0])
         closing, powers = _closing(parts.linear, period)
         amplification = _amplification(closing, powers, parts.forming_linear)
         if not amplification < LARGEST_AMPLIFICATION:

@@ -21,7 +21,7 @@ from .._results import COVERAGE, RESULTS
 from ._arguments import check_budget, checked_periods
 from ._auto import Auto
 from ._balance import balanced, with_a_unit
-from ._base import EVERYWHERE, AbstractPlan, CycleProblem, Outcome, Stage
+from ._base import EVERYWHERE, AbstractCycleSolver, AbstractPlan, CycleProblem, Outcome, Stage
 from ._catalog import REJECTED, Catalog, merge
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
@@ -191,10 +191,13 @@ def run(
     stages = plan.plan(problem)
     ends = np.cumsum([0.0, *(sum(stage.periods) for stage in stages)])
     ends /= max(ends[-1], 1.0)  # steps of an orbit, as the work that is to be expected
-    done, solver, task, state = 0, None, problem, None
+    solver: AbstractCycleSolver | None = None
+    done, task, state = 0, problem, None
 
     def keep(ended: bool):
-        for period in () if solver is None else task.periods:
+        if solver is None:
+            return
+        for period in task.periods:
             outcome = solver.outcome(dataclasses.replace(task, period=period), state)
             outcome = dataclasses.replace(outcome, method=outcome.method or type(solver).__name__)
             before = outcomes.get(period)

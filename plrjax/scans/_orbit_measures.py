@@ -63,7 +63,7 @@ class LargestExponent(AbstractMeasure):
                 num_steps=self.num_steps,
                 num_exponents=1,
                 key=jr.fold_in(key, number),
-                checkpoint=False,
+                remat=False,
             )[0]
             end = _moved(step, state, self.num_steps)
             return (jnp.where(jnp.isfinite(end).all(), found, jnp.nan),)

@@ -222,8 +222,8 @@ def _optional_key(key: Any):
 
 
 def _checked_measures(measures: Any, plane: Plane) -> list[AbstractMeasure]:
-    single = isinstance(measures, AbstractMeasure) or callable(measures)
-    chosen = [as_measure(measure) for measure in ([measures] if single else measures)]
+    listed = measures if isinstance(measures, Sequence) else [measures]
+    chosen = [as_measure(measure) for measure in listed]
     if not chosen:
         raise ValueError("measures: expected at least one, such as CycleCounts([1, 2])")
     plane.at([axis.start for axis in plane.axes])

@@ -62,8 +62,8 @@ def domain_text(lower: np.ndarray, upper: np.ndarray) -> str:
 
 @on_host()
 def verify(
-    certificate: str | os.PathLike,
     model: AbstractPLRNN,
+    certificate: str | os.PathLike,
     *,
     model_file: str | os.PathLike | None = None,
     max_bytes: int = _files.MAX_BYTES,
@@ -73,9 +73,10 @@ def verify(
     Every step is repeated in exact or ball arithmetic: each subtree is covered or empty, each word
     that is left is decided in rationals, and the cycles listed are exactly those, number by number.
 
-    **Arguments:** `certificate`: a file that `BranchAndBound(certificate=...)` wrote; `model`: the
-    network; `model_file`: its file, which must then be, byte by byte, the one the certificate names
-    (where it names one); `max_bytes`: most bytes of the certificate.
+    **Arguments:** `model`: the network; `certificate`: a file that
+    `BranchAndBound(certificate=...)` wrote; `model_file`: the network's file, which must then be,
+    byte by byte, the one the certificate names (where it names one); `max_bytes`: most bytes of the
+    certificate.
 
     **Raises:** `ValueError` that says what is not proven.
     """

@@ -39,6 +39,10 @@ class RESULTS(_MessageEnum):
         "system, or every orbit ran away. Check the parameters' scale.",
     )
 
+    def lines(self) -> list[str]:
+        """Return what a table says of a computation that did not go well."""
+        return [] if self is RESULTS.successful else [f"result: {self}. {self.message}"]
+
 
 class COVERAGE(_MessageEnum):
     """What the word "all" may honestly claim for a search, from weakest to strongest."""

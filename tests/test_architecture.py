@@ -16,6 +16,7 @@ PACKAGE = ROOT / "plrjax"
 # The public API (`plrjax`, its __init__) stands between the plots and the command line.
 FLOORS = {
     "_types": 0,
+    "_tables": 0,
     "_results": 0,
     "_temporary": 0,
     "_zip": 0,

@@ -41,7 +41,7 @@ def test_files_without_proofs_load_as_not_proven(tmp_path):
     header = {"type": "cycles", "facts": json.dumps(found._facts())}
     again = plr.CycleSet.from_parts(header, old, "old.npz")
     assert again.proven_existence.tolist() == again.proven_stability.tolist() == [False] * 3
-    with pytest.raises(ValueError, match="proven_existence: expected 3 rows"):
+    with pytest.raises(ValueError, match="proven_existence: expected .* cycle = 3"):
         plr.CycleSet.from_parts(header, {**old, "proven_existence": np.zeros(2, bool)}, "x.npz")
     with pytest.raises(ValueError, match="period are missing"):
         old.pop("period")

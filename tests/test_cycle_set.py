@@ -92,6 +92,50 @@ def test_print_reads_like_a_table(cycles):
     assert "<table>" in cycles._repr_html_() and "complete in floating point" in text
 
 
+def test_a_selection_prints_its_rows(cycles):
+    chosen = cycles[cycles.period == 6]
+    title, head, *lines = str(chosen).splitlines()
+    assert title == f"4 of {len(cycles)} rows: cycles of a map with 2 states and 1 units"
+    assert head.split() == ["period", "stability", "largest", "multiplier", "first", "point"]
+    for line, row in zip(lines, range(4), strict=True):
+        period, stability, multiplier, x, y = line.split()
+        assert (period, stability) == ("6", STABILITY(int(chosen.stability[row])).name)
+        assert float(multiplier) == pytest.approx(chosen.multipliers[row, 0].real, rel=1e-5)
+        assert (float(x[1:-1]), float(y[:-1])) == pytest.approx(chosen.points[row, 0], rel=1e-5)
+    assert str(chosen[1]).splitlines()[1:][1] == lines[1] and len(str(chosen[1]).splitlines()) == 3
+    assert str(cycles[:0]).splitlines() == [title.replace("4 of", "0 of")]
+    assert chosen._repr_html_().count("<tr>") == 5
+    assert dataclasses.replace(chosen[0], notes=("x",)).selected_from == len(cycles)
+
+
+def test_rows_that_are_no_plain_cycles_say_so(cycles):
+    wide = np.tile(cycles.points, (1, 1, 3))
+    six = {"points": wide, "multipliers": np.tile(cycles.multipliers, (1, 3))}
+    odd = dataclasses.replace(cycles, **six)[:3]
+    odd.multipliers[:2, 0] = [np.nan, 0.5 - 0.25j]
+    odd.verified[0], odd.condition[1] = False, np.inf
+    first, second, _ = str(odd).splitlines()[2:]
+    assert "saddle, unverified" in first and first.split()[-6] == "-"
+    assert "saddle, of a continuum" in second and "0.5-0.25i" in second
+    assert first.endswith(", ...)") and first.count(",") == 5
+    many = cycles[np.zeros(61, int)]
+    assert str(many).endswith("1 more row not shown: to_dataframe() has all")
+
+
+def test_a_set_is_a_value(cycles, tmp_path):
+    again = copy.deepcopy(cycles)
+    assert again == cycles and again is not cycles
+    again.points[0, 0, 0] += 1.0
+    assert again != cycles and cycles != cycles[:-1] and cycles != dataclasses.asdict(cycles)
+    assert [one.period.tolist() for one in cycles] == [[k] for k in cycles.period]
+    for row, one in enumerate(cycles):
+        assert type(one) is type(cycles) and one == cycles[row] and str(one) == str(cycles[row])
+    chosen = cycles[1:3]
+    chosen.save(tmp_path / "chosen.npz")
+    loaded = plr.load(tmp_path / "chosen.npz")
+    assert loaded == chosen and str(loaded) == str(chosen)
+
+
 def test_dataframe(cycles):
     pytest.importorskip("pandas", reason="the extra `sweep` is not installed")
     frame = cycles.to_dataframe()

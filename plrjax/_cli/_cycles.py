@@ -105,9 +105,9 @@ class Cycles(AbstractAnalysis):
         return found
 
     def as_text(self, found) -> str:
-        from ..cycles._table import as_text
+        from ..cycles._table import of_search
 
-        return as_text(found, self._reference())
+        return of_search(found, self._reference()).text()
 
     def as_json(self, found) -> dict:
         reference = self._reference()

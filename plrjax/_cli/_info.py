@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from .._tables import aligned
 from ._common import EMBEDDED, EXIT, plain, readable, say
 
 
@@ -42,8 +43,7 @@ def _listing(facts: dict) -> str:
             for name, array in sorted(facts["arrays"].items())
         }
     shown = {key: value for key, value in facts.items() if value not in (None, [], {})}
-    width = max(map(len, shown), default=0)
-    return "\n".join(f"{key.ljust(width)}  {_inline(value)}" for key, value in shown.items())
+    return "\n".join(aligned([(key, _inline(value)) for key, value in shown.items()], {0, 1}))
 
 
 def _inline(value) -> str:

@@ -1,7 +1,7 @@
 """The result of a computation of Lyapunov exponents: arrays that read like a table."""
 
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from .._numerics import quiet_floats
 from .._results import RESULTS
 from .._saved import AbstractSaved
+from .._tables import Table, plural
 from ._measures import kaplan_yorke_dimension
 
 _MOST_ROWS = 20
@@ -57,18 +58,8 @@ class LyapunovSpectrum(AbstractSaved):
     - `result`: whether the computation went well.
     """
 
-    file_type: ClassVar[str] = "spectrum"
-    file_arrays: ClassVar[tuple[str, ...]] = (
-        "exponents",
-        "standard_error",
-        "per_orbit",
-        "running",
-        "attractor",
-        "attractor_exponents",
-        "attractor_standard_error",
-        "attractor_state",
-        "first_nonfinite",
-    )
+    file_type = "spectrum"
+    file_bounds = {"attractor": (-1, "attractor", -1)}
 
     exponents: Float[np.ndarray, " exponent"]
     standard_error: Float[np.ndarray, " exponent"]
@@ -86,6 +77,11 @@ class LyapunovSpectrum(AbstractSaved):
     state_size: int
     notes: tuple[str, ...] = ()
     result: RESULTS = RESULTS.successful
+
+    def __post_init__(self):
+        counts = (self.qr_every, self.num_steps, self.block_steps, self.state_size)
+        if min(counts) < 0 or not len(self.exponents):
+            raise ValueError(f"exponents: expected one or more, and no negative of {counts}")
 
     @property
     def num_orbits(self) -> int:
@@ -153,69 +149,21 @@ class LyapunovSpectrum(AbstractSaved):
             for label in range(len(self.attractor_exponents))
         )
 
-    def _facts(self):
-        facts = {name: getattr(self, name) for name in _NUMBERS}
-        return facts | {"notes": list(self.notes), "result": self.result.name}
-
-    @classmethod
-    def _fields(cls, facts):
-        numbers = {name: kind(facts[name]) for name, kind in _NUMBERS.items()}
-        if min(number for number in numbers.values() if isinstance(number, int)) < 0:
-            raise ValueError("negative counts")
-        return numbers | {
-            "notes": tuple(map(str, facts["notes"])),
-            "result": RESULTS[facts["result"]],
-        }
-
-    @classmethod
-    def _check_arrays(cls, arrays, path):
-        width, orbits = len(np.atleast_1d(arrays["exponents"])), len(arrays["attractor"])
-        rows = len(np.atleast_1d(arrays["attractor_exponents"]))
-        shapes = {
-            "exponents": (width,),
-            "standard_error": (width,),
-            "per_orbit": (orbits, width),
-            "running": (None, width),
-            "attractor": (orbits,),
-            "attractor_exponents": (rows, width),
-            "attractor_standard_error": (rows, width),
-            "attractor_state": (rows, None),
-            "first_nonfinite": (orbits,),
-        }
-        for name, wanted in shapes.items():
-            array, kind = arrays[name], "i" if name in ("attractor", "first_nonfinite") else "f"
-            fits = array.ndim == len(wanted) and all(
-                want in (None, have) for want, have in zip(wanted, array.shape)
-            )
-            if array.dtype.kind != kind or not fits or not width:
-                raise ValueError(f"{path}: {name}: unexpected {array.dtype} {array.shape}")
-        labels = arrays["attractor"]
-        if labels.size and not (-1 <= labels.min() and labels.max() < max(rows, 0)):
-            raise ValueError(f"{path}: attractor: expected labels from -1 to {rows - 1}")
-
-    def __repr__(self) -> str:
-        lines = [
-            _title(self),
-            f"{'i':>4}  {'exponent':>12}  {'standard error':>14}  (nats per step)",
-        ]
-        rows = list(zip(range(1, len(self.exponents) + 1), self.exponents, self.standard_error))
-        lines += [
-            f"{i:>4}  {value:>12.6g}  {error:>14.2g}" for i, value, error in rows[:_MOST_ROWS]
-        ]
+    def _table(self) -> Table:
+        pairs = zip(self.exponents, self.standard_error)
+        rows = [(f"{i}", f"{x:.6g}", f"{e:.2g}", "") for i, (x, e) in enumerate(pairs, start=1)]
         if len(rows) > _MOST_ROWS:
-            i, value, error = rows[-1]
-            lines += [f"{'...':>4}", f"{i:>4}  {value:>12.6g}  {error:>14.2g}"]
-        lines.append(
+            rows[_MOST_ROWS:-1] = [("...", "", "", "")]
+        below = [
             f"Kaplan-Yorke dimension {self.kaplan_yorke:.4g}, positive exponents sum to "
             f"{self.entropy_sum:.4g}, errors double in {self.prediction_time:.4g} steps"
-        )
+        ]
         if not np.isnan(self.det_residual):
-            lines.append(f"sum against mean ln|det J|: off by {self.det_residual:.1g}")
+            below.append(f"sum against mean ln|det J|: off by {self.det_residual:.1g}")
         if self.result is not RESULTS.successful:
-            lines.append(f"result: {self.result}")
-        return "\n".join([*lines, *self.notes])
-
-    __str__ = __repr__
+            below.append(f"result: {self.result}")
+        head = ("i", "exponent", "standard error", "(nats per step)")
+        return Table([_title(self)], head, rows, [*below, *self.notes], least=(4, 12, 14))
 
 
 def unit_size(unit: str, dt: float | int | None) -> float:
@@ -227,19 +175,9 @@ def unit_size(unit: str, dt: float | int | None) -> float:
     return float((np.log(2.0) if unit == "bits" else 1.0) * (1.0 if dt is None else dt))
 
 
-_NUMBERS = {
-    "det_residual": float,
-    "qr_every": int,
-    "num_steps": int,
-    "block_steps": int,
-    "state_size": int,
-}
-
-
 def _title(spectrum: LyapunovSpectrum) -> str:
     known, orbits = len(spectrum.exponents), spectrum.num_orbits
     return (
-        f"{known} of {spectrum.state_size} Lyapunov exponents from {orbits} "
-        f"orbit{'' if orbits == 1 else 's'} of {spectrum.num_steps} steps "
-        f"(QR every {spectrum.qr_every})"
+        f"{known} of {spectrum.state_size} Lyapunov exponents from {plural(orbits, 'orbit')} of "
+        f"{spectrum.num_steps} steps (QR every {spectrum.qr_every})"
     )

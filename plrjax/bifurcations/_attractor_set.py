@@ -2,13 +2,13 @@
 
 import dataclasses
 from statistics import NormalDist
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from .._results import ATTRACTOR, RESULTS
-from .._saved import AbstractSaved, check_rows
+from .._saved import AbstractSaved
+from .._tables import Table, plural
 from ..cycles._words import unpack
 
 _COLUMNS = ("", "attractor", "period", "states", "share", "95 % interval", "lambda_1", "error")
@@ -47,18 +47,11 @@ class AttractorSet(AbstractSaved):
     - `notes`: facts to know, in words.
     """
 
-    file_type: ClassVar[str] = "attractors"
-    file_arrays: ClassVar[tuple[str, ...]] = (
-        "kind",
-        "count",
-        "lyapunov",
-        "standard_error",
-        "period",
-        "itinerary",
-        "points",
-        "states",
-        "label",
-    )
+    file_type = "attractors"
+    file_bounds = {
+        "label": (-1, "attractor", -1),
+        "period": (0, "time", 0),
+    }
 
     kind: Int[np.ndarray, " attractor"]
     count: Int[np.ndarray, " attractor"]
@@ -107,57 +100,13 @@ class AttractorSet(AbstractSaved):
             return {ATTRACTOR.quasiperiodic: "quasi-periodic"}.get(kind, kind.name)
         return "fixed point" if period == 1 else f"{period}-cycle"
 
-    def _facts(self):
-        facts = {name: getattr(self, name) for name in _NUMBERS}
-        return facts | {"result": self.result.name, "notes": list(self.notes)}
-
-    @classmethod
-    def _fields(cls, facts):
-        numbers = {name: int(facts[name]) for name in _NUMBERS}
-        return numbers | {
-            "result": RESULTS[facts["result"]],
-            "notes": tuple(map(str, facts["notes"])),
-        }
-
-    @classmethod
-    def _check_arrays(cls, arrays, path):
-        rows, starts = len(np.atleast_1d(arrays["kind"])), len(np.atleast_1d(arrays["label"]))
-        for names, count in ((("states", "label"), starts), (None, rows)):
-            chosen = names or [name for name in _KINDS if name not in ("states", "label")]
-            check_rows(arrays, {name: _KINDS[name] for name in chosen}, count, path)
-        label, period = arrays["label"], arrays["period"]
-        if label.size and not (-1 <= label.min() and label.max() < rows):
-            raise ValueError(f"{path}: label: expected rows from -1 to {rows - 1}")
-        if rows and not (0 <= period.min() and period.max() <= arrays["itinerary"].shape[1]):
-            raise ValueError(f"{path}: period: expected 0 to {arrays['itinerary'].shape[1]}")
-
-    def __repr__(self) -> str:
-        rows = [_COLUMNS, *(_cells(self, row) for row in range(min(len(self), _MOST_ROWS)))]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
-        lines = [_title(self)]
-        for row in rows:
-            cells = [
-                cell.ljust(width) if i == 1 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths))
-            ]
-            lines.append("  ".join(cells).rstrip())
-        if len(self) > _MOST_ROWS:
-            lines.append(f"{len(self) - _MOST_ROWS} more rows are not shown")
-        if self.result is not RESULTS.successful:
-            lines.append(f"result: {self.result}. {self.result.message}")
-        return "\n".join([*lines, *self.notes])
-
-    __str__ = __repr__
-
-
-_NUMBERS = ("num_units", "num_transient", "num_steps")
-_KINDS = {
-    **dict.fromkeys(("kind", "count", "period", "label"), ("i", 1)),
-    **dict.fromkeys(("lyapunov", "standard_error"), ("f", 1)),
-    "itinerary": ("u", 3),
-    "points": ("f", 3),
-    "states": ("f", 2),
-}
+    def _table(self) -> Table:
+        rows = [_cells(self, row) for row in range(min(len(self), _MOST_ROWS))]
+        more = len(self) - len(rows)
+        below = [f"{more} more rows are not shown"] if more else []
+        return Table(
+            [_title(self)], _COLUMNS, rows, [*below, *self.result.lines(), *self.notes], {1}
+        )
 
 
 def wilson(count: Int[np.ndarray, " row"], total: int) -> Float[np.ndarray, "row 2"]:
@@ -177,8 +126,7 @@ def wilson(count: Int[np.ndarray, " row"], total: int) -> Float[np.ndarray, "row
 
 def _title(found: AttractorSet) -> str:
     real = int((~np.isin(found.kind, (ATTRACTOR.diverged, ATTRACTOR.undecided))).sum())
-    plural = "" if real == 1 else "s"
-    return f"{real} attractor{plural} of {int(found.count.sum())} initial states"
+    return f"{plural(real, 'attractor')} of {int(found.count.sum())} initial states"
 
 
 def _cells(found: AttractorSet, row: int) -> tuple[str, ...]:

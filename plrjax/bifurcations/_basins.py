@@ -12,6 +12,7 @@ from .._host import on_host
 from .._memory import check_memory
 from .._numerics import as_float64
 from .._piecewise_affine import AbstractPLRNN, lower
+from .._tables import AbstractTabular, Table
 from ..cycles._seeding import generator_of
 from ._attractor_set import AttractorSet
 from ._attractors import find_attractors
@@ -21,7 +22,7 @@ _STARTS = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Basins:
+class Basins(AbstractTabular):
     """An `AttractorSet` whose initial states form a grid over two coordinates.
 
     Nothing else is kept, so a file of it is a file of `attractors`: save that, and build
@@ -59,14 +60,14 @@ class Basins:
         """Row of the attractor in `attractors` for every grid point; -1 where Ctrl-C came first."""
         return self.attractors.label.reshape(len(self.y), len(self.x))
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         where = " and ".join(
             f"z_{axis + 1} in [{values[0]:g}, {values[-1]:g}]"
             for axis, values in zip(self.axes, (self.x, self.y))
         )
-        return f"basins on {len(self.x)} x {len(self.y)} points, {where}\n{self.attractors}"
-
-    __str__ = __repr__
+        table = self.attractors._table()
+        title = f"basins on {len(self.x)} x {len(self.y)} points, {where}"
+        return table._replace(above=[title, *table.above])
 
 
 _STATE_BYTES = 32

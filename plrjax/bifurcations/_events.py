@@ -2,52 +2,17 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int, UInt8
 
+from .._extras import require
 from .._results import BIFURCATION, COLLISION, COVERAGE, RESULTS
-from .._saved import AbstractSaved, check_rows
+from .._saved import AbstractSaved
+from .._tables import Table
 from ..cycles._words import unpack
-from ._table import as_html, as_text, stability_name
-
-EVENT_ARRAYS: dict[str, tuple[str, int]] = {
-    "interval": ("i", 1),
-    "s": ("f", 1),
-    "s_error": ("f", 1),
-    "kind": ("i", 1),
-    "subtype": ("i", 1),
-    "period": ("i", 1),
-    "branch": ("i", 1),
-    "participants": ("i", 2),
-    "num_before": ("i", 1),
-    "num_after": ("i", 1),
-    "attractor": ("i", 1),
-    "unit": ("i", 2),
-    "num_units_zero": ("i", 1),
-    "multipliers_before": ("c", 2),
-    "multipliers_after": ("c", 2),
-    "stability_before": ("i", 1),
-    "stability_after": ("i", 1),
-    "step": ("f", 1),
-    "loss_before": ("f", 1),
-    "loss_after": ("f", 1),
-    "gradient_norm_before": ("f", 1),
-    "gradient_norm_after": ("f", 1),
-}
-SEGMENT_ARRAYS: dict[str, tuple[str, int]] = {
-    "segment_branch": ("i", 1),
-    "segment_interval": ("i", 1),
-    "segment_low": ("f", 1),
-    "segment_high": ("f", 1),
-    "segment_period": ("i", 1),
-    "segment_stability": ("i", 1),
-    "segment_itinerary": ("u", 3),
-    "segment_first": ("i", 1),
-    "segment_last": ("i", 1),
-}
-NETWORK_ARRAYS = ("steps", "losses", "gradient_norms")
+from ._table import stability_name, table_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,8 +73,17 @@ class Bifurcations(AbstractSaved):
     "all events" may claim; `result`, `stats`, `notes`.
     """
 
-    file_type: ClassVar[str] = "bifurcations"
-    file_arrays: ClassVar[tuple[str, ...]] = (*EVENT_ARRAYS, *SEGMENT_ARRAYS, *NETWORK_ARRAYS)
+    file_type = "bifurcations"
+    file_bounds = {
+        "segment_period": (1, "time", 0),
+        "interval": (0, "network", -2),
+        "segment_interval": (0, "network", -2),
+        "segment_branch": (0, "segment", -1),
+        "branch": (0, "segment", -1),
+        "participants": (-1, "segment", -1),
+        "segment_first": (-2, "event", -1),
+        "segment_last": (-2, "event", -1),
+    }
 
     interval: Int[np.ndarray, " event"]
     s: Float[np.ndarray, " event"]
@@ -169,7 +143,7 @@ class Bifurcations(AbstractSaved):
             if not -len(self) <= rows < len(self):
                 raise IndexError(f"row {rows} of {len(self)} events")
             rows = np.array([rows])
-        picked = {name: getattr(self, name)[rows] for name in EVENT_ARRAYS}
+        picked = {name: getattr(self, name)[rows] for name in self._arrays_along("event")}
         chosen = np.arange(len(self))[rows]
         kept = np.full(len(self), -1)
         kept[chosen] = np.arange(len(chosen))
@@ -217,11 +191,9 @@ class Bifurcations(AbstractSaved):
 
     def to_dataframe(self):
         """Return a pandas DataFrame with one row per event (extra `sweep`)."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_dataframe needs pandas: pip install 'plrjax[sweep]'") from error
-        plain = {n: getattr(self, n) for n, (_, rank) in EVENT_ARRAYS.items() if rank == 1}
+        pandas = require("pandas", "sweep", "to_dataframe")
+        events = {name: getattr(self, name) for name in self._arrays_along("event")}
+        plain = {name: array for name, array in events.items() if array.ndim == 1}
         names = {
             "kind": [BIFURCATION(code).name for code in self.kind],
             "subtype": [COLLISION(code).name for code in self.subtype],
@@ -230,56 +202,5 @@ class Bifurcations(AbstractSaved):
         }
         return pandas.DataFrame(plain | names)
 
-    def _facts(self):
-        return {
-            "num_units": self.num_units,
-            "result": self.result.name,
-            "coverage_by_period": {str(k): c.name for k, c in self.coverage_by_period.items()},
-            "stats": dict(self.stats),
-            "notes": list(self.notes),
-        }
-
-    @classmethod
-    def _fields(cls, facts):
-        return {
-            "num_units": int(facts["num_units"]),
-            "result": RESULTS[facts["result"]],
-            "coverage_by_period": {
-                int(k): COVERAGE[name] for k, name in facts["coverage_by_period"].items()
-            },
-            "stats": facts["stats"],
-            "notes": tuple(facts["notes"]),
-        }
-
-    @classmethod
-    def _check_arrays(cls, arrays, path):
-        events, rows = len(np.atleast_1d(arrays["s"])), len(np.atleast_1d(arrays["segment_low"]))
-        check_rows(arrays, EVENT_ARRAYS, events, path)
-        check_rows(arrays, SEGMENT_ARRAYS, rows, path)
-        networks = {arrays[name].shape for name in NETWORK_ARRAYS}
-        if len(networks) > 1 or len(networks.pop()) != 1:
-            raise ValueError(f"{path}: steps, losses, gradient_norms: expected one row each")
-        period, time = arrays["segment_period"], arrays["segment_itinerary"].shape[1]
-        if not ((period >= 1) & (period <= time)).all():
-            raise ValueError(f"{path}: segment_period: expected 1 to {time} in every row")
-        intervals = len(arrays["steps"]) - 1
-        bounds = {
-            "interval": (0, intervals),
-            "segment_interval": (0, intervals),
-            "segment_branch": (0, rows),
-            "branch": (0, rows),
-            "participants": (-1, rows),
-            "segment_first": (-2, events),
-            "segment_last": (-2, events),
-        }
-        for name, (low, high) in bounds.items():
-            if not ((arrays[name] >= low) & (arrays[name] < high)).all():
-                raise ValueError(f"{path}: {name}: expected {low} to {high - 1} in every row")
-
-    def __repr__(self) -> str:
-        return as_text(self)
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        return as_html(self)
+    def _table(self) -> Table:
+        return table_of(self)

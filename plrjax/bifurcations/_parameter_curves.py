@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .._results import BIFURCATION, RESULTS
+from .._tables import AbstractTabular, Table
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class ParameterCurve:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class ParameterCurves(Sequence[ParameterCurve]):
+class ParameterCurves(AbstractTabular, Sequence[ParameterCurve]):
     """Curves in a plane of parameters, in the order in which they were met; reads like a list.
 
     On a grid every word was enumerated. Two neighbors differ where some word is a cycle at one of
@@ -67,12 +68,11 @@ class ParameterCurves(Sequence[ParameterCurve]):
     def __getitem__(self, index):
         return self.curves[index]
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         counts = Counter((int(curve.kind), curve.period) for curve in self.curves)
         lines = [f"{len(self)} curves in a plane of parameters"]
         for (kind, period), number in sorted(counts.items()):
             lines.append(f"{BIFURCATION(kind).name.replace('_', ' ')}, period {period}: {number}")
-        if self.result is not RESULTS.successful:
-            lines.append(f"result: {self.result}. {self.result.message}")
+        lines += self.result.lines()
         lines += [line for note in self.notes for line in textwrap.wrap(f"note: {note}", 100)]
-        return "\n".join(lines)
+        return Table(lines)

@@ -2,14 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int, UInt8
 
 from .._extras import require
 from .._results import COVERAGE, RESULTS, STABILITY, UNDECIDED_INDEX
-from .._saved import AbstractSaved, check_rows
+from .._saved import AbstractSaved
+from .._tables import Table
 from ._words import unpack
 
 
@@ -47,7 +48,8 @@ class CycleSet(AbstractSaved):
 
     A cycle is its word: the least rotation of its itinerary in canonical units. Rows can be
     selected by mask, integer array, slice or integer: `cycles[cycles.period == 3]`; a selection
-    keeps the facts about the search (`coverage`, `unseen`, `stats`).
+    keeps the facts about the search (`coverage`, `unseen`, `stats`) and prints its own rows. To
+    iterate is to select one row after the other. Sets are equal where all their fields are.
 
     **Fields**, rows padded along time to the longest period:
 
@@ -84,26 +86,12 @@ class CycleSet(AbstractSaved):
         behavior at infinity decides it (bounded ones: 1).
     - `stats`: counts, traces and the solver used.
     - `notes`: facts to know, in words (marginal families, budget, collisions).
+    - `selected_from`: of a selection, how many rows there were to choose from; else None.
     """
 
-    file_type: ClassVar[str] = "cycles"
-    file_arrays: ClassVar[tuple[str, ...]] = (
-        "points",
-        "period",
-        "multipliers",
-        "stability",
-        "index",
-        "itinerary",
-        "residual",
-        "error_bound",
-        "condition",
-        "margin",
-        "hits",
-        "verified",
-        "valid",
-        "proven_existence",
-        "proven_stability",
-    )
+    file_type = "cycles"
+    file_later = ("degree", "selected_from", *_PROVEN)
+    file_bounds = {"period": (1, "time", 0)}
 
     points: Float[np.ndarray, "cycle time state"]
     period: Int[np.ndarray, " cycle"]
@@ -128,13 +116,13 @@ class CycleSet(AbstractSaved):
     notes: tuple[str, ...] = ()
     proven_existence: Bool[np.ndarray, " cycle"] = dataclasses.field(default_factory=_nothing)
     proven_stability: Bool[np.ndarray, " cycle"] = dataclasses.field(default_factory=_nothing)
+    selected_from: int | None = None
 
     def __post_init__(self):
         for name in _PROVEN:
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.zeros(np.shape(self.period), bool))
-        arrays = {name: np.asarray(getattr(self, name)) for name in self.file_arrays}
-        self._check_arrays(arrays, "CycleSet")
+        self._check_arrays(self._arrays(), "CycleSet")
 
     @property
     def coverage(self) -> COVERAGE:
@@ -155,7 +143,8 @@ class CycleSet(AbstractSaved):
                 raise IndexError(f"row {rows} of a CycleSet with {len(self)} cycles")
             rows = [rows]
         picked = {name: getattr(self, name)[rows] for name in self.file_arrays}
-        return dataclasses.replace(self, **picked)
+        whole = len(self) if self.selected_from is None else self.selected_from
+        return dataclasses.replace(self, **picked, selected_from=whole)
 
     def __iter__(self):
         return (self[row] for row in range(len(self)))
@@ -234,71 +223,10 @@ class CycleSet(AbstractSaved):
             }
         )
 
-    def _facts(self):
-        return {
-            "num_units": self.num_units,
-            "result": self.result.name,
-            "coverage_by_period": {str(k): c.name for k, c in self.coverage_by_period.items()},
-            "coverage_domain": self.coverage_domain,
-            "unseen": {str(k): dataclasses.astuple(u) for k, u in self.unseen.items()},
-            "degree": {str(k): degree for k, degree in self.degree.items()},
-            "stats": _plain(self.stats),
-            "notes": list(self.notes),
-        }
+    def _table(self) -> Table:
+        from . import _table
 
-    @classmethod
-    def _fields(cls, facts):
-        return {
-            "num_units": int(facts["num_units"]),
-            "result": RESULTS[facts["result"]],
-            "coverage_by_period": {
-                int(k): COVERAGE[name] for k, name in facts["coverage_by_period"].items()
-            },
-            "coverage_domain": facts["coverage_domain"],
-            "unseen": {int(k): Unseen(*values) for k, values in facts["unseen"].items()},
-            "degree": {int(k): int(d) for k, d in facts.get("degree", {}).items()},
-            "stats": facts["stats"],
-            "notes": tuple(facts["notes"]),
-        }
-
-    @classmethod
-    def from_parts(cls, header, arrays, path):
-        """Rebuild the set; files of older versions hold no proofs: nothing is proven then.
-
-        **Raises:** `ValueError` where the file is damaged or holds something else.
-        """
-        rows = np.atleast_1d(arrays["period"]).shape[0] if "period" in arrays else 0
-        none = {name: np.zeros(rows, bool) for name in _PROVEN}
-        return super().from_parts(header, {**none, **arrays}, path)
-
-    @classmethod
-    def _check_arrays(cls, arrays, path):
-        kinds = {name: _ROW_KINDS.get(name, ("f", 1)) for name in cls.file_arrays}
-        check_rows(arrays, kinds, len(np.atleast_1d(arrays["period"])), path)
-        steps, period = arrays["points"].shape[1], arrays["period"]
-        if arrays["itinerary"].shape[1] != steps or not ((period >= 1) & (period <= steps)).all():
-            raise ValueError(f"{path}: period: expected 1 to {steps} in every row")
-
-    def __repr__(self) -> str:
-        from ._table import as_text
-
-        return as_text(self)
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        from ._table import as_html
-
-        return as_html(self)
-
-
-_ROW_KINDS = {
-    "points": ("f", 3),
-    "multipliers": ("c", 2),
-    "itinerary": ("u", 3),
-    **dict.fromkeys(("period", "hits", "stability", "index"), ("i", 1)),
-    **dict.fromkeys(("verified", "valid", *_PROVEN), ("b", 1)),
-}
+        return _table.of_search(self) if self.selected_from is None else _table.of_rows(self)
 
 
 def power_index(multipliers: np.ndarray, repeats: int, index: int) -> int:
@@ -309,14 +237,3 @@ def power_index(multipliers: np.ndarray, repeats: int, index: int) -> int:
     if repeats % 2 == 0:
         real = np.abs(real)
     return 0 if np.any(real == 1.0) else int((-1) ** np.count_nonzero(real > 1.0))
-
-
-def _plain(value):
-    """Return `value` with NumPy arrays and scalars turned into what JSON knows."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value

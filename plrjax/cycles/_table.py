@@ -1,13 +1,14 @@
-"""How a `CycleSet` reads: a table per period, in text and in HTML."""
-
-import html
+"""How a `CycleSet` reads: a search's result by periods, a selection row by row."""
 
 import numpy as np
 
-from .._results import COVERAGE, RESULTS, STABILITY
+from .._results import COVERAGE, STABILITY
+from .._tables import Table, plural
 
 _ALWAYS = (STABILITY.stable, STABILITY.saddle, STABILITY.unstable, STABILITY.nonhyperbolic)
 _MAX_ROWS = 60
+_MAX_STATES = 4
+_ROW_COLUMNS = ("period", "stability", "largest multiplier", "first point")
 
 
 def _kinds(cycles) -> dict[str, np.ndarray]:
@@ -17,10 +18,6 @@ def _kinds(cycles) -> dict[str, np.ndarray]:
     kinds |= {"unverified": alone & ~cycles.verified, "continua": ~alone}
     always = {code.name for code in _ALWAYS} | {"unverified"}
     return {name: rows for name, rows in kinds.items() if name in always or rows.any()}
-
-
-def _columns(cycles) -> tuple[str, ...]:
-    return ("period", "cycles", *_kinds(cycles), "coverage", "missing mass")
 
 
 def _rows(cycles) -> list[tuple[str, ...]]:
@@ -58,9 +55,7 @@ def _shown(rows: list[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], str]:
 
 
 def _footer(cycles) -> list[str]:
-    lines = []
-    if cycles.result != RESULTS.successful:
-        lines.append(f"result: {cycles.result}. {cycles.result.message}")
+    lines = cycles.result.lines()
     if cycles.coverage_by_period:
         weakest = cycles.coverage
         where = f", over {cycles.coverage_domain}" if weakest > COVERAGE.saturated else ""
@@ -76,51 +71,52 @@ def _proven(cycles) -> list[str]:
     settled = int(np.count_nonzero(cycles.proven_stability))
     if not existing:
         return []
-    all = f"of {len(cycles)} cycle{'' if len(cycles) == 1 else 's'}"
+    all = f"of {plural(len(cycles), 'cycle')}"
     if settled == existing:
         return [f"existence and stability proven for {existing} {all}"]
     return [f"existence proven for {existing} {all}, stability for {settled}"]
 
 
-def _title(cycles) -> str:
-    count = int(np.count_nonzero(cycles.is_isolated))
-    sizes = f"{cycles.state_size} states and {cycles.num_units} units"
-    return f"{count} cycle{'' if count == 1 else 's'} of a map with {sizes}"
+def _map(cycles) -> str:
+    return f"of a map with {cycles.state_size} states and {cycles.num_units} units"
 
 
-def as_text(cycles, reference: tuple[str, dict[int, int]] | None = None) -> str:
-    """Return the table as plain text, with the numbers of cycles of a reference system beside."""
+def of_search(cycles, reference: tuple[str, dict[int, int]] | None = None) -> Table:
+    """Return a row per period, with the numbers of cycles of a reference system beside."""
     rows, left_out = _shown(_rows(cycles))
-    columns = _columns(cycles)
+    columns = ("period", "cycles", *_kinds(cycles), "coverage", "missing mass")
     if reference is not None:
         name, counts = reference
         columns = (*columns[:2], name, *columns[2:])
         rows = [(*row[:2], str(counts.get(int(row[0]), "-")), *row[2:]) for row in rows]
-    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-
-    def line(cells):
-        return "  ".join(
-            cell.ljust(width) if name == "coverage" else cell.rjust(width)
-            for cell, width, name in zip(cells, widths, columns)
-        ).rstrip()
-
-    lines = [_title(cycles)]
-    if rows:
-        lines += [line(columns), *map(line, rows)]
-    if left_out:
-        lines.append(left_out)
-    return "\n".join(lines + _footer(cycles))
+    title = f"{plural(int(np.count_nonzero(cycles.is_isolated)), 'cycle')} {_map(cycles)}"
+    below = [*([left_out] if left_out else []), *_footer(cycles)]
+    return Table([title], columns if rows else (), rows, below, {columns.index("coverage")})
 
 
-def as_html(cycles) -> str:
-    """Return the table as HTML for notebooks."""
-    rows, left_out = _shown(_rows(cycles))
-    head = "".join(f"<th>{name}</th>" for name in _columns(cycles))
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    foot = "<br>".join(html.escape(text) for text in [left_out, *_footer(cycles)] if text)
-    return (
-        f"<p><b>{html.escape(_title(cycles))}</b></p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{foot}</p>"
-    )
+def of_rows(cycles) -> Table:
+    """Return a row per cycle selected from a search's result."""
+    title = f"{len(cycles)} of {plural(cycles.selected_from, 'row')}: cycles {_map(cycles)}"
+    rows = [_row(cycles, row) for row in range(min(len(cycles), _MAX_ROWS))]
+    more = len(cycles) - len(rows)
+    below = [f"{plural(more, 'more row')} not shown: to_dataframe() has all"] if more else []
+    return Table([title], _ROW_COLUMNS if rows else (), rows, below, {1, 3})
+
+
+def _row(cycles, row: int) -> tuple[str, ...]:
+    stability = STABILITY(cycles.stability[row]).name
+    if not cycles.is_isolated[row]:
+        stability += ", of a continuum"
+    elif not cycles.verified[row]:
+        stability += ", unverified"
+    states = [f"{x:.6g}" for x in cycles.points[row, 0, :_MAX_STATES]]
+    rest = ["..."] if cycles.state_size > _MAX_STATES else []
+    point = f"({', '.join([*states, *rest])})"
+    return str(cycles.period[row]), stability, _multiplier(cycles.multipliers[row, 0]), point
+
+
+def _multiplier(value: complex) -> str:
+    if np.isnan(value):
+        return "-"
+    turning = f"{value.imag:+.4g}i" if value.imag else ""
+    return f"{value.real:.6g}{turning}"

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from .._tables import AbstractTabular, Table, plural
+
 
 class Scores(NamedTuple):
     """One number per metric: D_stsp in nats, D_H in [0, 1], PE(n) in squared units of the data."""
@@ -17,7 +19,7 @@ class Scores(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Evaluation:
+class Evaluation(AbstractTabular):
     """What `evaluate` found: a model held against test data from many starting points.
 
     **Fields**, one entry per starting point:
@@ -80,7 +82,7 @@ class Evaluation:
         scores = (self.state_space_divergence, self.power_spectrum_error)
         return [*map(median_deviation, scores), (self.prediction_error, float("nan"))]
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         number = len(self.start)
         title = (
             f"{plural(number, 'orbit')} of {self.num_generated} steps against "
@@ -92,8 +94,8 @@ class Evaluation:
             f"({100 * self.captured_share:.3g} %), not finite: {self.num_nonfinite}"
         )
         rows = score_rows([*columns, np.array([self.prediction_error])], self.prediction_steps)
-        table = with_columns(rows, {"split-half": self.floor})
-        return "\n".join([title, *table, footer, *self._legend()])
+        head, *rows = with_columns(rows, {"split-half": self.floor})
+        return Table([title], head, rows, [footer, *self._legend()], {0})
 
     def _legend(self) -> list[str]:
         """Return what the scores are, and what they are to be held against."""
@@ -106,8 +108,6 @@ class Evaluation:
             "perfect ones.",
         ]
 
-    __str__ = __repr__
-
 
 def median_deviation(values: Float[np.ndarray, " value"]) -> tuple[float, float]:
     """Return median and median absolute deviation, NaN counted as worse than any number."""
@@ -116,11 +116,6 @@ def median_deviation(values: Float[np.ndarray, " value"]) -> tuple[float, float]
     if not np.isfinite(median):
         return float("nan"), float("nan")
     return median, float(np.median(np.abs(ranked - median)))
-
-
-def plural(number: int, noun: str) -> str:
-    """Return "1 orbit", "2 orbits"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def score_rows(columns: Sequence[np.ndarray], steps: int) -> list[list[str]]:
@@ -141,17 +136,7 @@ def cell(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3g}"
 
 
-def with_columns(rows: list[list[str]], beside: dict[str, Scores]) -> list[str]:
-    """Return the lines of a table, further columns of scores at its right."""
-    wide = [[*row] for row in rows]
-    for name, scores in beside.items():
-        for row, text in zip(wide, [name, *map(cell, scores)]):
-            row.append(text)
-    widths = [max(map(len, column)) for column in zip(*wide)]
-    return [
-        "  ".join(
-            text.rjust(width) if place else text.ljust(width)
-            for place, (text, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in wide
-    ]
+def with_columns(rows: list[list[str]], beside: dict[str, Scores]) -> list[list[str]]:
+    """Return the rows of a table with further columns of scores at its right."""
+    columns = [[name, *map(cell, scores)] for name, scores in beside.items()]
+    return [[*row, *more] for row, *more in zip(rows, *columns)]

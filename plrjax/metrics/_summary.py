@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from .._tables import AbstractTabular, Table, plural
 from ._evaluation import (
     Evaluation,
     Scores,
     median_deviation,
-    plural,
     score_rows,
     with_columns,
 )
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class EvaluationSummary:
+class EvaluationSummary(AbstractTabular):
     """What several runs score: one entry per run, medians over all of them.
 
     **Fields**, one entry per run; with several evaluations of a run (late checkpoints) their
@@ -62,7 +62,7 @@ class EvaluationSummary:
     def _columns(self) -> list[Float[np.ndarray, " run"]]:
         return [self.state_space_divergence, self.power_spectrum_error, self.prediction_error]
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         runs, evaluations = len(self.num_evaluations), int(self.num_evaluations.sum())
         title = (
             f"{plural(runs, 'run')}, {plural(evaluations, 'evaluation')}, "
@@ -77,9 +77,8 @@ class EvaluationSummary:
             f"orbits, not finite: {_percent(self.nonfinite_share)}; runs without a score: "
             f"{self.num_failed} of {runs}"
         )
-        return "\n".join([title, *with_columns(rows, beside), footer])
-
-    __str__ = __repr__
+        head, *rows = with_columns(rows, beside)
+        return Table([title], head, rows, [footer], {0})
 
 
 def _percent(shares: Float[np.ndarray, " run"]) -> str:

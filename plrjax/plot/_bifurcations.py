@@ -7,10 +7,10 @@ import numpy as np
 
 from .._io import RunFolder
 from .._results import RESULTS, STABILITY
+from .._tables import plural
 from ..bifurcations import AbstractParameterPath, Bifurcations
 from ..bifurcations._detect import _paths
 from ..bifurcations._march import CLOSE
-from ..metrics._evaluation import plural
 from ..training import TrainingRun
 from ._branches import (
     LINES,

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from .._lyapunov import LyapunovProbe, SpectrumHistory
 from .._numerics import is_whole, quiet_floats
 from .._results import RESULTS
+from .._tables import plural
 from ..bifurcations import Bifurcations, BifurcationTracker
 from ..metrics import Evaluation
-from ..metrics._evaluation import plural
 from ..training import EvaluationProbe, TrainingRun
 from ._common import BLUE, RED, legend, require_matplotlib
 from ._lyapunov import _COLORS, _LINES, spectrum_history

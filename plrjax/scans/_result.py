@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from .._extras import require
 from .._results import COVERAGE, RESULTS
 from .._saved import AbstractSaved
+from .._tables import Table
 from ._measure import Dimension
 
 
@@ -43,8 +45,7 @@ class ParameterScan(AbstractSaved):
     - `stats`: seconds, tiles.
     """
 
-    file_type: ClassVar[str] = "scan"
-    file_arrays: ClassVar[tuple[str, ...]] = ("numbers", "done")
+    file_type = "scan"
 
     numbers: Float[np.ndarray, "pixel column"]
     done: Bool[np.ndarray, " pixel"]
@@ -85,10 +86,7 @@ class ParameterScan(AbstractSaved):
 
     def to_xarray(self):
         """Return an xarray Dataset with the axes as coordinates (extra `sweep`)."""
-        try:
-            import xarray
-        except ImportError as error:
-            raise ImportError("to_xarray needs xarray: pip install 'plrjax[sweep]'") from error
+        xarray = require("xarray", "sweep", "to_xarray")
         labels = [axis.label for axis in self.axes]
         coordinates: dict[str, Any] = {axis.label: axis.values for axis in self.axes}
         arrays = {}
@@ -97,77 +95,26 @@ class ParameterScan(AbstractSaved):
             arrays[name] = ([*labels, *(d.name for d in dimensions)], self[name])
         return xarray.Dataset(arrays, coordinates, {"result": self.result.name})
 
-    def _facts(self):
-        return {
-            "axes": [list(axis) for axis in self.axes],
-            "outputs": [
-                [name, [[d.name, list(d.values)] for d in dimensions]]
-                for name, dimensions in self.outputs.items()
-            ],
-            "result": self.result.name,
-            "notes": list(self.notes),
-            "stats": dict(self.stats),
-        }
-
-    @classmethod
-    def _fields(cls, facts):
-        axes = tuple(
-            GridAxis(str(label), float(start), float(stop), int(num))
-            for label, start, stop, num in facts["axes"]
-        )
-        if not axes or min(axis.num for axis in axes) < 1:
-            raise ValueError("axes without values")
-        outputs = {
-            str(name): tuple(Dimension(str(n), tuple(map(float, v))) for n, v in dimensions)
-            for name, dimensions in facts["outputs"]
-        }
-        return {
-            "axes": axes,
-            "outputs": outputs,
-            "result": RESULTS[facts["result"]],
-            "notes": tuple(map(str, facts["notes"])),
-            "stats": dict(facts["stats"]),
-        }
-
-    @classmethod
-    def _check_arrays(cls, arrays, path):
-        numbers, done = arrays["numbers"], arrays["done"]
-        fits = numbers.ndim == 2 and done.shape == numbers.shape[:1]
-        if not fits or numbers.dtype != np.float64 or done.dtype != bool:
-            raise ValueError(
-                f"{path}: expected float64 rows and one flag each, got {numbers.dtype} "
-                f"{numbers.shape} and {done.dtype} {done.shape}"
-            )
-
     def __post_init__(self):
         wanted = (int(np.prod(self.shape)), sum(map(width_of, self.outputs.values())))
-        if self.numbers.shape != wanted:
+        if self.numbers.shape != wanted or not self.axes or min(self.shape) < 1:
             raise ValueError(f"numbers: expected shape {wanted}, got {self.numbers.shape}")
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         grid = " x ".join(str(num) for num in self.shape)
         missing = int(np.count_nonzero(~self.done))
-        lines = [f"Scan of {grid} pixels" + (f", {missing} not done" if missing else "")]
+        above = [f"Scan of {grid} pixels" + (f", {missing} not done" if missing else "")]
         for axis in self.axes:
-            lines.append(f"  {axis.label}: {axis.num} values from {axis.start:g} to {axis.stop:g}")
-        lines += self._table()
-        if self.coverage is not None:
-            lines.append(f"coverage: {self.coverage}")
+            above.append(f"  {axis.label}: {axis.num} values from {axis.start:g} to {axis.stop:g}")
+        below = [] if self.coverage is None else [f"coverage: {self.coverage}"]
         if self.result is not RESULTS.successful:
-            lines.append(f"{self.result}: {self.result.message}")
-        return "\n".join([*lines, *(f"note: {text}" for text in self.notes)])
-
-    __str__ = __repr__
-
-    def _table(self) -> list[str]:
-        """Return a line for each result, under titles."""
+            below.append(f"{self.result}: {self.result.message}")
+        below += [f"note: {text}" for text in self.notes]
         rows = [row for name in self.outputs for row in self._rows(name)]
-        width = max(len(label) for label, _ in rows)
-        titles = ("least", "median", "largest", "not finite")
-        title = " " * width + "".join(f"  {text:>11}" for text in titles)
-        return [title, *(f"{label:>{width}}{cells}" for label, cells in rows)]
+        head = ("", "least", "median", "largest", "not finite")
+        return Table(above, head, rows, below, least=(0, 11, 11, 11, 11))
 
-    def _rows(self, name: str) -> list[tuple[str, str]]:
+    def _rows(self, name: str) -> list[tuple[str, ...]]:
         """Return the lines of one result; a result per period has one for each period."""
         dimensions, array = self.outputs[name], self[name].reshape(len(self.done), -1)[self.done]
         if len(dimensions) == 1 and dimensions[0].name == "period":
@@ -176,12 +123,11 @@ class ParameterScan(AbstractSaved):
         return [_row(name, array.ravel())]
 
 
-def _row(label: str, numbers: np.ndarray) -> tuple[str, str]:
+def _row(label: str, numbers: np.ndarray) -> tuple[str, ...]:
     """Return a label and the cells of its line."""
     finite = numbers[np.isfinite(numbers)]
-    summary = [f(finite) for f in (np.min, np.median, np.max)] if finite.size else ["-"] * 3
-    texts = [x if isinstance(x, str) else f"{x:.5g}" for x in summary]
-    return label, "".join(f"  {text:>11}" for text in [*texts, str(numbers.size - finite.size)])
+    summary = [f"{f(finite):.5g}" if finite.size else "-" for f in (np.min, np.median, np.max)]
+    return label, *summary, str(numbers.size - finite.size)
 
 
 def width_of(dimensions: tuple[Dimension, ...]) -> int:

@@ -294,7 +294,7 @@ def _axes(plan: dict[str, Any]) -> list:
             raise ValueError(f"axis: expected {', '.join(sorted(wanted))} in table {number + 1}")
         index = table["index"]
         if not isinstance(table["where"], str):
-            raise ValueError(f"axis: where: expected a name, got {table['leaf']!r}")
+            raise ValueError(f"axis: where: expected a name, got {table['where']!r}")
         index = tuple(index) if isinstance(index, list) else (index,)
         try:
             for end in ("start", "stop"):

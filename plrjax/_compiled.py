@@ -70,8 +70,7 @@ def inlined(function: Callable) -> Any:
 
 def record_of(kind: type[_Record]) -> _Record:
     """Return the numbers that a class annotates, all zero: compiled functions may change them."""
-    record: Any = np.zeros(1, _dtype(kind))[0]
-    return record
+    return np.zeros(1, _dtype(kind))[0]
 
 
 def _signature(function: Callable) -> Any:
@@ -97,7 +96,7 @@ def _type_of(hint: Any) -> Any:
 @functools.cache
 def _dtype(kind: type) -> np.dtype:
     """Return the type of a record with a class's annotated numbers."""
-    return np.dtype([*typing.get_type_hints(kind).items()], align=True)
+    return np.dtype((np.record, np.dtype([*typing.get_type_hints(kind).items()], align=True)))
 
 
 _full: list[bool] = []

@@ -111,13 +111,13 @@ class WordSearch:
         from ..._compiled import record_of
         from . import _word_kernel
 
-        counts, node = record_of(Counts), record_of(Node)
+        counts: Any = record_of(Counts)
         found = Found(
             counts, depths, log, self._words, self._lengths, self._open, self._open_lengths
         )
         compiled: Any = _word_kernel.explore
         compiled(
-            self._rules, self._orbit, self._polytope, self._forks, found, node,
+            self._rules, self._orbit, self._polytope, self._forks, found, record_of(Node),
             np.frombuffer(bytearray(prefix), np.uint8), max_nodes,
         )  # fmt: skip
         nodes, programs, logged, num_words, num_open = counts.item()

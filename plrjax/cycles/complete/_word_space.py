@@ -154,8 +154,8 @@ def orbit_of(map: PiecewiseAffineMap, boxes: Float[np.ndarray, "2 time state"]) 
     maps[0, :, :size] = np.eye(size)
     places[0] = np.column_stack([np.diag(half), middle, np.abs(middle) + np.abs(half)])
     bits = np.zeros((length - 1) * map.num_units, np.uint8)
-    arrays = (np.ascontiguousarray(x, np.float64) for x in (map.W1, planes, sides))
-    return Orbit(*arrays, bits, maps, places, np.zeros((size + 2, size + 1)))
+    W1, system = np.ascontiguousarray(map.W1, np.float64), np.zeros((size + 2, size + 1))
+    return Orbit(W1, planes, np.ascontiguousarray(sides), bits, maps, places, system)
 
 
 def polytope_of(size: int, rows: int, relaxed: float) -> Polytope:

@@ -10,16 +10,10 @@ import plrjax as plr
 from plrjax import PiecewiseAffineMap
 from plrjax.cycles._catalog import Catalog
 from plrjax.cycles.complete._closed import ClosedSearch
-from plrjax.cycles.complete._closed_kernel import EMPTY
-from plrjax.cycles.complete._closed_relaxation import (
-    cycle_matrix,
-    make_feasible,
-    relax,
-    safe_bound,
-    unit_states,
-)
+from plrjax.cycles.complete._closed_kernel import EMPTY, make_feasible, safe_bound
+from plrjax.cycles.complete._closed_relaxation import cycle_matrix, relax, unit_states
 from plrjax.cycles.complete._closed_scaling import scale
-from plrjax.cycles.complete._propagation import propagate
+from plrjax.cycles.complete._propagation import Bounds, propagate
 
 FOREVER = 1e6
 
@@ -306,14 +300,13 @@ def relaxed(map, period, radius, seed):
     scaled = scale(map, *(np.full(map.state_size, r) for r in (-radius, radius)))
     p, shape = scaled.parameters, (period, len(scaled.parameters.h2))
     zl = np.tile(-radius / scaled.unit, (period, 1))
-    zu, xl, xu = -zl, np.full(shape, -2.0), np.full(shape, 2.0)
+    bounds = Bounds(zl, -zl, np.full(shape, -2.0), np.full(shape, 2.0))
     joint = np.ascontiguousarray(np.hstack([p.A, p.W1]))
-    assert propagate(p, joint, -1, zl, zu, xl, xu, 1)
+    assert propagate(p, joint, -1, bounds, 1)
     guess = np.random.default_rng(seed).random(shape) < 0.5
-    states = unit_states(xl, xu, guess)
+    states = unit_states(bounds.xl, bounds.xu, guess)
     E, c = cycle_matrix(p, states)
-    bounds = (zl, zu, xl, xu)
-    r, d = relax(p, states, scaled.aliased, -1, *bounds, E, c, np.linalg.inv(E))
+    r, d = relax(p, states, scaled.aliased, -1, bounds, E, c, np.linalg.inv(E))
     return scaled, r, d, make_feasible(r, d, 1e-9, 1000)[0]
 
 

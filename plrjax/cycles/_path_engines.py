@@ -15,7 +15,7 @@ from jaxtyping import Int, UInt8
 
 from .._numerics import float64_scope
 from .._parallel import device_mesh, over_devices, shared_by, split_over
-from ._pivots import Sizes, Starts, advance, idle_state
+from ._pivots import CLOSED, Sizes, Starts, advance, idle_state
 from ._starts import AbstractForm, Table
 from ._tableau import StateData
 
@@ -104,45 +104,46 @@ class LoopEngine(AbstractEngine):
     chunk_seconds = 0.25 * _CHUNK_SECONDS
 
     def __init__(self, form: AbstractForm, max_pivots: int):
+        from .._compiled import record_of
         from . import _path_loop as loop
 
         self.loop, self.over = loop, True
         unknowns, units = form.num_unknowns, form.num_units
         width, filled = unknowns + 2, unknowns + -unknowns % loop.ALIGNED
-        self.map, steps = _loop_arrays(form.data())
+        arrays, steps = _loop_arrays(form.data())
         cell = (steps, units // steps)
         piece = int(np.clip(0.1 * _CHUNK_SECONDS * 2e9 / form.cost, 16, 2**20))
-        self.limits = np.array([max_pivots, refresh_of(form), piece, _SMALL])
-        self.now, self.at = np.zeros(loop.LEGS + 5, np.int64), np.zeros(2)
-        self.counts = self.now[loop.MADE :]
+        self.form = loop.Form(*arrays)
+        self.limits = loop.Limits(max_pivots, refresh_of(form), piece, _SMALL)
+        self.curve = record_of(loop.Curve)
         tableaus = np.zeros((2 * width + unknowns, filled))
         self.tableau = tableaus[:width]
         self.system = tableaus[width : width + unknowns, :unknowns]
         cells = np.zeros((4, units))
         self.side = cells[loop.SIDE].reshape(cell)
-        self.room = tableaus, cells, np.zeros((2, filled + loop.ALIGNED))
-        self.hits = np.zeros((_NOTES, -(-units // 8)), np.uint8)
-        self.owners = np.zeros(_NOTES, np.int64)
+        lines, hits = np.zeros((2, filled + loop.ALIGNED)), np.zeros((_NOTES, -(-units // 8)), "u1")
+        owners, legs = np.zeros(_NOTES, np.int64), np.zeros(5, np.int64)
+        self.room = loop.Room(tableaus, cells, lines, hits, owners, legs)
 
     def begin(self, table):
         home = np.where(table.region, -1.0, 1.0).reshape(-1, self.side.size)
         starts = np.column_stack([table.s, np.nan_to_num(table.direction)])
-        self.starts, self.over = (home, np.ascontiguousarray(starts, float)), False
-        self.counts[:] = 0
-        self.now[self.loop.PATH], self.now[self.loop.STATUS] = -1, self.loop.CLOSED
+        self.table = self.loop.Table(home, np.ascontiguousarray(starts, float))
+        self.over, curve, self.room.legs[:] = False, self.curve, 0
+        curve.made = curve.ties = curve.hits = 0
+        curve.path, curve.status = -1, CLOSED
 
     def advance(self):
-        end, loop = time.perf_counter() + self.chunk_seconds, self.loop
-        state = (self.now, self.at, *self.room)
+        end, loop, room = time.perf_counter() + self.chunk_seconds, self.loop, self.room
         while True:
-            why = loop.follow(*self.map, *self.starts, self.limits, *state, self.hits, self.owners)
+            why = loop.follow(self.form, self.table, self.limits, self.curve, room)
             if why == loop.STALE:
                 self._solve()
                 continue
-            self.over, made = why == loop.OVER, self.now[loop.HITS]
-            if self.over or made == len(self.hits) or time.perf_counter() > end:
-                self.now[loop.HITS] = 0
-                return Crossings(self.owners[:made].copy(), self.hits[:made].copy())
+            self.over, made = why == loop.OVER, self.curve.hits
+            if self.over or made == len(room.hits) or time.perf_counter() > end:
+                self.curve.hits = 0
+                return Crossings(room.owners[:made].copy(), room.hits[:made].copy())
 
     def _solve(self) -> None:
         """Solve by LAPACK for the tableau; NaN where the system is singular."""
@@ -151,9 +152,7 @@ class LoopEngine(AbstractEngine):
         right[:] = solution if info == 0 else np.nan
 
     def tally(self):
-        loop = self.loop
-        legs = self.now[loop.LEGS :].copy()
-        return Tally(int(self.now[loop.MADE]), int(self.now[loop.TIES]), legs)
+        return Tally(int(self.curve.made), int(self.curve.ties), self.room.legs.copy())
 
 
 def _loop_arrays(data: Any) -> tuple[tuple[np.ndarray, ...], int]:

@@ -3,17 +3,14 @@
 The path, its ends and what it crosses are those of `_pivots`; see there. Tableaus are transposed,
 "width unknown", with the unknowns filled up to a multiple of `ALIGNED` by zeros: then all inner
 loops run along rows, in whole vectors. Import this module inside functions only: it is compiled.
-
-Few functions with few arrays compile soonest, so arrays are joined: `A1` = (A, h1); `V` = (W1, W2,
-h2), a row for each unit; `W2T`, the transpose of W2 and below it h2; `nudge`, a row for each time.
-The last three are empty for a reduced system, whose B and c are then `A1`. `T` are the rows of the
-tableau, of the system it solves, and of the start's tableau; `cells` the rows named below, a column
-for each unit at each time; `lines` the column and the row of the unit to flip.
 """
 
-import numpy as np
+from typing import Any, NamedTuple
 
-from .._compiled import compiled, inner
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from .._compiled import compiled, inlined, inner
 from ._pivots import BROKEN, CAPPED, CLOSED, DEAD_PIVOT, RAY, RUNNING, TRUSTED_PIVOT
 
 ALIGNED = 4
@@ -22,24 +19,90 @@ ALIGNED = 4
 OVER, STALE, PAUSED = range(3)
 """Why `follow` came back: all starts are done; the tableau is to be solved anew; time is up."""
 
-PATH, LEG, LAST, PIVOTS, STALLED, AGE, AWAY, STATUS, SOLVED, MADE, TIES, HITS, LEGS = range(13)
-"""Places in `now`: the start, what `Lanes` in `_pivots` calls so, whether T was just solved; counts
-of pivots, of those of length zero, of cells noted; from `LEGS` on of legs by status."""
-
-S, SIGN = range(2)
-"""Places in `at`."""
-
 SIDE, YC, YR, WAIT = range(4)
 """Rows of `cells`: 1 for off and -1 for on, the levels y_c and y_r, and how far the zero is."""
 
 COLUMN, ROW = range(2)
 """Rows of `lines`."""
 
-_FAST = {"fastmath": {"contract"}}
-"""Multiplications and additions may be fused."""
+
+class Form(NamedTuple):
+    """A map as the loop wants it; for a reduced system `A1` is (B, c), and the rest is empty.
+
+    **Fields:** `A1` = (A, h1); `V` = (W1, W2, h2), a row for each unit; `W2T`, the transpose of W2
+    and below it h2; `nudge`, a row for each time.
+    """
+
+    A1: Float[np.ndarray, "state augmented"]
+    V: Float[np.ndarray, "unit number"]
+    W2T: Float[np.ndarray, "augmented unit"]
+    nudge: Float[np.ndarray, "time unit"]
 
 
-@inner("i8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8, f8, i8)", **_FAST)
+class Table(NamedTuple):
+    """Starts: `home`, their cells (1: off, -1: on), and their (s, r)."""
+
+    home: Float[np.ndarray, "start cell"]
+    starts: Float[np.ndarray, "start augmented"]
+
+
+class Limits(NamedTuple):
+    """Pivots a leg may take, pivots until a tableau is solved anew, pivots until `PAUSED`.
+
+    A tableau of more than `unknowns` is not solved here: `STALE` asks for T <- T system^-1.
+    """
+
+    pivots: int
+    refresh: int
+    piece: int
+    unknowns: int
+
+
+class Curve:
+    """The curve that is followed: what `Lanes` in `_pivots` calls so, and whether T is just solved.
+
+    Below, counts of pivots, of those of length zero and of cells noted.
+    """
+
+    path: int
+    leg: int
+    last: int
+    pivots: int
+    stalled: int
+    age: int
+    away: int
+    status: int
+    solved: bool
+    s: float
+    sign: float
+    made: int
+    ties: int
+    hits: int
+
+
+class Room(NamedTuple):
+    """Arrays of the curve that is followed, and what is noted.
+
+    **Fields:** `T`, the rows of the tableau, of the system it solves, and of the start's tableau;
+    `cells`, the rows named above, a column for each unit at each time; `lines`, the column and the
+    row of the unit to flip; `hits`, cells in which s passed zero, packed in little bit order, and
+    their start in `owners`; `legs`, a count of legs by status.
+    """
+
+    T: Float[np.ndarray, "line filled"]
+    cells: Float[np.ndarray, "4 cell"]
+    lines: Float[np.ndarray, "2 padded"]
+    hits: UInt8[np.ndarray, "hit byte"]
+    owners: Int[np.ndarray, " hit"]
+    legs: Int[np.ndarray, " status"]
+
+
+_FAST: dict[str, Any] = {"fastmath": {"contract"}}
+"""Multiplications and additions may be fused. What each pivot calls is inlined by force: a fifth of
+its time in small systems."""
+
+
+@inner("i8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8, f8, i8)", forceinline=True, **_FAST)
 def _next_unit(W2T, nudge, T, cells, c, s, sign, last):
     """Write the levels of all units; return the first one to reach zero (at infinity: never)."""
     units, steps, size = cells.shape[1], nudge.shape[0], W2T.shape[0] - 1
@@ -90,7 +153,7 @@ def _next_unit(W2T, nudge, T, cells, c, s, sign, last):
     return unit
 
 
-@inner("f8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, i8)", **_FAST)
+@inner("f8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, i8)", forceinline=True, **_FAST)
 def _read(V, nudge, T, lines, c, unit):
     """Read column and row of the unit to flip; return its response to itself."""
     width, filled = c + 2, T.shape[1]
@@ -123,15 +186,9 @@ def _read(V, nudge, T, lines, c, unit):
     return own
 
 
-@inner(
-    "void(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], b1)",
-    **_FAST,
-)
-def _renew(A1, V, nudge, starts, path, T, cells, lines, solving):
-    """T <- the right sides and, below, the system of the cell (transposed); solve it if wanted.
-
-    By Gauss-Jordan elimination with pivoting; NaN or inf if singular.
-    """
+@inner("void(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8[:,::1], f8[:,::1])", **_FAST)
+def _renew(A1, V, nudge, starts, path, T, cells):
+    """T <- the right sides and, below, the system of the cell (transposed)."""
     size, unknowns, filled = A1.shape[0], starts.shape[1] - 1, T.shape[1]
     steps = nudge.shape[0]
     c = unknowns
@@ -170,8 +227,12 @@ def _renew(A1, V, nudge, starts, path, T, cells, lines, solving):
                     T[r, here] += f * n
                     for j in range(size):
                         T[system + now + j, here] -= f * V[u, size + j]
-    if not solving:
-        return
+
+
+@inner("void(f8[:,::1], f8[:,::1], i8)", **_FAST)
+def _solve(T, lines, unknowns):
+    """Solve for the tableau by Gauss-Jordan elimination with pivoting; NaN or inf if singular."""
+    filled, system = T.shape[1], unknowns + 2
     for i in range(filled):
         lines[COLUMN, i] = 0.0
     for p in range(unknowns):
@@ -192,117 +253,134 @@ def _renew(A1, V, nudge, starts, path, T, cells, lines, solving):
                 T[w, i] -= lines[COLUMN, i] * pivot
 
 
-# fmt: off
-@compiled(
-    "i8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8[::1], i8[::1], "
-    "f8[::1], f8[:,::1], f8[:,::1], f8[:,::1], u1[:,::1], i8[::1])",
-    **_FAST,
-)
-def follow(
-    A1, V, W2T, nudge, home, starts, limits, now, at, T, cells, lines, hits, owners,
-):  # fmt: on
+@inlined
+def _keep(T, unknowns: int) -> None:
+    """Keep the start's tableau for its second leg."""
+    width = unknowns + 2
+    for w in range(width):
+        for i in range(T.shape[1]):
+            T[width + unknowns + w, i] = T[w, i]
+
+
+@inlined
+def _begin(table: Table, room: Room, curve: Curve, refresh: int) -> bool:
+    """Begin the next leg, the second one with the start's tableau; return whether there is one."""
+    T, cells, home, starts = room.T, room.cells, table.home, table.starts
+    unknowns = starts.shape[1] - 1
+    width = unknowns + 2
+    if curve.path >= 0:
+        room.legs[curve.status] += 1
+    if curve.path >= 0 and curve.leg == 0 and curve.status != CLOSED:
+        curve.leg, curve.sign, curve.age = 1, 1.0, 0
+        for w in range(width):
+            for i in range(T.shape[1]):
+                T[w, i] = T[width + unknowns + w, i]
+    else:
+        curve.path += 1
+        curve.leg, curve.sign, curve.age = 0, -1.0, refresh
+        if curve.path >= len(starts):
+            return False
+    for u in range(cells.shape[1]):
+        cells[SIDE, u] = home[curve.path, u]
+    curve.s = starts[curve.path, 0]
+    curve.last, curve.pivots, curve.stalled = -1, 0, 0
+    curve.away, curve.solved, curve.status = 0, curve.leg == 1, RUNNING
+    return True
+
+
+@inlined
+def _is_finite(T, c: int) -> bool:
+    """Return whether all columns of a tableau are finite (NaN is what is left of others)."""
+    total = 0.0
+    for i in range(T.shape[1]):
+        total += 0.0 * T[c, i] + 0.0 * T[c + 1, i]
+    return total == 0.0
+
+
+@inlined
+def _note(room: Room, curve: Curve) -> None:
+    """Note the cell."""
+    hits, cells, row = room.hits, room.cells, curve.hits
+    for byte in range(hits.shape[1]):
+        hits[row, byte] = 0
+    for u in range(cells.shape[1]):
+        if cells[SIDE, u] < 0.0:
+            hits[row, u // 8] |= 1 << (u % 8)
+    room.owners[row] = curve.path
+    curve.hits = row + 1
+
+
+@inlined
+def _flip(room: Room, curve: Curve, width: int, unit: int, rho: float, home: float) -> None:
+    """Pivot: flip a unit, whose side is `home` in the start's cell."""
+    T, cells, lines = room.T, room.cells, room.lines
+    side = cells[SIDE, unit]
+    factor = side / rho
+    filled = T.shape[1]
+    for w in range(width):
+        f = factor * lines[ROW, w]
+        for i in range(filled):
+            T[w, i] += f * lines[COLUMN, i]
+    cells[SIDE, unit] = -side
+    curve.away += -1 if side != home else 1
+    curve.stalled += 1
+    if cells[WAIT, unit] > 0.0:
+        curve.stalled = 0
+    elif curve.pivots > 0:
+        curve.ties += 1
+    curve.last = unit
+    curve.pivots += 1
+    curve.made += 1
+    if rho < 0.0:
+        curve.sign = -curve.sign
+
+
+@compiled(**_FAST)
+def follow(form: Form, table: Table, limits: Limits, curve: Curve, room: Room) -> int:
     """Go on with the curves of a table of starts, and note the cells in which s passes zero.
 
-    `home` are the cells of the starts (1: off, -1: on), `starts` their (s, r); `limits` are pivots
-    a leg may take, pivots until a tableau is solved anew, pivots until `PAUSED`, and the unknowns
-    up to which it is solved here: otherwise `STALE` asks for T <- T system^-1. What goes on is
-    `now`, `at`, the tableaus and the cell. Cells crossed are packed into `hits`, little bit order,
-    from `now[HITS]` on, with their start in `owners`; if these are full it pauses, too.
+    It pauses as well where there is no room for more of them. What goes on is `curve`, the tableaus
+    and the cell.
     """
-    max_pivots, refresh, time = limits[0], limits[1], limits[2]
-    path, leg, last = now[PATH], now[LEG], now[LAST]
-    pivots, stalled = now[PIVOTS], now[STALLED]
-    age, away, status = now[AGE], now[AWAY], now[STATUS]
-    solved, noted = now[SOLVED], now[HITS]
-    s, sign = at[S], at[SIGN]
-    units, filled, c = cells.shape[1], T.shape[1], starts.shape[1] - 1
-    width, begin = c + 2, c + 2 + c
-    solving = c <= limits[3]
+    A1, V, W2T, nudge = form
+    T, cells, lines, starts = room.T, room.cells, room.lines, table.starts
+    units, c, refresh, time = cells.shape[1], starts.shape[1] - 1, limits.refresh, limits.piece
     while True:
-        if status != RUNNING:  # the next leg, the second one with the start's tableau
-            if path >= 0:
-                now[LEGS + status] += 1
-            if path >= 0 and leg == 0 and status != CLOSED:
-                leg, sign, age = 1, 1.0, 0
-                for w in range(width):
-                    for i in range(filled):
-                        T[w, i] = T[begin + w, i]
-            else:
-                path += 1
-                leg, sign, age = 0, -1.0, refresh
-                if path >= len(starts):
-                    why = OVER
-                    break
-            for u in range(units):
-                cells[SIDE, u] = home[path, u]
-            s = starts[path, 0]
-            last, pivots, stalled = -1, 0, 0
-            away, solved, status = 0, leg, RUNNING
-        if age >= refresh:
-            _renew(A1, V, nudge, starts, path, T, cells, lines, solving)
-            age, solved = 0, 1
-            if not solving:
-                why = STALE
-                break
-        if solved:
-            solved, total = 0, 0.0
-            for i in range(filled):
-                total += 0.0 * T[c, i] + 0.0 * T[c + 1, i]
-            if total != 0.0:  # NaN: some column is not finite
-                status = BROKEN
-            if pivots == 0 and leg == 0:
-                for w in range(width):
-                    for i in range(filled):
-                        T[begin + w, i] = T[w, i]
+        if curve.status != RUNNING and not _begin(table, room, curve, refresh):
+            return OVER
+        if curve.age >= refresh:
+            _renew(A1, V, nudge, starts, curve.path, T, cells)
+            curve.age, curve.solved = 0, True
+            if c > limits.unknowns:
+                return STALE
+            _solve(T, lines, c)
+        if curve.solved:
+            curve.solved = False
+            if not _is_finite(T, c):
+                curve.status = BROKEN
+            if curve.pivots == 0 and curve.leg == 0:
+                _keep(T, c)
             continue
-        if time <= 0 or noted >= len(hits):
-            why = PAUSED
-            break
+        if time <= 0 or curve.hits >= len(room.hits):
+            return PAUSED
         time -= 1
-        unit = _next_unit(W2T, nudge, T, cells, c, s, sign, last)
+        s = curve.s
+        unit = _next_unit(W2T, nudge, T, cells, c, s, curve.sign, curve.last)
         length = cells[WAIT, unit]
-        reached = s + sign * length
+        reached = s + curve.sign * length
         if (s < 0.0 and reached >= 0.0) or (s > 0.0 and reached <= 0.0):
-            for byte in range(hits.shape[1]):
-                hits[noted, byte] = 0
-            for u in range(units):
-                if cells[SIDE, u] < 0.0:
-                    hits[noted, u // 8] |= 1 << (u % 8)
-            owners[noted] = path
-            noted += 1
+            _note(room, curve)
         own = _read(V, nudge, T, lines, c, unit)
-        side = cells[SIDE, unit]
-        rho = 1.0 - side * own
-        if pivots > 0 and away == 0:
-            status = CLOSED
+        rho = 1.0 - cells[SIDE, unit] * own
+        if curve.pivots > 0 and curve.away == 0:
+            curve.status = CLOSED
         elif length == np.inf:
-            status = RAY
-        elif own - own != 0.0 or stalled > units or not abs(rho) > DEAD_PIVOT:
-            status = BROKEN
-        elif pivots >= max_pivots:
-            status = CAPPED
+            curve.status = RAY
+        elif own - own != 0.0 or curve.stalled > units or not abs(rho) > DEAD_PIVOT:
+            curve.status = BROKEN
+        elif curve.pivots >= limits.pivots:
+            curve.status = CAPPED
         else:
-            factor = side / rho
-            for w in range(width):
-                f = factor * lines[ROW, w]
-                for i in range(filled):
-                    T[w, i] += f * lines[COLUMN, i]
-            cells[SIDE, unit] = -side
-            away += -1 if side != home[path, unit] else 1
-            stalled += 1
-            if length > 0.0:
-                stalled = 0
-            elif pivots > 0:
-                now[TIES] += 1
-            age += 1 if abs(rho) >= TRUSTED_PIVOT else refresh
-            last, s = unit, reached
-            pivots += 1
-            now[MADE] += 1
-            if rho < 0.0:
-                sign = -sign
-    now[PATH], now[LEG], now[LAST] = path, leg, last
-    now[PIVOTS], now[STALLED] = pivots, stalled
-    now[AGE], now[AWAY], now[STATUS] = age, away, status
-    now[SOLVED], now[HITS] = solved, noted
-    at[S], at[SIGN] = s, sign
-    return why
+            _flip(room, curve, c + 2, unit, rho, table.home[curve.path, unit])
+            curve.age += 1 if abs(rho) >= TRUSTED_PIVOT else refresh
+            curve.s = reached

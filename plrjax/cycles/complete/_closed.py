@@ -15,16 +15,10 @@ from jaxtyping import Bool
 
 from ..._numerics import quiet_floats
 from ..._piecewise_affine import PiecewiseAffineMap
-from ._closed_kernel import EMPTY, FEASIBLE
-from ._closed_relaxation import (
-    cycle_matrix,
-    make_feasible,
-    relax,
-    tighten,
-    unit_states,
-)
+from ._closed_kernel import EMPTY, FEASIBLE, Aims, make_feasible, tighten
+from ._closed_relaxation import cycle_matrix, relax, unit_states
 from ._closed_scaling import scale
-from ._propagation import propagate
+from ._propagation import Bounds, propagate
 
 TOLERANCE = 1e-9
 """Bounds are moved outwards by so much, in units of the box."""
@@ -90,7 +84,7 @@ class ClosedSearch:
         zl, zu = np.tile(lower, (k, 1)), np.tile(upper, (k, 1))
         reach = 2.0 * np.ones((k, len(p.h2)))
         root = (zl, zu, -reach, reach, np.zeros(reach.shape, bool))
-        if not propagate(p, self._joint, -1, *root[:4], 30):
+        if not propagate(p, self._joint, -1, Bounds(*root[:4]), 30):
             return
         if k > 1 and len(p.h2):
             l, u = np.minimum(root[2][0], 0.0), np.maximum(root[3][0], 0.0)
@@ -193,9 +187,7 @@ class ClosedSearch:
         return np.unravel_index(int(np.argmax(score)), score.shape)
 
     def _propagate(self, node) -> bool:
-        zl, zu, xl, xu, _ = node
-        p = self._scaled.parameters
-        return propagate(p, self._joint, self._leader, zl, zu, xl, xu, 6)
+        return propagate(self._scaled.parameters, self._joint, self._leader, Bounds(*node[:4]), 6)
 
     def _reach_leaf(self, node, states) -> None:
         """Keep the word of a node without undecided units, unless its one orbit is elsewhere."""
@@ -219,9 +211,8 @@ class ClosedSearch:
             return None
         if not np.abs(inverse).max(initial=0.0) < ILL:
             return None
-        zl, zu, xl, xu, _ = node
         aliased, leader = self._scaled.aliased, self._leader
-        return relax(p, states, aliased, leader, zl, zu, xl, xu, E, c, inverse)
+        return relax(p, states, aliased, leader, Bounds(*node[:4]), E, c, inverse)
 
     def _bounds(self, node, r, d):
         """Solve the linear programs of a node; return branching scores, None if it is empty."""
@@ -237,9 +228,9 @@ class ClosedSearch:
         if 2 * zl.shape[1] <= xl.shape[1]:
             targets = np.concatenate([np.flatnonzero(r.parts[:, 0] >= 0), targets])
         pending = np.ones((len(targets), 2), bool)
-        rest = (targets, pending, low, high, seen, KEEP, TOLERANCE, limit, CHUNK)
+        aims = Aims(targets, pending, low, high, seen)
         while status == FEASIBLE and pending.any():
-            status, count = tighten(r, d, *rest)
+            status, count = tighten(r, d, aims, KEEP, TOLERANCE, limit, CHUNK)
             self.num_lps += count
             if status == EMPTY:
                 return None

@@ -1,16 +1,14 @@
-"""Safe bounds and linear programs over a relaxation of closed orbits, compiled.
-
-Arrays, as passed around: those of a dictionary (see `_closed_simplex`), and those of a relaxation
-(see `_closed_relaxation`): `inverse`, `system`, `ranges`, `parts`, `factors`, `owner`, `planes` and
-working space `terms`.
-"""
+"""Safe bounds and linear programs over a relaxation of closed orbits, compiled."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
-from ..._compiled import compiled, inner
-from ._closed_simplex import ARRAYS, push, refresh
+from ..._compiled import compiled, inlined, inner
+from ._closed_simplex import Dictionary, push, refresh
+from ._propagation import Bounds
 
 OFF, ON, FREE_OFF, FREE_ON = 0, 1, 2, 3
 """States of a unit; the free ones with y = n and y = x + n."""
@@ -23,11 +21,39 @@ FEASIBLE, EMPTY, UNKNOWN = 0, 1, 2
 ON_Z, ON_X, WEIGHTS = range(3)
 """Rows of `terms`: a combination of (z, n), of all x, and the multipliers of the equations."""
 
-RELAXED = (
-    "f8[:,::1], f8[:,::1], f8[:,::1], i8[:,::1], f8[:,::1], i8[::1], f8[:,::1], f8[:,::1], "
-    + ARRAYS
-)
-"""The types of the arrays of a relaxation and of its dictionary."""
+
+class Relaxation(NamedTuple):
+    """The equations E z = c + V n, and every variable as a combination of z, of two x, of two n.
+
+    **Fields:** `inverse` of E; `system`: E, -V, c and the sizes of the terms of each equation;
+    `ranges` of z and n; `parts`: state (-1: none) and two units of each variable; `factors` of two
+    x and of two n; `owner`: the column of each unit or -1; `planes`: W2 and h2; `terms`: working
+    space; `x_rows`: the pre-activation of each column.
+    """
+
+    inverse: Float[np.ndarray, "orbit orbit"]
+    system: Float[np.ndarray, "orbit width"]
+    ranges: Float[np.ndarray, "2 variable"]
+    parts: Int[np.ndarray, "variable 3"]
+    factors: Float[np.ndarray, "variable 4"]
+    owner: Int[np.ndarray, " unit"]
+    planes: Float[np.ndarray, "merged augmented"]
+    terms: Float[np.ndarray, "3 longest"]
+    x_rows: Int[np.ndarray, " column"]
+
+
+class Aims(NamedTuple):
+    """The variables `targets` are to be bounded on their `pending` sides, in `least` and `most`.
+
+    `seen` collects the least, the greatest and the sum of all values at vertices, and in [3, 0]
+    their number.
+    """
+
+    targets: Int[np.ndarray, " target"]
+    pending: Bool[np.ndarray, "target 2"]
+    least: Float[np.ndarray, " variable"]
+    most: Float[np.ndarray, " variable"]
+    seen: Float[np.ndarray, "4 variable"]
 
 
 @inner("b1(f8[:,::1], i8, f8[:,::1], f8[:,::1], i8)")
@@ -42,16 +68,23 @@ def _needs_row(planes, i, zl, zu, t):
     return a < 0.0 < b
 
 
-@compiled(
-    "i8(f8[:,::1], i8[:,::1], b1[::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], "
-    "i8[:,::1], f8[:,::1], f8[:,::1])"
-)
-def list_variables(planes, states, aliased, leader, zl, zu, xl, xu, parts, factors, limits):
+@compiled()
+def list_variables(
+    planes: Float[np.ndarray, "merged augmented"],
+    states: Int[np.ndarray, "time merged"],
+    aliased: Bool[np.ndarray, " state"],
+    leader: int,
+    bounds: Bounds,
+    parts: Int[np.ndarray, "variable 3"],
+    factors: Float[np.ndarray, "variable 4"],
+    limits: Float[np.ndarray, "2 variable"],
+) -> int:
     """List all variables; return their number.
 
     Written are the state or -1 and the two units of each one (`parts`), the factors of two x and of
     two y, and low, high (the rows of `limits`).
     """
+    zl, zu, xl, xu = bounds
     period, units = states.shape
     size, n = zl.shape[1], 0
     for t in range(period):
@@ -138,17 +171,16 @@ def _remainder(inverse, system, ranges, terms):
     return total, scale
 
 
-@compiled(f"f8({RELAXED}, i8, f8)")
-def safe_bound(
-    inverse, system, ranges, parts, factors, owner, planes, terms,
-    T, low, high, value, basis, column, met, space, v, sign,
-):  # fmt: skip
+@compiled()
+def safe_bound(r: Relaxation, d: Dictionary, v: int, sign: float) -> float:
     """Return an upper bound of sign * v over all closed orbits within bounds, safe to rounding.
 
     It is infinite where the arithmetic overflows.
     """
+    inverse, system, ranges, parts, factors, owner, planes, terms, _ = r
+    T, low, high, basis = d.T, d.low, d.high, d.basis
     units, size, orbit = len(planes), planes.shape[1] - 1, len(inverse)
-    if column[v] >= 0:
+    if d.column[v] >= 0:
         return sign * high[v] if sign > 0.0 else sign * low[v]
     for k in range(terms.shape[1]):
         terms[ON_Z, k] = 0.0
@@ -188,15 +220,14 @@ def _worst(low, high, value, met):
     return row, sign
 
 
-@compiled(f"UniTuple(i8, 2)({RELAXED}, f8, i8)")
-def make_feasible(
-    inverse, system, ranges, parts, factors, owner, planes, terms,
-    T, low, high, value, basis, column, met, space, tolerance, limit,
-):  # fmt: skip
+@compiled()
+def make_feasible(r: Relaxation, d: Dictionary, tolerance: float, limit: int) -> tuple[int, int]:
     """Push every variable into its bounds; say EMPTY only where a safe bound forbids it.
 
-    UNKNOWN: the simplex method failed for numerical reasons, nothing is concluded.
+    UNKNOWN: the simplex method failed for numerical reasons, nothing is concluded. Also returned is
+    the number of linear programs.
     """
+    low, high, value, met = d.low, d.high, d.value, d.met
     pushes = 0
     while True:
         row, sign = _worst(low, high, value, met)
@@ -204,11 +235,8 @@ def make_feasible(
             return FEASIBLE, pushes
         target = low[row] if sign > 0.0 else high[row]
         pushes += 1
-        if not push(T, low, high, value, basis, column, met, space, row, sign, target, limit):
-            bound = safe_bound(
-                inverse, system, ranges, parts, factors, owner, planes, terms,
-                T, low, high, value, basis, column, met, space, row, sign,
-            )  # fmt: skip
+        if not push(d, row, sign, target, limit):
+            bound = safe_bound(r, d, row, sign)
             if bound < sign * target - tolerance:
                 return EMPTY, pushes
             if sign * (target - value[row]) > tolerance:
@@ -216,9 +244,10 @@ def make_feasible(
             met[row] = True
 
 
-@inner("void(f8[:,::1], f8[::1], f8[::1], f8[::1], i8[::1], i8[::1], b1[::1], f8[:,::1], i8)")
-def _fix(T, low, high, value, basis, column, met, space, changed):
+@inlined
+def _fix(d: Dictionary, changed: int) -> None:
     """Set a variable of a decided unit, y - x or y, to zero."""
+    T, low, high, value, basis, column, met, space = d
     high[changed] = 0.0
     if column[changed] < 0:
         met[changed] = value[changed] <= 0.0
@@ -229,7 +258,7 @@ def _fix(T, low, high, value, basis, column, met, space, changed):
         met[w] = low[w] <= value[w] <= high[w]
 
 
-@inner("UniTuple(i8, 2)(f8[::1], i8[::1], b1[:,::1], f8[::1], f8[::1], f8[:,::1], f8, f8)")
+@inlined
 def _next_side(value, targets, pending, low, high, seen, keep, tolerance):
     """Return the pending (target, side) whose bound is relatively closest to the present vertex.
 
@@ -253,7 +282,7 @@ def _next_side(value, targets, pending, low, high, seen, keep, tolerance):
     return chosen, side
 
 
-@inner("void(f8[::1], f8[:,::1])")
+@inlined
 def _see(value, seen):
     """Collect the least, the greatest and the sum of all values, and their number."""
     for v in range(len(value)):
@@ -266,18 +295,18 @@ def _see(value, seen):
     seen[3, 0] += 1.0
 
 
-@compiled(
-    f"UniTuple(i8, 2)({RELAXED}, i8[::1], b1[:,::1], f8[::1], f8[::1], f8[:,::1], f8, f8, i8, i8)"
-)
+@compiled()
 def tighten(
-    inverse, system, ranges, parts, factors, owner, planes, terms,
-    T, low, high, value, basis, column, met, space,
-    targets, pending, least, most, seen, keep, tolerance, limit, programs,
-):  # fmt: skip
-    """Bound the variables `targets` on their `pending` sides by linear programs; see `tightened`.
+    r: Relaxation, d: Dictionary, aims: Aims, keep: float, tolerance: float, limit: int,
+    programs: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Tighten bounds of variables by at most so many linear programs; the closest side is next.
 
-    Bounds are written to `least` and `most`.
+    (Gleixner, Berthold, Mueller, Weltge 2017.) A unit whose sign becomes known is decided at once.
+    Return (FEASIBLE, EMPTY or UNKNOWN, number of linear programs).
     """
+    targets, pending, least, most, seen = aims
+    value, parts = d.value, r.parts
     count = 0
     while count < programs:
         n, side = _next_side(value, targets, pending, least, most, seen, keep, tolerance)
@@ -285,13 +314,10 @@ def tighten(
             return FEASIBLE, count
         pending[n, side] = False
         v, sign = targets[n], 2.0 * side - 1.0
-        push(T, low, high, value, basis, column, met, space, v, sign, np.inf, limit)
+        push(d, v, sign, np.inf, limit)
         count += 1
         _see(value, seen)
-        bound = sign * (tolerance + safe_bound(
-            inverse, system, ranges, parts, factors, owner, planes, terms,
-            T, low, high, value, basis, column, met, space, v, sign,
-        ))  # fmt: skip
+        bound = sign * (tolerance + safe_bound(r, d, v, sign))
         if side and bound < most[v]:
             most[v] = bound
         if not side and bound > least[v]:
@@ -302,11 +328,8 @@ def tighten(
             pending[n, 0] = False
             pending[n, 1] = False
             changed = v + 2 if least[v] >= 0.0 else v + 1
-            _fix(T, low, high, value, basis, column, met, space, changed)
-            status, more = make_feasible(
-                inverse, system, ranges, parts, factors, owner, planes, terms,
-                T, low, high, value, basis, column, met, space, tolerance, limit,
-            )  # fmt: skip
+            _fix(d, changed)
+            status, more = make_feasible(r, d, tolerance, limit)
             count += more
             if status != FEASIBLE:
                 return status, count

@@ -11,34 +11,11 @@ original equations; v = lambda . c + sum_c T_vc n_c + (residuals) . (z, n) holds
 and every variable has bounds, so what rounding left over is paid for.
 """
 
-from typing import Any, NamedTuple
-
 import numpy as np
-from jaxtyping import Float, Int
 
 from . import _closed_kernel as kernel
-from ._closed_kernel import FREE_OFF
+from ._closed_kernel import FREE_OFF, Relaxation
 from ._closed_simplex import Dictionary
-
-
-class Relaxation(NamedTuple):
-    """The equations E z = c + V n, and every variable as a combination of z, of two x, of two n.
-
-    **Fields:** `inverse` of E; `system`: E, -V, c and the sizes of the terms of each equation;
-    `ranges` of z and n; `parts`: state (-1: none) and two units of each variable; `factors` of two
-    x and of two n; `owner`: the column of each unit or -1; `planes`: W2 and h2; `terms`: working
-    space; `x_rows`: the pre-activation of each column. All but the last go to compiled code.
-    """
-
-    inverse: Float[np.ndarray, "orbit orbit"]
-    system: Float[np.ndarray, "orbit width"]
-    ranges: Float[np.ndarray, "2 variable"]
-    parts: Int[np.ndarray, "variable 3"]
-    factors: Float[np.ndarray, "variable 4"]
-    owner: Int[np.ndarray, " unit"]
-    planes: Float[np.ndarray, "merged augmented"]
-    terms: Float[np.ndarray, "3 longest"]
-    x_rows: Int[np.ndarray, " column"]
 
 
 def unit_states(xl, xu, guess):
@@ -46,43 +23,12 @@ def unit_states(xl, xu, guess):
     return np.where(xu <= 0.0, kernel.OFF, np.where(xl >= 0.0, kernel.ON, FREE_OFF + guess))
 
 
-def safe_bound(r: Relaxation, d: Dictionary, v: int, sign: float) -> float:
-    """Return an upper bound of sign * v over all closed orbits within bounds, safe to rounding."""
-    compiled: Any = kernel.safe_bound
-    return compiled(*r[:-1], *d, v, sign)
-
-
-def make_feasible(r: Relaxation, d: Dictionary, tolerance: float, limit: int) -> tuple[int, int]:
-    """Push every variable into its bounds; say EMPTY only where a safe bound forbids it.
-
-    UNKNOWN: the simplex method failed for numerical reasons, nothing is concluded. Also returned is
-    the number of linear programs.
-    """
-    compiled: Any = kernel.make_feasible
-    return compiled(*r[:-1], *d, tolerance, limit)
-
-
-def tighten(
-    r: Relaxation, d: Dictionary, targets, pending, low, high, seen, keep, tolerance, limit, most
-) -> tuple[int, int]:
-    """Bound the variables `targets` on their `pending` sides by linear programs; tighten low, high.
-
-    The next side is always the closest one (Gleixner, Berthold, Mueller, Weltge 2017). A unit whose
-    sign becomes known is decided at once. `seen` (4 rows) collects the least, the greatest and the
-    sum of all values at vertices, and in [3, 0] their number. At most `most` programs are solved.
-    Return (FEASIBLE, EMPTY or UNKNOWN, number of linear programs).
-    """
-    compiled: Any = kernel.tighten
-    return compiled(*r[:-1], *d, targets, pending, low, high, seen, keep, tolerance, limit, most)
-
-
-def _list_variables(planes, states, aliased, leader, zl, zu, xl, xu):
+def _list_variables(planes, states, aliased, leader, bounds):
     """Return (parts, factors of x and y, low and high) of all variables."""
-    most = zl.size + 4 * xl.size + len(states)
+    most = bounds.zl.size + 4 * bounds.xl.size + len(states)
     parts, factors = np.zeros((most, 3), np.int64), np.zeros((most, 4))
     parts[:, 0], limits = -1, np.zeros((2, most))
-    compiled: Any = kernel.list_variables
-    n = compiled(planes, states, aliased, leader, zl, zu, xl, xu, parts, factors, limits)
+    n = kernel.list_variables(planes, states, aliased, leader, bounds, parts, factors, limits)
     return parts[:n], factors[:n], *limits[:, :n].copy()
 
 
@@ -125,11 +71,11 @@ def _vertex(p, inverse, right, drive):
     return Z, X.reshape(-1, Z.shape[1])
 
 
-def relax(p, states, aliased, leader, zl, zu, xl, xu, E, right, inverse):
+def relax(p, states, aliased, leader, bounds, E, right, inverse):
     """Return the relaxation within bounds and a dictionary at the vertex n = 0."""
     owner, drive = _free_columns(p, states)
     planes = np.column_stack([p.W2, p.h2])
-    parts, factors, low, high = _list_variables(planes, states, aliased, leader, zl, zu, xl, xu)
+    parts, factors, low, high = _list_variables(planes, states, aliased, leader, bounds)
     which, pair, cx, cy = parts[:, 0], parts[:, 1:], factors[:, :2], factors[:, 2:]
     state = states.ravel()[pair]
     on_x, on_n = cx + cy * (state % 2), np.where(state >= FREE_OFF, cy, 0.0)
@@ -153,7 +99,9 @@ def relax(p, states, aliased, leader, zl, zu, xl, xu, E, right, inverse):
     d = Dictionary(np.ascontiguousarray(T), low, high, value, basis, position, met, space)
     sizes = _term_sizes(p, states) + np.abs(drive) @ high[basis]
     system = np.column_stack([E, -drive, right, sizes])
-    ranges = np.column_stack([[zl.ravel(), zu.ravel()], [np.zeros(count), high[basis]]])
+    ranges = np.column_stack(
+        [[bounds.zl.ravel(), bounds.zu.ravel()], [np.zeros(count), high[basis]]]
+    )
     terms = np.zeros((3, max(ranges.shape[1], states.size)))
     factors = np.column_stack([on_x, on_n])
     inverse = np.ascontiguousarray(inverse)

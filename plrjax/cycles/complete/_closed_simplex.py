@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ..._compiled import inner
+from ..._compiled import inlined, inner
 
 ZERO = 1e-9
 """Entries of the dictionary below this do not pivot; all variables are of order one."""
@@ -29,7 +29,6 @@ class Dictionary(NamedTuple):
     """Rows, bounds, values; `basis[c]` is the variable of column c, `column[v]` its inverse or -1.
 
     `met[v]` says whether v is within its bounds: only then do they block. `space` is working space.
-    Compiled functions take these arrays one by one, in this order.
     """
 
     T: Float[np.ndarray, "variable augmented"]
@@ -40,10 +39,6 @@ class Dictionary(NamedTuple):
     column: Int[np.ndarray, " variable"]
     met: Bool[np.ndarray, " variable"]
     space: Float[np.ndarray, "3 longest"]
-
-
-ARRAYS = "f8[:,::1], f8[::1], f8[::1], f8[::1], i8[::1], i8[::1], b1[::1], f8[:,::1]"
-"""The types of a dictionary's arrays."""
 
 
 @inner("void(f8[:,::1], i8[::1], i8[::1], f8[:,::1], i8, i8)")
@@ -119,10 +114,13 @@ def _room(rate, value, low, high, met):
     return 0.0 if ahead < 0.0 else ahead
 
 
-@inner(f"Tuple((i8, f8))({ARRAYS}, i8, f8, f8, i8, f8)")
-def _leaving(T, low, high, value, basis, column, met, space, row, sign, target, c, direction):
+@inlined
+def _leaving(d: Dictionary, row: int, sign: float, target: float, c: int, direction: float):
     """Return the blocking variable and the step length (the two passes of Harris)."""
-    own, slope = basis[c], abs(T[row, c])
+    T, low, high, value, column, met, space = (
+        d.T, d.low, d.high, d.value, d.column, d.met, d.space,
+    )  # fmt: skip
+    own, slope = d.basis[c], abs(T[row, c])
     longest = high[own] - low[own]
     bounded, missing = math.isfinite(target), 0.0
     if bounded:
@@ -149,20 +147,19 @@ def _leaving(T, low, high, value, basis, column, met, space, row, sign, target, 
     return chosen, step
 
 
-@inner(f"b1({ARRAYS}, i8, f8, f8, i8)")
-def push(T, low, high, value, basis, column, met, space, row, sign, target, limit):
+@inner()
+def push(d: Dictionary, row: int, sign: float, target: float, limit: int) -> bool:
     """Raise sign * value[row] to the target (infinite: as far as it goes) by primal pivots.
 
     At most `limit` pivots are made. Return whether the target was reached; its variable has then
     left the basis, at the target. Variables that come within their bounds stay there.
     """
+    T, low, high, value, basis, column, met, space = d
     for _ in range(limit):
         c, direction = _entering(T, low, high, value, basis, space, row, sign)
         if c < 0:
             return False
-        leaving, step = _leaving(
-            T, low, high, value, basis, column, met, space, row, sign, target, c, direction
-        )
+        leaving, step = _leaving(d, row, sign, target, c, direction)
         own = basis[c]
         for v in range(len(value)):
             value[v] += T[v, c] * (direction * step)

@@ -18,7 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..._piecewise_affine import PiecewiseAffineMap
-from ._word_search import NODES, WordSearch, margins_of
+from ._word_search import Sought, WordSearch, margins_of
 
 MAX_WORDS = 50_000
 CODE_BITS = 62
@@ -51,14 +51,12 @@ def languages(
     """Yield the language of windows of 2, 3, ... letters, until nodes or memory run out."""
     known = Language()
     for width in range(2, longest + 1):
-        search = WordSearch(
-            map, box, width, necklaces=False, all_words=True, language=known.codes,
-            width=known.width, margins=margins_of(map), max_words=MAX_WORDS,
-        )  # fmt: skip
+        sought = Sought((), margins_of(map), known.codes, known.width)
+        search = WordSearch(map, box, width, sought, max_words=MAX_WORDS)
         if search.num_leads * width > CODE_BITS:
             return
         piece = search.run(max_nodes=max_nodes - known.nodes)
-        nodes = known.nodes + int(piece.counts[NODES])
+        nodes = known.nodes + piece.nodes
         if piece.open or nodes >= max_nodes:
             yield dataclasses.replace(known, complete=False, nodes=nodes)
             return

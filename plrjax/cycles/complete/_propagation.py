@@ -4,7 +4,7 @@ Arrays, as passed around: `rows`, a linear function in each row, the constant la
 and upper bounds of what it is a function of.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +18,9 @@ ENOUGH = 0.05
 """Propagation goes on while some interval lost more than this fraction of its width."""
 
 
+Rows = Float[np.ndarray, "row augmented"]
+
+
 class Parameters(NamedTuple):
     """The arrays of z' = A z + W1 relu(W2 z + h2) + h1, as compiled code wants them."""
 
@@ -26,6 +29,15 @@ class Parameters(NamedTuple):
     W2: Float[np.ndarray, "unit state"]
     h1: Float[np.ndarray, " state"]
     h2: Float[np.ndarray, " unit"]
+
+
+class Bounds(NamedTuple):
+    """Lower and upper bounds of the states and of the pre-activations of a closed orbit."""
+
+    zl: Float[np.ndarray, "time state"]
+    zu: Float[np.ndarray, "time state"]
+    xl: Float[np.ndarray, "time unit"]
+    xu: Float[np.ndarray, "time unit"]
 
 
 @inner("UniTuple(f8, 2)(f8[:,::1], i8, f8[:,::1])")
@@ -148,12 +160,12 @@ def _in_order(leader, xl, xu):
     return True
 
 
-@compiled(
-    "b1(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], "
-    "f8[:,::1], i8)"
-)
-def _sweep(planes, steps, states, both, leader, zl, zu, xl, xu, rounds):
+@compiled()
+def _sweep(
+    planes: Rows, steps: Rows, states: Rows, both: Rows, leader: int, bounds: Bounds, rounds: int
+) -> bool:
     """Propagate in at most `rounds` sweeps; `states` and `both` are boxes to work in."""
+    zl, zu, xl, xu = bounds
     period, size, units = len(zl), zl.shape[1], xl.shape[1]
     for _ in range(rounds):
         gain = 0.0
@@ -193,16 +205,15 @@ def _sweep(planes, steps, states, both, leader, zl, zu, xl, xu, rounds):
     return True
 
 
-def propagate(p, joint, leader, zl, zu, xl, xu, rounds) -> bool:
+def propagate(p, joint, leader, bounds, rounds) -> bool:
     """Tighten bounds of a closed orbit in place; return whether anything is left.
 
     The constraints are x_t = W2 z_t + h2 and z_{t+1} = A z_t + W1 relu(x_t) + h1 for all t modulo
     the period, each used forwards and backwards, in at most `rounds` sweeps; with `leader` >= 0
     also x_{0,leader} >= x_{t,leader}. No orbit within the bounds is lost, up to rounding.
 
-    **Arguments:** `p` Parameters; `joint` = [A W1]; bounds "time state" and "time unit".
+    **Arguments:** `p` Parameters; `joint` = [A W1].
     """
     planes, steps = np.column_stack([p.W2, p.h2]), np.column_stack([joint, p.h1])
     states, both = np.empty((2, p.W2.shape[1])), np.empty((2, joint.shape[1]))
-    compiled: Any = _sweep
-    return compiled(planes, steps, states, both, leader, zl, zu, xl, xu, rounds)
+    return _sweep(planes, steps, states, both, leader, bounds, rounds)

@@ -1,15 +1,9 @@
-"""Small linear programs, compiled: push a linear function up over a polytope until it crosses 0.
-
-A polytope {v : G v <= g} in m dimensions is known by its rows (G, g) and a vertex, the solution of
-G_B v = g_B for the rows B of a basis. Arrays, as passed around: `rows` (G, g); `vertices`, for each
-of two places the inverse of G_B and, last, v; `basis`, the same for B; `work`, its rows c (a linear
-function), that of the program that is solved, and the edge, and below them the tableau that is
-inverted. The second place is that of the program, the first one keeps the vertex before it.
-"""
+"""Small linear programs, compiled: push a linear function up over a polytope until it crosses 0."""
 
 import numpy as np
 
-from ..._compiled import inner
+from ..._compiled import inlined, inner
+from ._word_space import Polytope
 
 OPTIMUM, FAILED = -1, -2
 """Outcomes of `cross` other than the place in the basis of the row that is left."""
@@ -75,14 +69,77 @@ def vertex(rows, vertices, basis, place, work):
     return True
 
 
-@inner("i8(f8[:,::1], i8, b1[::1], f8[:,:,::1], i8[:,::1], f8[:,::1], f8, f8, f8)")
-def cross(rows, count, inside, vertices, basis, work, sign, value, level):
+@inlined
+def _steepest(vertices, basis, work, bland):
+    """Return the row to leave, of least price or the first one (Bland; -1: none), and the slope."""
+    size = basis.shape[1]
+    leaving, best, slope = -1, -1e-11, 0.0
+    for i in range(size):
+        price = 0.0
+        for j in range(size):
+            price += work[UP, j] * vertices[1, j, i]
+        if not bland:
+            if price < best:
+                leaving = i
+                best = price
+                slope = -price
+        elif price < -1e-11 and (leaving < 0 or basis[1, i] < basis[1, leaving]):
+            leaving = i
+            slope = -price
+    return leaving, slope
+
+
+@inlined
+def _blocking(rows, count, inside, vertices, work):
+    """Return the row that ends the edge (-1: none), and how far that is."""
+    size = vertices.shape[2]
+    step, entering = np.inf, -1
+    for k in range(count):
+        if inside[k]:
+            continue
+        rate, now = 0.0, 0.0
+        for j in range(size):
+            x = rows[k, j]
+            rate += x * work[EDGE, j]
+            now += x * vertices[1, size, j]
+        if rate > 1e-12:
+            room = (rows[k, size] - now) / rate
+            if room < 0.0:
+                room = 0.0
+            if room < step:
+                step = room
+                entering = k
+    return entering, step
+
+
+@inlined
+def _exchange(rows, vertices, work, leaving, entering):
+    """Update the inverse of a basis in which one row leaves and another one enters."""
+    size = vertices.shape[2]
+    for i in range(size):
+        total = 0.0
+        for j in range(size):
+            total += rows[entering, j] * vertices[1, j, i]
+        work[EDGE, i] = total
+    pivot = work[EDGE, leaving]
+    for i in range(size):
+        if i != leaving:
+            factor = work[EDGE, i] / pivot
+            if factor != 0.0:
+                for j in range(size):
+                    vertices[1, j, i] -= factor * vertices[1, j, leaving]
+    for j in range(size):
+        vertices[1, j, leaving] /= pivot
+
+
+@inner()
+def cross(p: Polytope, count: int, sign: float, value: float, level: float) -> int:
     """Raise sign * work[COST].v from the first vertex, where it is `value`, until it is `level`.
 
     Returns the place in the basis of the row left on the way (the second vertex is then the
-    crossing point), `OPTIMUM` if the maximum is below the level, or `FAILED`. `inside` (a flag for
-    each row) is working space.
+    crossing point), `OPTIMUM` if the maximum is below the level, or `FAILED`.
     """
+    rows, inside, vertices, basis, work = p.rows, p.inside, p.vertices, p.basis, p.work
     size = basis.shape[1]
     for k in range(count):
         inside[k] = False
@@ -96,69 +153,27 @@ def cross(rows, count, inside, vertices, basis, work, sign, value, level):
             vertices[1, j, i] = vertices[0, j, i]
     limit = 60 * size + 200
     for pivots in range(limit):
-        leaving, best, slope = -1, -1e-11, 0.0
-        for i in range(size):  # the row of least price leaves, or the first one (Bland)
-            price = 0.0
-            for j in range(size):
-                price += work[UP, j] * vertices[1, j, i]
-            if pivots <= limit // 3:
-                if price < best:
-                    leaving = i
-                    best = price
-                    slope = -price
-            elif price < -1e-11 and (leaving < 0 or basis[1, i] < basis[1, leaving]):
-                leaving = i
-                slope = -price
+        leaving, slope = _steepest(vertices, basis, work, pivots > limit // 3)
         if leaving < 0:
             return OPTIMUM
         for j in range(size):
             work[EDGE, j] = -vertices[1, j, leaving]
-        step, entering = np.inf, -1
-        for k in range(count):  # the row that ends the edge enters
-            if inside[k]:
-                continue
-            rate, now = 0.0, 0.0
-            for j in range(size):
-                x = rows[k, j]
-                rate += x * work[EDGE, j]
-                now += x * vertices[1, size, j]
-            if rate > 1e-12:
-                room = (rows[k, size] - now) / rate
-                if room < 0.0:
-                    room = 0.0
-                if room < step:
-                    step = room
-                    entering = k
+        entering, step = _blocking(rows, count, inside, vertices, work)
         crossing = (level - value) / slope
-        if crossing <= step:
-            if crossing < 0.0:
-                crossing = 0.0
-            for j in range(size):
-                vertices[1, size, j] += crossing * work[EDGE, j]
-            return leaving
-        if entering < 0:
+        crosses = crossing <= step
+        if not crosses and entering < 0:
             return FAILED
+        if crosses:
+            step = 0.0 if crossing < 0.0 else crossing
         for j in range(size):
             vertices[1, size, j] += step * work[EDGE, j]
-        for i in range(size):
-            total = 0.0
-            for j in range(size):
-                total += rows[entering, j] * vertices[1, j, i]
-            work[EDGE, i] = total
-        pivot = work[EDGE, leaving]
-        for i in range(size):
-            if i != leaving:
-                factor = work[EDGE, i] / pivot
-                if factor != 0.0:
-                    for j in range(size):
-                        vertices[1, j, i] -= factor * vertices[1, j, leaving]
-        for j in range(size):
-            vertices[1, j, leaving] /= pivot
+        if crosses:
+            return leaving
+        _exchange(rows, vertices, work, leaving, entering)
         inside[basis[1, leaving]] = False
         inside[entering] = True
         basis[1, leaving] = entering
         value += step * slope
-        if pivots % 25 == 24:
-            if not vertex(rows, vertices, basis, 1, work):
-                return FAILED
+        if pivots % 25 == 24 and not vertex(rows, vertices, basis, 1, work):
+            return FAILED
     return FAILED

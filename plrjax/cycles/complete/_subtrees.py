@@ -19,7 +19,8 @@ from ..._exact import Cycle, System
 from ..._interrupts import end_with
 from ..._piecewise_affine import PiecewiseAffineMap
 from .._balance import balanced
-from ._word_search import INWARD, NODES, PROGRAMS, STRICT, WordSearch, margins_of
+from ._word_search import INWARD, STRICT, Sought, WordSearch, margins_of
+from ._word_space import Margins
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,14 +51,13 @@ class Task:
         """The compiled search; units are merged only where no proof over all of them follows."""
         map, unit = balanced(self.map)
         facet = self.facet and (self.facet[0], self.facet[1] / unit)
+        sought = Sought(self.periods, self._margins(map), self.language, self.width)
         return WordSearch(
-            map, self.box / unit, self.length, periods=self.periods,
-            necklaces=self.facet is None, facet=facet, merged=not self.rigorous,
-            language=self.language, width=self.width, margins=self._margins(map),
+            map, self.box / unit, self.length, sought, facet=facet, merged=not self.rigorous,
             max_words=4096 if self.facet is None else 16,
         )  # fmt: skip
 
-    def _margins(self, map: PiecewiseAffineMap) -> tuple[float, float, float]:
+    def _margins(self, map: PiecewiseAffineMap) -> Margins:
         if self.facet is not None:
             return INWARD
         return STRICT if self.rigorous else margins_of(map)
@@ -135,14 +135,13 @@ def explore(task: Task, prefix: str, max_nodes: int) -> Subtree:
     log_size = min(size, 30_000_000) if task.rigorous else 0
     piece = search.run(bytes(map(int, prefix)), max_nodes, log_size)
     left = ["".join(map(str, bits)) for bits in piece.open]
-    nodes = int(piece.counts[NODES])
-    programs = int(piece.counts[PROGRAMS])
     if task.rigorous:
-        return _proven(task, prefix, piece.log)._replace(nodes=nodes, programs=programs)
+        proven = _proven(task, prefix, piece.log)
+        return proven._replace(nodes=piece.nodes, programs=piece.programs)
     words = [search.merged.expand(letters) for letters in piece.words]
     far = task.facet is not None and bool(words)
     objection = "a cycle may leave the box" if far else None
-    return Subtree(words, left, [], [], objection, nodes, programs)
+    return Subtree(words, left, [], [], objection, piece.nodes, piece.programs)
 
 
 def _proven(task: Task, prefix: str, log: list[int]) -> Subtree:

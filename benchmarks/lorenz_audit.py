@@ -28,7 +28,7 @@ from benchmarks.lorenz_circles import (
     seeds_of,
 )
 from plrjax._parallel import one_thread_per_solve
-from plrjax.bifurcations import AttractorSet
+from plrjax.attractors import AttractorSet
 
 NETWORKS = {
     "gtf015": "data/networks/lorenz63_clipped_shallow_gtf015.npz",

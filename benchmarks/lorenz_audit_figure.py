@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 import plrjax as plr
 from benchmarks.lorenz_circles import Families, Focus, focus_turn
-from plrjax.bifurcations._attractor_set import wilson
-from plrjax.bifurcations._functions import multipliers_of, pieces
+from plrjax.attractors._attractor_set import wilson
+from plrjax.bifurcations._test_functions import multipliers_of, pieces
 from plrjax.plot._bifurcations import counts_of
 from plrjax.plot._common import BLUE, GREEN, ORANGE, PINK, RED
 

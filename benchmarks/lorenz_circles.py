@@ -14,10 +14,10 @@ from jaxtyping import Bool, Complex, Float, Int
 
 import plrjax as plr
 from plrjax._parallel import one_thread_per_solve
-from plrjax.bifurcations._atlas import Atlas
-from plrjax.bifurcations._functions import candidates, pieces
 from plrjax.bifurcations._gather import gathered
 from plrjax.bifurcations._path import Arrays
+from plrjax.bifurcations._segments import Atlas
+from plrjax.bifurcations._test_functions import candidates, pieces
 from plrjax.cycles._catalog import REJECTED, Catalog
 from plrjax.cycles._words import unpack
 

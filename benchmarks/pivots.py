@@ -20,9 +20,9 @@ import numpy as np
 
 from benchmarks.recall import planted
 from plrjax import PiecewiseAffineMap
-from plrjax.cycles import _pivots
-from plrjax.cycles._path_engines import LoopEngine, refresh_of
-from plrjax.cycles._starts import SCALES, AbstractForm, StateForm, Table, form_of
+from plrjax.cycles._solver import _pivots
+from plrjax.cycles._solver._path_engines import LoopEngine, refresh_of
+from plrjax.cycles._solver._path_starts import SCALES, AbstractForm, StateForm, Table, form_of
 
 SIZES = (14, 30, 50, 100)
 PERIODS = (1, 4, 10)

@@ -136,7 +136,7 @@ def needed_evaluations(network: Network, diagonals: np.ndarray, truth: dict) -> 
 def batch_of(network: Network, diagonals: np.ndarray):
     """Return the pixels as a batch of maps."""
     from plrjax import PiecewiseAffineMap
-    from plrjax.cycles._grid import stack_maps
+    from plrjax.grid._count import stack_maps
 
     eye, zero = np.eye(2), np.zeros(2)
     maps = [PiecewiseAffineMap(d, network.W, eye, network.h, zero) for d in diagonals]
@@ -153,7 +153,7 @@ def check(truth: dict, words: dict) -> None:
 
 def compare(name: str, num: int, side: int) -> dict[str, float]:
     """Measure one network on its sub-grid and print pixels per second of each."""
-    from plrjax.cycles._grid import count_cycles
+    from plrjax.grid._count import count_cycles
 
     network, diagonals = NETWORKS[name], sub_grid(num, side)
     batch = batch_of(network, diagonals)

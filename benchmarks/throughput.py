@@ -71,11 +71,7 @@ def kernel_call(pwa_map, period: int, *, steps: int = 4):
     import jax.numpy as jnp
 
     from plrjax._numerics import float64_scope
-
-    try:
-        from plrjax.cycles._kernels import make_layout, newton_step, parameters_of
-    except ImportError as error:
-        raise ImportError("benchmarks: plrjax.cycles._kernels has no newton_step yet") from error
+    from plrjax.cycles._solver._newton_step import make_layout, newton_step, parameters_of
 
     def run(p, D, period):
         body = lambda _, D: newton_step(p, layout, D, period).itinerary

@@ -1,5 +1,6 @@
 """The public names and where each comes from, read by type checkers and by `__init__.py`."""
 
+from . import attractors as attractors
 from . import bifurcations as bifurcations
 from . import cycles as cycles
 from . import metrics as metrics
@@ -47,10 +48,13 @@ from ._results import STABILITY as STABILITY
 from ._stability import classify as classify
 from ._stability import cycle_index as cycle_index
 from ._stability import floquet_multipliers as floquet_multipliers
+from .attractors import AttractorSet as AttractorSet
+from .attractors import Basins as Basins
+from .attractors import basin_sizes as basin_sizes
+from .attractors import basins as basins
+from .attractors import find_attractors as find_attractors
 from .bifurcations import LINK as LINK
 from .bifurcations import AbstractParameterPath as AbstractParameterPath
-from .bifurcations import AttractorSet as AttractorSet
-from .bifurcations import Basins as Basins
 from .bifurcations import Bifurcations as Bifurcations
 from .bifurcations import BifurcationTracker as BifurcationTracker
 from .bifurcations import Branch as Branch
@@ -60,16 +64,9 @@ from .bifurcations import LookAhead as LookAhead
 from .bifurcations import ParameterCurve as ParameterCurve
 from .bifurcations import ParameterCurves as ParameterCurves
 from .bifurcations import ParameterPlane as ParameterPlane
-from .bifurcations import basin_sizes as basin_sizes
-from .bifurcations import basins as basins
 from .bifurcations import bifurcation_curves as bifurcation_curves
-from .bifurcations import cycle_loss_gradient as cycle_loss_gradient
-from .bifurcations import cycle_sensitivity as cycle_sensitivity
 from .bifurcations import detect_bifurcations as detect_bifurcations
-from .bifurcations import find_attractors as find_attractors
-from .bifurcations import itinerary_sensitivity as itinerary_sensitivity
 from .bifurcations import match_cycles as match_cycles
-from .bifurcations import sensitivity_norm as sensitivity_norm
 from .cycles import PATH_END as PATH_END
 from .cycles import SCYFI as SCYFI
 from .cycles import AbstractCycleSolver as AbstractCycleSolver
@@ -91,10 +88,14 @@ from .cycles import UniformItineraries as UniformItineraries
 from .cycles import Unseen as Unseen
 from .cycles import Verified as Verified
 from .cycles import certify as certify
+from .cycles import cycle_loss_gradient as cycle_loss_gradient
+from .cycles import cycle_sensitivity as cycle_sensitivity
 from .cycles import cycles_of_itineraries as cycles_of_itineraries
 from .cycles import degree_at_infinity as degree_at_infinity
 from .cycles import find_cycles as find_cycles
 from .cycles import follow_path as follow_path
+from .cycles import itinerary_sensitivity as itinerary_sensitivity
+from .cycles import sensitivity_norm as sensitivity_norm
 from .cycles import verify as verify
 from .models import GRU as GRU
 from .models import LSTM as LSTM

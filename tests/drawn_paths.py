@@ -4,7 +4,7 @@ import numpy as np
 from path_oracle import words_on_grid
 
 import plrjax as plr
-from plrjax.bifurcations._march import CLOSE
+from plrjax.bifurcations._continuation import CLOSE
 
 BIFURCATION = plr.BIFURCATION
 

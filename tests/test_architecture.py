@@ -48,6 +48,8 @@ FLOORS = {
     "_checker": 3.5,
     "_fixed_points": 3,
     "cycles": 4,
+    "grid": 4.5,
+    "attractors": 5,
     "systems": 5,
     "metrics": 5,
     "scans": 5,

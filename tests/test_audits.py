@@ -17,7 +17,7 @@ from benchmarks.lorenz_audit import foci, load
 from benchmarks.lorenz_circles import cycles_at, followed, linear_paths
 from benchmarks.multistable import NETWORKS, ends, enumerated, numbers_alive
 from plrjax import COLLISION
-from plrjax.bifurcations._atlas import Atlas
+from plrjax.bifurcations._segments import Atlas
 
 FIRST, LAST = 40, 56
 """Snapshots of the multistable network in which it loses three fixed points and wins two."""

@@ -183,7 +183,7 @@ def test_state_units_do_not_matter():
 
 def test_what_is_settled_is_not_called_exhausted(monkeypatch):
     """The limit on nodes ends the search of period 60; period 12 was over before."""
-    from plrjax.cycles import _auto
+    from plrjax.cycles._solver import _auto
 
     monkeypatch.setattr(_auto, "NODES_TO_TRY", 20_000)
     monkeypatch.setattr(_auto, "WORTH_TRYING", 1)

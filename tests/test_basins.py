@@ -11,9 +11,9 @@ from systems import EIGHTY, LOZI, QUIET, PressesCtrlC, plrnn_map, words_of
 
 import plrjax as plr
 from plrjax import ATTRACTOR, PiecewiseAffineMap
-from plrjax.bifurcations._attractor_set import wilson
-from plrjax.bifurcations._regimes import GROUPS, NUM_BLOCKS, Blocks, grouped, moved, odd, regime
-from plrjax.bifurcations._traps import make_trap, tail_periods
+from plrjax.attractors._attractor_set import wilson
+from plrjax.attractors._capture import make_trap, tail_periods
+from plrjax.attractors._kinds import GROUPS, NUM_BLOCKS, Blocks, grouped, moved, odd, regime
 
 KEY = jr.key(0)
 TENT = PiecewiseAffineMap([[2.0]], [[-2.5]], [[1.0]], [1.0], [0.0])
@@ -105,10 +105,10 @@ def test_basins_in_a_plane_of_a_larger_space():
     assert (found.attractors.states[:, 1] == 0.7).all()
     upper = np.broadcast_to((found.y > 0)[:, None], (6, 6))
     assert len(set(found.image[upper])) == len(set(found.image[~upper])) == 1
-    again = plr.bifurcations.Basins(found.attractors, (2, 0))
+    again = plr.Basins(found.attractors, (2, 0))
     np.testing.assert_array_equal(again.image, found.image)
     with pytest.raises(ValueError, match="expected initial states on a grid"):
-        plr.bifurcations.Basins(found.attractors, (0, 1))
+        plr.Basins(found.attractors, (0, 1))
 
 
 def test_sizes_by_sampling():

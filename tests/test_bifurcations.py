@@ -7,7 +7,7 @@ from systems import QUIET
 
 import plrjax as plr
 from plrjax import BIFURCATION, COLLISION, COVERAGE, STABILITY, FunctionPath, PiecewiseAffineMap
-from plrjax.bifurcations._functions import candidates
+from plrjax.bifurcations._test_functions import candidates
 
 CLOSE = 1e-10
 _CODES = (STABILITY.stable, STABILITY.saddle, STABILITY.unstable)

@@ -124,11 +124,11 @@ def test_loops_are_compiled_in_another_process_and_awaited(tmp_path):
     """What the process compiled is on disk when it was awaited; then no other one is begun."""
     script = """
         from plrjax import _caches
-        module = "plrjax.cycles.complete._word_orbit"
+        module = "plrjax.cycles.complete.words._orbit"
         _caches.compile_beside(module)
         assert module in _caches._beside and "numba" not in sys.modules
         _caches.await_compiled(module)
-        assert list(_caches.folder_of_loops().rglob("_word_orbit.closing-*.nbi"))
+        assert list(_caches.folder_of_loops().rglob("_orbit.closing-*.nbi"))
         _caches.compile_beside(module)
         assert not _caches._beside
     """
@@ -141,7 +141,7 @@ def test_loops_are_compiled_in_another_process_and_awaited(tmp_path):
 def test_that_process_ends_with_this_one(tmp_path):
     script = """
         from plrjax import _caches
-        _caches.compile_beside("plrjax.cycles.complete._word_kernel")
+        _caches.compile_beside("plrjax.cycles.complete.words._kernel")
         print(*(process.pid for process in _caches._beside.values()), flush=True)
         time.sleep(600)
     """

@@ -306,7 +306,7 @@ def test_planted_fixed_points_of_large_networks(gain):
 
 
 def test_splitting_agrees_with_eigenvalues_and_refuses_the_circle():
-    from plrjax.cycles.complete._spectrum_split import split_stability
+    from plrjax.cycles.proofs._spectrum_split import split_stability
 
     draw, seen = np.random.default_rng(0), set()
     for size in (1, 2, 3, 5, 8, 30, 60):

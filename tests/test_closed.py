@@ -9,11 +9,11 @@ from systems import LOZI, LOZI_PRIMES, QUIET, chaotic, clipped, random_plrnn, ra
 import plrjax as plr
 from plrjax import PiecewiseAffineMap
 from plrjax.cycles._catalog import Catalog
-from plrjax.cycles.complete._closed import ClosedSearch
-from plrjax.cycles.complete._closed_kernel import EMPTY, make_feasible, safe_bound
-from plrjax.cycles.complete._closed_relaxation import cycle_matrix, relax, unit_states
-from plrjax.cycles.complete._closed_scaling import scale
-from plrjax.cycles.complete._propagation import Bounds, propagate
+from plrjax.cycles.complete.closed._intervals import Bounds, propagate
+from plrjax.cycles.complete.closed._kernel import EMPTY, make_feasible, safe_bound
+from plrjax.cycles.complete.closed._relaxation import cycle_matrix, relax, unit_states
+from plrjax.cycles.complete.closed._scaling import scale
+from plrjax.cycles.complete.closed._search import ClosedSearch
 
 FOREVER = 1e6
 
@@ -264,7 +264,7 @@ def test_words_taken_are_not_given_again():
 
 def interrupted(search, monkeypatch, name, calls):
     """Step until done while every `calls`-th call of one of its functions raises Ctrl-C."""
-    from plrjax.cycles.complete import _closed
+    from plrjax.cycles.complete.closed import _search as _closed
 
     function, counter, hits = getattr(_closed, name), itertools.count(1), 0
 

@@ -7,8 +7,8 @@ from systems import QUIET
 
 import plrjax as plr
 from plrjax import BIFURCATION, PiecewiseAffineMap
-from plrjax.bifurcations import _curves
-from plrjax.bifurcations._polylines import crossed
+from plrjax.bifurcations.curves import _curves
+from plrjax.bifurcations.curves._polylines import crossed
 
 
 def tent(left, right, mu=1.0):

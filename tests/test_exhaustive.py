@@ -20,7 +20,7 @@ from systems import (
 
 import plrjax as plr
 from plrjax import COVERAGE
-from plrjax.cycles._enumerate import Workspace, enumerate_branch, root_branch, split
+from plrjax.cycles._solver._schur import Workspace, enumerate_branch, root_branch, split
 
 
 def by_plain_loop(map, periods):

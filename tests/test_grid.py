@@ -7,9 +7,9 @@ import pytest
 from systems import LOZI, LOZI_PRIMES, QUIET, plrnn_map, random_plrnn, random_shallow, tent
 
 import plrjax as plr
-from plrjax.cycles._grid import admissible_maps, count_cycles, fits_grid, stack_maps
-from plrjax.cycles._grid_words import allowed_transitions, necklaces, unpack_symbols
 from plrjax.cycles._words import canonical, pack
+from plrjax.grid._count import admissible_maps, count_cycles, fits_grid, stack_maps
+from plrjax.grid._words import allowed_transitions, necklaces, unpack_symbols
 
 
 def moebius_count(period: int, symbols: int) -> int:

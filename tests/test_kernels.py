@@ -10,7 +10,7 @@ from systems import random_plrnn, random_shallow
 
 import plrjax as plr
 from plrjax._numerics import EPS, float64_scope
-from plrjax.cycles._kernels import make_layout, newton_step, parameters_of
+from plrjax.cycles._solver._newton_step import make_layout, newton_step, parameters_of
 
 
 def reference(map, D, segments):
@@ -135,7 +135,7 @@ def test_gmres_agrees_with_numpy(name):
 
 def test_gmres_falls_back_to_a_direct_solve():
     """Twenty well-separated expanding directions and few iterations are not enough for GMRES."""
-    from plrjax.cycles import _krylov
+    from plrjax.cycles._solver import _krylov
 
     map = plr.PiecewiseAffineMap(
         np.random.default_rng(0).standard_normal((90, 90)) * 0.4,

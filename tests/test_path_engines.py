@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from systems import LOZI, random_plrnn, random_shallow, tent
 
-from plrjax.cycles._path_engines import LaneEngine, LoopEngine
-from plrjax.cycles._starts import StateForm, UnitForm, form_of
+from plrjax.cycles._solver._path_engines import LaneEngine, LoopEngine
+from plrjax.cycles._solver._path_starts import StateForm, UnitForm, form_of
 
 
 def followed(engine, table):
@@ -49,7 +49,7 @@ def test_tableaus_of_lapack_and_of_the_loop_are_the_same(monkeypatch):
     form = form_of(random_plrnn(2, 9, 3.0), 1)
     table = starts_of(form, 1, 9)
     inside = followed(LoopEngine(form, 5000), table)
-    monkeypatch.setattr("plrjax.cycles._path_engines._SMALL", 3)
+    monkeypatch.setattr("plrjax.cycles._solver._path_engines._SMALL", 3)
     outside = followed(LoopEngine(form, 5000), table)
     assert inside[0] == outside[0] and inside[1].pivots == outside[1].pivots
 

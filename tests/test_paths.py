@@ -28,8 +28,8 @@ from systems import (
 
 import plrjax as plr
 from plrjax import COVERAGE, RESULTS
-from plrjax.cycles import _paths
-from plrjax.cycles._starts import StateForm, UnitForm, form_of
+from plrjax.cycles._solver import _path_following as _paths
+from plrjax.cycles._solver._path_starts import StateForm, UnitForm, form_of
 
 
 def search(map, periods, seed=0, solver=None, **options):

@@ -16,7 +16,7 @@ from systems import QUIET, PressesCtrlC
 import plrjax as plr
 from plrjax._files import create_bytes
 from plrjax._numerics import float64_scope
-from plrjax.cycles._grid import stack_maps
+from plrjax.grid._count import stack_maps
 from plrjax.scans._axis import in_float64
 from plrjax.scans._plane import Lowering, Plane
 

@@ -13,7 +13,7 @@ from systems import EIGHTY, LOZI, QUIET, tent
 import plrjax as plr
 from plrjax import models
 from plrjax._numerics import float64_scope
-from plrjax.bifurcations._sensitivity import (
+from plrjax.cycles._sensitivity import (
     cycle_loss_gradient,
     cycle_sensitivity,
     itinerary_sensitivity,

@@ -19,7 +19,7 @@ class Cycles(AbstractAnalysis):
     after the last three, what was found is printed and saved.
     """
 
-    kernels: ClassVar[tuple[str, ...]] = ("plrjax.cycles.complete._word_orbit",)
+    kernels: ClassVar[tuple[str, ...]] = ("plrjax.cycles.complete.words._orbit",)
 
     periods: Annotated[str, tyro.conf.arg(metavar="LIST")] = "1:10"
     """Periods to search: '3', '1,2,5', '1:10' (both ends included), '1:10,20'."""

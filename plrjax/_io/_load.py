@@ -14,7 +14,8 @@ from .._dynamics import AbstractDynamics
 from .._host import on_host
 from .._lyapunov import LyapunovSpectrum
 from .._saved import AbstractSaved
-from ..bifurcations import AttractorSet, Bifurcations
+from ..attractors import AttractorSet
+from ..bifurcations import Bifurcations
 from ..cycles import CycleSet
 from ..models import (
     KINDS,

@@ -8,15 +8,7 @@ import numpy as np
 
 from .._job import Job
 from .._numerics import quiet_floats
-from ._engine import (
-    SLOTS,
-    Lanes,
-    Sums,
-    count_finite,
-    drift,
-    log_determinants,
-    measure,
-)
+from ._engine import SLOTS, Lanes, Sums, count_finite, drift, log_determinants, measure
 from ._interval import (
     PILOT,
     ROUNDING,

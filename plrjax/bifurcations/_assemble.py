@@ -10,11 +10,11 @@ from .._numerics import EPS, quiet_floats
 from .._results import BIFURCATION, COLLISION, STABILITY
 from .._stability import classify, floquet_multipliers
 from ..cycles._words import least_rotation, pack
-from ._atlas import Atlas, Segment
 from ._collision import Collision
-from ._functions import candidates, cyclic_matrix, pieces
-from ._march import CLOSE, END, multipliers_at
+from ._continuation import CLOSE, END, multipliers_at
 from ._path import AbstractParameterPath
+from ._segments import Atlas, Segment
+from ._test_functions import candidates, cyclic_matrix, pieces
 
 NO_CYCLE = -1
 """Stability code where the branch does not exist on that side of an event."""

@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float
 
 from .._numerics import EPS, quiet_floats
 from ..cycles._words import canonical, pack
-from ._functions import candidates, cyclic_matrix, pieces, solve_rows
-from ._march import CLOSE
+from ._continuation import CLOSE
 from ._path import AbstractParameterPath
+from ._test_functions import candidates, cyclic_matrix, pieces, solve_rows
 
 MOST_WORDS = 2**12
 """Words tried at one collision and period, at most."""

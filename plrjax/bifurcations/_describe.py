@@ -5,8 +5,8 @@ import numpy as np
 from .._results import BIFURCATION, STABILITY
 from .._stability import classify
 from ._assemble import NO_CYCLE, Event, critical, stability_at
-from ._atlas import Segment
-from ._march import CLOSE, multipliers_at
+from ._continuation import CLOSE, multipliers_at
+from ._segments import Segment
 
 TURNS = (BIFURCATION.degenerate_flip, BIFURCATION.center)
 """Events at which a cycle goes on with another stability."""

@@ -19,13 +19,13 @@ from .._progress import AbstractProgress, NoProgress
 from .._results import COVERAGE, RESULTS
 from ..cycles import AbstractCycleSolver, CycleSet, find_cycles
 from ..cycles._arguments import checked_periods
-from ._atlas import Atlas
+from ._all_words import MOST_BITS, admissible_places, all_words, in_turn
 from ._events import Bifurcations
-from ._everywhere import MOST_BITS, admissible_places, all_words, in_turn
 from ._gather import gathered
 from ._node_events import Nodes
 from ._nodes import divide, enter, spread
 from ._path import AbstractParameterPath, LinearPath
+from ._segments import Atlas
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,20 +7,13 @@ import numpy as np
 
 from .._results import COVERAGE, RESULTS
 from ..cycles._words import canonical, pack
-from ._assemble import (
-    Event,
-    Piece,
-    at_collision,
-    events_of,
-    linked,
-    pieces_of,
-)
-from ._atlas import Atlas, Segment
+from ._assemble import Event, Piece, at_collision, events_of, linked, pieces_of
+from ._continuation import END
 from ._describe import describe
 from ._events import Bifurcations
-from ._march import END
 from ._node_events import Node, pairs_of, rows_of
 from ._nodes import ZONE
+from ._segments import Atlas, Segment
 
 _UNRESOLVED = -2
 

@@ -11,11 +11,11 @@ from .._arguments import check_kind
 from .._host import on_host
 from .._results import _MessageEnum
 from ..cycles import CycleSet
-from ._atlas import Atlas, Segment
 from ._collision import key_of
+from ._continuation import END
 from ._gather import branches_of
-from ._march import END
 from ._path import as_path
+from ._segments import Atlas, Segment
 
 
 class LINK(_MessageEnum):

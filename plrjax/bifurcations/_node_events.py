@@ -15,12 +15,12 @@ from ._assemble import (
     transcritical_event,
     turn_event,
 )
-from ._atlas import Atlas, Segment
 from ._collision import Collision, Key, collision_between, is_singular
+from ._continuation import END, is_center
 from ._describe import TURNS
-from ._functions import candidates, stability_functions
-from ._march import END, is_center
 from ._nodes import ZONE, beginning, ending
+from ._segments import Atlas, Segment
+from ._test_functions import candidates, stability_functions
 
 _EXACT = 1e-12
 """Places closer to a network than this share of a path are it."""

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._numerics import quiet_floats
-from ._atlas import Atlas, Segment
 from ._collision import Key, Place, collision_between
-from ._functions import candidates
-from ._march import CLOSE, multipliers_at
+from ._continuation import CLOSE, multipliers_at
 from ._path import AbstractParameterPath
+from ._segments import Atlas, Segment
+from ._test_functions import candidates
 
 ZONE = 10 * CLOSE
 """What happens closer to a network than this share of a path happens at it."""

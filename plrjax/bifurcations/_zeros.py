@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 from .._numerics import quiet_floats
 from .._results import BIFURCATION
-from ._functions import (
+from ._test_functions import (
     Signed,
     cyclic_matrix,
     is_on_circle,
@@ -16,7 +16,7 @@ from ._functions import (
     pieces,
     solve_rows,
 )
-from ._plane import ParameterPlane
+from .curves._plane import ParameterPlane
 
 INSIDE = 1e-6
 """How far beside a curve, as a share of the square, it is asked whether the cycle exists."""

@@ -1,6 +1,5 @@
 """Search for cycles of piecewise-affine maps."""
 
-from ._auto import Auto as Auto
 from ._base import AbstractCycleSolver as AbstractCycleSolver
 from ._base import AbstractPlan as AbstractPlan
 from ._base import CycleProblem as CycleProblem
@@ -10,16 +9,11 @@ from ._catalog import Catalog as Catalog
 from ._cycle_set import CycleSet as CycleSet
 from ._cycle_set import Unseen as Unseen
 from ._degree import degree_at_infinity as degree_at_infinity
-from ._exhaustive import Exhaustive as Exhaustive
-from ._exhaustive import PlainLoop as PlainLoop
-from ._exhaustive import SchurComplement as SchurComplement
 from ._find import cycles_of_itineraries as cycles_of_itineraries
 from ._find import find_cycles as find_cycles
 from ._follow import PATH_END as PATH_END
 from ._follow import Path as Path
 from ._follow import follow_path as follow_path
-from ._paths import PathFollowing as PathFollowing
-from ._scyfi import SCYFI as SCYFI
 from ._seeding import AbstractSeeding as AbstractSeeding
 from ._seeding import CloseReturns as CloseReturns
 from ._seeding import FlippedItineraries as FlippedItineraries
@@ -29,7 +23,17 @@ from ._seeding import Sample as Sample
 from ._seeding import TransientItineraries as TransientItineraries
 from ._seeding import UniformItineraries as UniformItineraries
 from ._seeding import generator_of as generator_of
-from .complete._branch_and_bound import BranchAndBound as BranchAndBound
-from .complete._certificate import Verified as Verified
-from .complete._certificate import verify as verify
-from .complete._certify import certify as certify
+from ._sensitivity import cycle_loss_gradient as cycle_loss_gradient
+from ._sensitivity import cycle_sensitivity as cycle_sensitivity
+from ._sensitivity import itinerary_sensitivity as itinerary_sensitivity
+from ._sensitivity import sensitivity_norm as sensitivity_norm
+from ._solver._auto import Auto as Auto
+from ._solver._branch_and_bound import BranchAndBound as BranchAndBound
+from ._solver._exhaustive import Exhaustive as Exhaustive
+from ._solver._exhaustive import PlainLoop as PlainLoop
+from ._solver._exhaustive import SchurComplement as SchurComplement
+from ._solver._path_following import PathFollowing as PathFollowing
+from ._solver._scyfi import SCYFI as SCYFI
+from .proofs._certificate import Verified as Verified
+from .proofs._certificate import verify as verify
+from .proofs._certify import certify as certify

@@ -19,24 +19,18 @@ from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._progress import AbstractProgress
 from .._results import COVERAGE, RESULTS
 from ._arguments import check_budget, checked_periods
-from ._auto import Auto
 from ._balance import balanced, with_a_unit
 from ._base import EVERYWHERE, AbstractCycleSolver, AbstractPlan, CycleProblem, Outcome, Stage
 from ._catalog import REJECTED, Catalog, merge
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
 from ._families import continua_around
-from ._notes import (
-    degree_note,
-    few_converged_note,
-    growth_notes,
-    itinerary_notes,
-    period_notes,
-)
-from ._pivots import TRACES as PATH_TRACES
+from ._notes import degree_note, few_converged_note, growth_notes, itinerary_notes, period_notes
 from ._rows import row_arrays
 from ._seeding import AbstractSeeding, Sample, generator_of, simulate
-from ._walk import TRACES as WALK_TRACES
+from ._solver._auto import Auto
+from ._solver._pivots import TRACES as PATH_TRACES
+from ._solver._walk import TRACES as WALK_TRACES
 
 _COPIES = 8
 """Arrays as large as the orbits: states, bits, starts, those sorted, itineraries of the lanes."""

@@ -8,13 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from .._tables import AbstractTabular, Table, plural
-from ._evaluation import (
-    Evaluation,
-    Scores,
-    median_deviation,
-    score_rows,
-    with_columns,
-)
+from ._evaluation import Evaluation, Scores, median_deviation, score_rows, with_columns
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._results import ATTRACTOR
-from ..bifurcations import AttractorSet, Basins
+from ..attractors import AttractorSet, Basins
 from ._common import BLUE, GREEN, ORANGE, PINK, RED, new_axes
 
 _COLORS = (BLUE, ORANGE, GREEN, PINK, "#56B4E9", "#F0E442", RED)

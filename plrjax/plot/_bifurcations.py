@@ -9,8 +9,8 @@ from .._io import RunFolder
 from .._results import RESULTS, STABILITY
 from .._tables import plural
 from ..bifurcations import AbstractParameterPath, Bifurcations
+from ..bifurcations._continuation import CLOSE
 from ..bifurcations._detect import _paths
-from ..bifurcations._march import CLOSE
 from ..training import TrainingRun
 from ._branches import (
     LINES,

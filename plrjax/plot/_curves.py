@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from .._numerics import quiet_floats
 from ..bifurcations import AbstractParameterPath, Bifurcations
-from ..bifurcations._functions import candidates
-from ..bifurcations._march import CLOSE
+from ..bifurcations._continuation import CLOSE
+from ..bifurcations._test_functions import candidates
 
 _MOST_POINTS, _MOST_NODES, _LEAST_NODES = 8_000, 200, 6
 """Values of s on all segments together, and on each."""

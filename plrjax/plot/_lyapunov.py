@@ -6,16 +6,7 @@ import numpy as np
 
 from .._lyapunov import CovariantVectors, GradientNorms, LyapunovSpectrum, SpectrumHistory
 from .._lyapunov._result import unit_size
-from ._common import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    PINK,
-    RED,
-    legend,
-    new_axes,
-    require_matplotlib,
-)
+from ._common import BLUE, GREEN, ORANGE, PINK, RED, legend, new_axes, require_matplotlib
 
 _COLORS = (BLUE, ORANGE, GREEN, RED, PINK, "#56B4E9")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))

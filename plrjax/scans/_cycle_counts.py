@@ -11,7 +11,7 @@ from .._progress import NoProgress
 from .._results import COVERAGE, STABILITY
 from ..cycles import find_cycles
 from ..cycles._arguments import checked_periods
-from ..cycles._grid import count_cycles, fits_grid
+from ..grid._count import count_cycles, fits_grid
 from ._measure import AbstractMeasure, Dimension, Program, Tick
 from ._plane import Lowering, Pixels, Plane
 

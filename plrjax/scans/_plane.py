@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from .._numerics import float64_scope
 from .._piecewise_affine import lower
-from ..cycles._grid import MapBatch, stack_maps
+from ..grid._count import MapBatch, stack_maps
 from ._axis import Axis
 
 CHUNK = 256

@@ -10,7 +10,7 @@ from ..._checker import sealed
 from ..._json import parse_json
 from .._words import unpack
 from ._domain import Domain
-from ._search import CompleteSearch
+from ._stages import CompleteSearch
 
 FORMAT = 1
 _MAX_MEMORY = 8 * _files.MAX_BYTES

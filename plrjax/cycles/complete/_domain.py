@@ -18,7 +18,7 @@ from ..._numerics import quiet_floats
 from ..._piecewise_affine import PiecewiseAffineMap, Unrounded
 from .._balance import balanced
 from .._base import nodes_for
-from ._subtrees import Task, explore
+from .words._subtrees import Task, explore
 
 EXPONENTS = (3, 6, 10, 14, 20)
 """Radii tried are 2^e times the size of what is added in the map."""

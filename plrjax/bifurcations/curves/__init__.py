@@ -1,0 +1,1 @@
+"""Curves in a plane of parameters on which cycles bifurcate."""

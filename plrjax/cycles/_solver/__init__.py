@@ -1,0 +1,1 @@
+"""Solvers: ways to search for cycles, and the plan that combines them."""

@@ -1,0 +1,1 @@
+"""Cycles of many small maps side by side."""

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 
 import plrjax as plr
+from plrjax._map_arrays import MapArrays
 from plrjax._parallel import one_thread_per_solve
 from plrjax.bifurcations._gather import gathered
-from plrjax.bifurcations._path import Arrays
 from plrjax.bifurcations._segments import Atlas
 from plrjax.bifurcations._test_functions import candidates, pieces
 from plrjax.cycles._catalog import REJECTED, Catalog
@@ -135,13 +135,13 @@ def _plane(jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return sides[0], sides[1]
 
 
-def _stacked(paths: Sequence[plr.LinearPath], interval, s) -> Arrays:
+def _stacked(paths: Sequence[plr.LinearPath], interval, s) -> MapArrays:
     """Return the canonical arrays of every lane."""
     parts = [paths[i].arrays(np.array([at])) for i, at in zip(interval.tolist(), s.tolist())]
-    return Arrays(*(np.concatenate(part) for part in zip(*parts)))
+    return MapArrays(*(np.concatenate(part) for part in zip(*parts)))
 
 
-def _step(arrays: Arrays, states: np.ndarray) -> np.ndarray:
+def _step(arrays: MapArrays, states: np.ndarray) -> np.ndarray:
     column = states[:, :, None]
     y = np.maximum((arrays.W2 @ column)[:, :, 0] + arrays.h2, 0.0)
     return (arrays.A @ column + arrays.W1 @ y[:, :, None])[:, :, 0] + arrays.h1

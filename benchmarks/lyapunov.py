@@ -126,7 +126,7 @@ def memory(size: int = 20, num_steps: int = 2_000) -> None:
     def loss(W, checkpoint):
         step = lambda z: jnp.tanh(W @ z)
         options = {"num_steps": num_steps, "num_exponents": size, "key": jr.key(0)}
-        found = plr.lyapunov_exponents(step, jnp.full(size, 0.1), checkpoint=checkpoint, **options)
+        found = plr.lyapunov_exponents(step, jnp.full(size, 0.1), remat=checkpoint, **options)
         return jnp.mean(found**2)
 
     with jax.enable_x64(True):

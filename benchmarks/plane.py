@@ -6,6 +6,7 @@ Run `python -m benchmarks.plane`; `--help` lists the options.
 import argparse
 
 from benchmarks import timing
+from plrjax._map_arrays import MapArrays
 
 if __name__ == "__main__":
     MACHINE = timing.single_thread()
@@ -136,11 +137,10 @@ def needed_evaluations(network: Network, diagonals: np.ndarray, truth: dict) -> 
 def batch_of(network: Network, diagonals: np.ndarray):
     """Return the pixels as a batch of maps."""
     from plrjax import PiecewiseAffineMap
-    from plrjax.grid._count import stack_maps
 
     eye, zero = np.eye(2), np.zeros(2)
     maps = [PiecewiseAffineMap(d, network.W, eye, network.h, zero) for d in diagonals]
-    return stack_maps(maps)
+    return MapArrays.stack(maps)
 
 
 def check(truth: dict, words: dict) -> None:

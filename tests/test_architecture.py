@@ -42,6 +42,7 @@ FLOORS = {
     "_dynamics": 1,
     "_lyapunov": 2,
     "_piecewise_affine": 2,
+    "_map_arrays": 2.5,
     "models": 3,
     "_stability": 3,
     "_exact": 3,

@@ -7,8 +7,9 @@ import pytest
 from systems import LOZI, LOZI_PRIMES, QUIET, plrnn_map, random_plrnn, random_shallow, tent
 
 import plrjax as plr
+from plrjax._map_arrays import MapArrays
 from plrjax.cycles._words import canonical, pack
-from plrjax.grid._count import admissible_maps, count_cycles, fits_grid, stack_maps
+from plrjax.grid._count import admissible_maps, count_cycles, fits_grid
 from plrjax.grid._words import allowed_transitions, necklaces, unpack_symbols
 
 
@@ -38,7 +39,7 @@ def family(size: int, units: int):
 @pytest.mark.parametrize("size, units, longest", [(1, 2, 3), (2, 2, 5), (3, 2, 3), (4, 2, 3)])
 def test_counts_are_those_of_exhaustive_search(size, units, longest):
     maps = family(size, units)
-    counts = count_cycles(stack_maps(maps), range(1, longest + 1))
+    counts = count_cycles(MapArrays.stack(maps), range(1, longest + 1))
     assert sum(int(found.num.sum()) for found in counts.values()) > 5  # there is something
     for row, map in enumerate(maps):
         truth = plr.find_cycles(map, range(1, longest + 1), solver=plr.Exhaustive(), progress=QUIET)
@@ -51,9 +52,9 @@ def test_counts_are_those_of_exhaustive_search(size, units, longest):
 
 def test_exact_anchors():
     slopes = [2.0, 1.9]
-    counts = count_cycles(stack_maps([tent(slope) for slope in slopes]), [8, 9])
+    counts = count_cycles(MapArrays.stack([tent(slope) for slope in slopes]), [8, 9])
     assert counts[8].num[0] == 30 and counts[9].num[0] == 56
-    lozi = count_cycles(stack_maps([LOZI]), LOZI_PRIMES)
+    lozi = count_cycles(MapArrays.stack([LOZI]), LOZI_PRIMES)
     for k, found in lozi.items():
         assert found.num[0] <= LOZI_PRIMES[k] <= found.num[0] + found.num_undecided[0]
         assert k > 12 or found.num_undecided[0] == 0  # the bound grows with the norms
@@ -68,7 +69,7 @@ def plane_maps(num: int = 20):
 
 def test_words_have_examples_and_masks():
     maps = plane_maps()
-    batch = stack_maps(maps)
+    batch = MapArrays.stack(maps)
     counts = count_cycles(batch, range(1, 6))
     assert sum(len(found.words) for found in counts.values()) > 4
     for k, found in counts.items():
@@ -84,7 +85,7 @@ def test_words_have_examples_and_masks():
 
 
 def test_numbers_do_not_depend_on_the_order():
-    batch = stack_maps(plane_maps())
+    batch = MapArrays.stack(plane_maps())
     order = np.random.default_rng(0).permutation(batch.num_maps)
     mixed = count_cycles(batch.pick(order), [1, 4])
     for k, found in count_cycles(batch, [1, 4]).items():
@@ -95,7 +96,7 @@ def test_numbers_do_not_depend_on_the_order():
 def test_transitions_that_are_ruled_out_never_happen():
     draw = np.random.default_rng(5)
     maps = [random_plrnn(seed, 3, 2.0) for seed in range(8)]
-    allowed = allowed_transitions(*stack_maps(maps))
+    allowed = allowed_transitions(*MapArrays.stack(maps))
     assert not allowed.all()
     for row, map in enumerate(maps):
         states = 10 * draw.standard_normal((20_000, 3))
@@ -107,7 +108,7 @@ def test_families_and_borders_are_undecided_not_counted():
     flip = plrnn_map(np.array([-1.0]), np.zeros((1, 1)), [1.0])  # every point has period 2
     center = plrnn_map(np.array([0.5]), np.zeros((1, 1)), [0.0])  # fixed point on the border
     runaway = plrnn_map(np.array([1.0]), np.zeros((1, 1)), [1.0])  # no cycle at all
-    counts = count_cycles(stack_maps([flip, center, runaway]), [1, 2])
+    counts = count_cycles(MapArrays.stack([flip, center, runaway]), [1, 2])
     np.testing.assert_array_equal(counts[1].num, [1, 0, 0])
     np.testing.assert_array_equal(counts[2].num, 0)
     assert counts[2].num_undecided[0] == 1
@@ -116,7 +117,7 @@ def test_families_and_borders_are_undecided_not_counted():
 
 
 def test_watch_sees_all_and_may_stop():
-    batch = stack_maps(plane_maps())
+    batch = MapArrays.stack(plane_maps())
     shares = []
     count_cycles(batch, [1], watch=shares.append)
     assert shares == sorted(shares) and shares[-1] == 1.0 and len(shares) == 2
@@ -131,11 +132,11 @@ def test_watch_sees_all_and_may_stop():
 
 
 def test_wrong_arguments():
-    batch = stack_maps([LOZI])
+    batch = MapArrays.stack([LOZI])
     assert fits_grid(2, 1, 18) and not fits_grid(2, 1, 19) and not fits_grid(2, 9, 1)
     with pytest.raises(ValueError, match="k H of at most 18"):
         count_cycles(batch, [19])
-    with pytest.raises(ValueError, match="maps: expected maps of one shape"):
-        stack_maps([LOZI, tent(2.0)])
+    with pytest.raises(ValueError, match="maps: expected networks of one shape"):
+        MapArrays.stack([LOZI, tent(2.0)])
     with pytest.raises(ValueError, match="itinerary: expected a boolean array time x 1"):
         admissible_maps(batch, np.zeros((2, 2), bool))

@@ -15,8 +15,8 @@ from systems import QUIET, PressesCtrlC
 
 import plrjax as plr
 from plrjax._files import create_bytes
+from plrjax._map_arrays import MapArrays
 from plrjax._numerics import float64_scope
-from plrjax.grid._count import stack_maps
 from plrjax.scans._axis import in_float64
 from plrjax.scans._plane import Lowering, Plane
 
@@ -271,7 +271,7 @@ def test_lowering_is_exact(kind):
     assert lowering.separable == (kind == "shallow")
     number = np.arange(plane.num_pixels)
     values = plane.pixels(number).values
-    exact = stack_maps([plane.at(row).as_piecewise_affine() for row in values])
+    exact = MapArrays.stack([plane.at(row).as_piecewise_affine() for row in values])
     for made, wanted in zip(lowering.batch(number), exact):
         np.testing.assert_array_equal(made, wanted)
 

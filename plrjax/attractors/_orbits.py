@@ -9,20 +9,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, UInt8
 
-from .._piecewise_affine import PiecewiseAffineMap
+from .._map_arrays import MapArrays
 
 SMALLEST = float(np.finfo(np.float64).tiny)
 """A tangent vector that shrinks to less within one step counts as this long."""
-
-
-class Weights(NamedTuple):
-    """The map's arrays, offsets as columns: lanes stand along the last axis."""
-
-    A: Float[Array, "state state"]
-    W1: Float[Array, "state unit"]
-    W2: Float[Array, "unit state"]
-    h1: Float[Array, "state 1"]
-    h2: Float[Array, "unit 1"]
 
 
 class Block(NamedTuple):
@@ -35,22 +25,16 @@ class Block(NamedTuple):
     high: Float[Array, "state lane"]
 
 
-def weights_of(map: PiecewiseAffineMap) -> Weights:
-    """Return the arrays of a map for the loops here (inside the float64 scope)."""
-    arrays = (map.A, map.W1, map.W2, map.h1[:, None], map.h2[:, None])
-    return Weights(*(jnp.asarray(array) for array in arrays))
+def _pre_activations(w: MapArrays, z: Float[Array, "state lane"]) -> Float[Array, "unit lane"]:
+    return w.W2 @ z + w.h2[:, None]
 
 
-def _pre_activations(w: Weights, z: Float[Array, "state lane"]) -> Float[Array, "unit lane"]:
-    return w.W2 @ z + w.h2
-
-
-def _step(w: Weights, z: Float[Array, "state lane"]) -> Float[Array, "state lane"]:
-    return w.A @ z + w.W1 @ jax.nn.relu(_pre_activations(w, z)) + w.h1
+def _step(w: MapArrays, z: Float[Array, "state lane"]) -> Float[Array, "state lane"]:
+    return w.A @ z + w.W1 @ jax.nn.relu(_pre_activations(w, z)) + w.h1[:, None]
 
 
 @jax.jit
-def advance(w: Weights, z: Float[Array, "state lane"], num_steps) -> Float[Array, "state lane"]:
+def advance(w: MapArrays, z: Float[Array, "state lane"], num_steps) -> Float[Array, "state lane"]:
     """Return the states `num_steps` later."""
     return lax.fori_loop(0, num_steps, lambda _, z: _step(w, z), z)
 
@@ -65,27 +49,27 @@ def _packed(on: Bool[Array, "unit lane"]) -> UInt8[Array, "byte lane"]:
 
 @functools.partial(jax.jit, static_argnames="num_steps")
 def record(
-    w: Weights, z: Float[Array, "state lane"], num_steps: int
+    w: MapArrays, z: Float[Array, "state lane"], num_steps: int
 ) -> tuple[Float[Array, "state lane"], UInt8[Array, "time byte lane"]]:
     """Return the states `num_steps` later, and the regions of z_0 ... z_{num_steps - 1}."""
 
     def one_step(z, _):
         y = _pre_activations(w, z)
-        return w.A @ z + w.W1 @ jax.nn.relu(y) + w.h1, _packed(y > 0)
+        return w.A @ z + w.W1 @ jax.nn.relu(y) + w.h1[:, None], _packed(y > 0)
 
     return lax.scan(one_step, z, length=num_steps)
 
 
 @jax.jit
 def measure(
-    w: Weights, z: Float[Array, "state lane"], v: Float[Array, "state lane"], num_steps
+    w: MapArrays, z: Float[Array, "state lane"], v: Float[Array, "state lane"], num_steps
 ) -> tuple[Float[Array, "state lane"], Float[Array, "state lane"], Block]:
     """Move states and unit tangent vectors `num_steps` on; return both and the block's means."""
 
     def one_step(_, carry):
         z, v, growth, mean, square, low, high = carry
         y = _pre_activations(w, z)
-        z = w.A @ z + w.W1 @ jax.nn.relu(y) + w.h1
+        z = w.A @ z + w.W1 @ jax.nn.relu(y) + w.h1[:, None]
         u = w.A @ v + w.W1 @ jnp.where(y > 0, w.W2 @ v, 0.0)
         length = jnp.linalg.norm(u, axis=0)
         v = jnp.where(length > SMALLEST, u / jnp.maximum(length, SMALLEST), v)

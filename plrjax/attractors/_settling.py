@@ -8,13 +8,14 @@ from jaxtyping import Bool, Float, Int
 
 from .._job import Job
 from .._lyapunov._runner import Pace
+from .._map_arrays import MapArrays
 from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import ATTRACTOR
 from ..cycles import CycleSet
 from ._capture import Traps
 from ._kinds import GROUPS, NUM_BLOCKS, Blocks, Regime, grouped, moved, odd, regime, unseen, vague
-from ._orbits import advance, batches, measure, record, weights_of
+from ._orbits import advance, batches, measure, record
 
 ROUNDS = 4
 """How often an orbit that has not settled is measured, each time over twice as many steps."""
@@ -41,7 +42,7 @@ class Survey:
         batch_size: int,
         known: CycleSet | None,
     ):
-        self.map, self.weights = map, weights_of(map)
+        self.map, self.weights = map, MapArrays.of(map).on_device()
         self.now, self.tangents = states.copy(), tangents
         self.max_period, self.bound, self.batch_size = max_period, bound, batch_size
         self.traps = Traps(map, known)

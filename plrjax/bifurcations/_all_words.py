@@ -10,7 +10,7 @@ from ..cycles._words import least_rotation, pack, primitive_period
 from ._chebyshev import NODES, POINTS, Series, roots_of, series_of, value_at
 from ._continuation import LEAST_STEP, activation_values
 from ._path import AbstractParameterPath
-from ._test_functions import activation_errors, candidates, cyclic_matrix, pieces
+from ._test_functions import activation_errors, candidates, cyclic_matrix
 
 Seeds = list[tuple[np.ndarray, float]]
 
@@ -88,7 +88,7 @@ def _worth_halving(path: AbstractParameterPath, words: np.ndarray, owner: np.nda
     for word in np.flatnonzero(counts >= _SOME_PANELS).tolist():
         s = panels[owner == word].mean(axis=1)
         repeated = np.repeat(words[word][None], len(s), axis=0)
-        matrix = cyclic_matrix(pieces(path.arrays(s), repeated)[0])
+        matrix = cyclic_matrix(path.arrays(s).pieces(repeated)[0])
         for axis in (2, 1):
             size = np.abs(matrix).max(axis=axis, keepdims=True)
             matrix /= np.where(size > 0, size, 1.0)

@@ -14,7 +14,7 @@ from ._collision import Collision
 from ._continuation import CLOSE, END, multipliers_at
 from ._path import AbstractParameterPath
 from ._segments import Atlas, Segment
-from ._test_functions import candidates, cyclic_matrix, pieces
+from ._test_functions import candidates, cyclic_matrix
 
 NO_CYCLE = -1
 """Stability code where the branch does not exist on that side of an event."""
@@ -233,7 +233,7 @@ def _unit_error(collision: Collision, segment: Segment, s: float) -> float:
     step = 1e-6 * path.span
     with quiet_floats():
         found, arrays = candidates(path, word[None], at), path.arrays(at)
-        inverse = _inverse_norm(pieces(arrays, word[None])[0])
+        inverse = _inverse_norm(arrays.pieces(word[None])[0])
         size = np.abs(found.points).max() + np.abs(arrays.h1).max()
         t, i = member.zeros[0]
         row = np.abs(arrays.W2[0, i])
@@ -257,7 +257,7 @@ def _multiplier_error(segment: Segment, s: float, kind: BIFURCATION) -> float:
     path = segment.path
     step = 1e-6 * path.span
     low, high = max(s - step, path.start), min(s + step, path.stop)
-    values, errors = floquet_multipliers(pieces(path.arrays(np.array([s])), segment.word[None])[0])
+    values, errors = floquet_multipliers(path.arrays(np.array([s])).pieces(segment.word[None])[0])
     row = int(np.argmin(np.abs(critical(values[0], kind))))
     near = [critical(multipliers_at(path, segment.word, at), kind) for at in (low, high)]
     slopes = [np.abs(one).min() / max(abs(at - s), EPS) for one, at in zip(near, (low, high))]
@@ -287,6 +287,6 @@ def pieces_of(atlas: Atlas, interval: int) -> list[Piece]:
 
 def stability_at(path: AbstractParameterPath, word: np.ndarray, s: float) -> int:
     """Return the stability code of a word's cycle at s."""
-    jacobians = pieces(path.arrays(np.array([s])), word[None])[0]
+    jacobians = path.arrays(np.array([s])).pieces(word[None])[0]
     code = int(classify(*floquet_multipliers(jacobians))[0])
     return code if np.isfinite(jacobians).all() else int(STABILITY.nonhyperbolic)

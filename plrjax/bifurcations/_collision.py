@@ -16,7 +16,7 @@ from .._numerics import EPS, quiet_floats
 from ..cycles._words import canonical, pack
 from ._continuation import CLOSE
 from ._path import AbstractParameterPath
-from ._test_functions import candidates, cyclic_matrix, pieces, solve_rows
+from ._test_functions import candidates, cyclic_matrix, solve_rows
 
 MOST_WORDS = 2**12
 """Words tried at one collision and period, at most."""
@@ -118,7 +118,7 @@ def collision_between(
 def is_singular(place: Place, word: Bool[np.ndarray, "time unit"]) -> bool:
     """Return whether a word's cyclic system is singular, or nearly, at a place."""
     path, s = place
-    system = cyclic_matrix(pieces(path.arrays(np.array([s])), word[None])[0])
+    system = cyclic_matrix(path.arrays(np.array([s])).pieces(word[None])[0])
     return bool(_is_singular(system)[0])
 
 
@@ -194,7 +194,7 @@ class _Local:
         dA, dW1, dW2, dh1, dh2 = (x[0] for x in self.slope)
         direct = z @ dW2.T + dh2
         pushed = z @ dA.T + y @ dW1.T + np.where(words, direct, 0.0) @ self.arrays.W1[0].T + dh1
-        jacobians = pieces(_repeated(self.arrays, count), words)[0]
+        jacobians = _repeated(self.arrays, count).pieces(words)[0]
         matrix = cyclic_matrix(jacobians)
         with quiet_floats():
             dz = solve_rows(matrix, np.roll(pushed, 1, axis=1).reshape(count, -1))
@@ -272,7 +272,7 @@ def family_end(
     orbit = np.tile(candidates(path, word[: len(word) // 2][None], at).points[0], (2, 1))
     unit: tuple[int, int] | None = None
     for _ in range(word.size):
-        _, sizes, rows = np.linalg.svd(cyclic_matrix(pieces(arrays, word[None])[0])[0])
+        _, sizes, rows = np.linalg.svd(cyclic_matrix(arrays.pieces(word[None])[0])[0])
         if sizes[-1] * SINGULAR > sizes[0]:
             break
         tilts = rows[-1].reshape(orbit.shape)

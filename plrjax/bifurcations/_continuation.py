@@ -18,7 +18,6 @@ from ._test_functions import (
     candidates,
     is_on_circle,
     multipliers_of,
-    pieces,
     stability_functions,
 )
 
@@ -335,4 +334,4 @@ def _refined(
 
 def multipliers_at(path: AbstractParameterPath, word: np.ndarray, s: float) -> np.ndarray:
     """Return the multipliers of a word at s, by decreasing modulus."""
-    return multipliers_of(pieces(path.arrays(np.array([s])), word[None])[0])[0]
+    return multipliers_of(path.arrays(np.array([s])).pieces(word[None])[0])[0]

@@ -2,30 +2,16 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from .._map_arrays import MapArrays
 from .._numerics import EPS
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
-
-
-class Arrays(NamedTuple):
-    """Canonical arrays of several maps of one shape (one entry per value of the parameter)."""
-
-    A: Float[np.ndarray, "point state state"]
-    W1: Float[np.ndarray, "point state unit"]
-    W2: Float[np.ndarray, "point unit state"]
-    h1: Float[np.ndarray, "point state"]
-    h2: Float[np.ndarray, "point unit"]
-
-
-def arrays_of_map(map: PiecewiseAffineMap) -> Arrays:
-    """Return the canonical arrays of one map, with a leading axis of length one."""
-    return Arrays(*(x[None] for x in (map.A, map.W1, map.W2, map.h1, map.h2)))
 
 
 class AbstractParameterPath(abc.ABC):
@@ -39,11 +25,11 @@ class AbstractParameterPath(abc.ABC):
         """Return the network at one value of the parameter."""
 
     @abc.abstractmethod
-    def arrays(self, s: Float[np.ndarray, " point"]) -> Arrays:
+    def arrays(self, s: Float[np.ndarray, " point"]) -> MapArrays:
         """Return the canonical arrays at many values of the parameter."""
 
     @abc.abstractmethod
-    def derivative(self, s: float) -> Arrays:
+    def derivative(self, s: float) -> MapArrays:
         """Return d/ds of the canonical arrays at one value (leading axis of length one)."""
 
     def map(self, s: float) -> PiecewiseAffineMap:
@@ -85,8 +71,8 @@ class LinearPath(AbstractParameterPath):
             )
         self.first, self.last = first, last
         self.is_affine = first.affine_in_parameters
-        self._ends = [arrays_of_map(end) for end in ends]
-        self._slope = Arrays(*(b - a for a, b in zip(*self._ends)))
+        self._ends = [MapArrays.stack([end]) for end in ends]
+        self._slope = MapArrays(*(b - a for a, b in zip(*self._ends)))
 
     @property
     def is_still(self) -> bool:
@@ -107,7 +93,7 @@ class LinearPath(AbstractParameterPath):
             return _lowered(self.model, s)
         s = np.asarray(s, np.float64)
         shaped = lambda x: s.reshape(-1, *(1,) * (x.ndim - 1))
-        return Arrays(*((1.0 - shaped(a)) * a + shaped(a) * b for a, b in zip(*self._ends)))
+        return MapArrays(*((1.0 - shaped(a)) * a + shaped(a) * b for a, b in zip(*self._ends)))
 
     def derivative(self, s):
         return self._slope if self.is_affine else _difference(self, s)
@@ -168,18 +154,14 @@ def _leaves(model: AbstractPLRNN) -> list:
     return [leaf for leaf in jax.tree.leaves(model) if _is_parameter(leaf)]
 
 
-def _lowered(function: Callable[[float], Any], s: np.ndarray) -> Arrays:
+def _lowered(function: Callable[[float], Any], s: np.ndarray) -> MapArrays:
     """Return the canonical arrays of a function at many values, each value lowered once."""
     values, where = np.unique(np.asarray(s, np.float64), return_inverse=True)
     maps = [lower(function(float(value)), "function") for value in values]
-    parts = [[getattr(map, name) for map in maps] for name in Arrays._fields]
-    shapes = {tuple(np.shape(x[i]) for x in parts) for i in range(len(maps))}
-    if len(shapes) > 1:
-        raise ValueError(f"function: expected networks of one shape, got {sorted(shapes)}")
-    return Arrays(*(np.stack(part)[where] for part in parts))
+    return MapArrays.stack(maps, "function").pick(where)
 
 
-def _difference(path: AbstractParameterPath, s: float) -> Arrays:
+def _difference(path: AbstractParameterPath, s: float) -> MapArrays:
     """Return d/ds by differences of fourth order, inside the range (one-sided at its ends)."""
     step = EPS**0.2 * path.span
     shifts = step * np.arange(-2.0, 3.0)
@@ -187,7 +169,7 @@ def _difference(path: AbstractParameterPath, s: float) -> Arrays:
     offset = (s - center) / step
     weights = _stencil(offset) / step
     found = path.arrays(center + shifts)
-    return Arrays(*(np.einsum("p,p...->...", weights, x)[None] for x in found))
+    return MapArrays(*(np.einsum("p,p...->...", weights, x)[None] for x in found))
 
 
 def _stencil(offset: float) -> np.ndarray:

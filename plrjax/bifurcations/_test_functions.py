@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
+from .._map_arrays import MapArrays
 from .._numerics import EPS, quiet_floats
 from .._stability import floquet_multipliers
-from ._path import AbstractParameterPath, Arrays
+from ._path import AbstractParameterPath
 
 _CHUNK = 2**22
 """Numbers held in the systems of one batch, at most."""
@@ -34,14 +35,6 @@ class Candidates(NamedTuple):
     points: Float[np.ndarray, "point time state"]
     activations: Float[np.ndarray, "point time unit"]
     closing: Signed
-
-
-def pieces(arrays: Arrays, words: Bool[np.ndarray, "point time unit"]):
-    """Return Jacobians J_t "point time state state" and offsets c_t of words, each with its map."""
-    mask = words.astype(np.float64)
-    jacobians = arrays.A[:, None] + (arrays.W1[:, None] * mask[:, :, None, :]) @ arrays.W2[:, None]
-    offsets = ((mask * arrays.h2[:, None]) @ np.swapaxes(arrays.W1, 1, 2)) + arrays.h1[:, None]
-    return jacobians, offsets
 
 
 def cyclic_matrix(jacobians: np.ndarray, sign: float = -1.0) -> np.ndarray:
@@ -96,10 +89,10 @@ def candidates(
     return Candidates(points, activations, closing)
 
 
-def _candidates(arrays: Arrays, words: np.ndarray) -> Candidates:
+def _candidates(arrays: MapArrays, words: np.ndarray) -> Candidates:
     count, period, _ = words.shape
     with quiet_floats():
-        jacobians, offsets = pieces(arrays, words)
+        jacobians, offsets = arrays.pieces(words)
         matrix = cyclic_matrix(jacobians)
         sign, log = np.linalg.slogdet(matrix)
         right = np.roll(offsets, 1, axis=1).reshape(count, -1)
@@ -108,7 +101,7 @@ def _candidates(arrays: Arrays, words: np.ndarray) -> Candidates:
     return Candidates(points, activations, Signed(sign, log))
 
 
-def activation_errors(arrays: Arrays, words: np.ndarray, points: np.ndarray) -> np.ndarray:
+def activation_errors(arrays: MapArrays, words: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return first-order bounds of the rounding in the words' pre-activations "point time unit".
 
     |z error| <= 4 eps |(I - cyclic J)^-1| (|z| + sums of absolute values that form J z + c).
@@ -122,7 +115,7 @@ def activation_errors(arrays: Arrays, words: np.ndarray, points: np.ndarray) -> 
         formed = z @ np.swapaxes(A, 1, 2) + (mask * pushed) @ np.swapaxes(W1, 1, 2)
         formed += np.abs(arrays.h1)[:, None]
         right = (np.roll(formed, 1, axis=1) + z).reshape(count, -1)
-        matrix = cyclic_matrix(pieces(arrays, words)[0])
+        matrix = cyclic_matrix(arrays.pieces(words)[0])
         identity = np.eye(matrix.shape[1])
         inverse = np.stack([solve_rows(matrix, np.tile(e, (count, 1))) for e in identity], axis=2)
         error = (np.abs(inverse) @ right[..., None]).reshape(z.shape)
@@ -146,7 +139,7 @@ def stability_functions(path: AbstractParameterPath, words: np.ndarray, s: np.nd
     flips, centers, resting = [], [], []
     for low in range(0, len(s), rows):
         part = slice(low, low + rows)
-        jacobians, _ = pieces(path.arrays(s[part]), words[part])
+        jacobians, _ = path.arrays(s[part]).pieces(words[part])
         with quiet_floats():
             flips.append(np.linalg.slogdet(cyclic_matrix(jacobians, 1.0)))
         values = multipliers_of(jacobians)

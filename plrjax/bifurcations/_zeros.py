@@ -13,7 +13,6 @@ from ._test_functions import (
     is_on_circle,
     multipliers_of,
     pair_product,
-    pieces,
     solve_rows,
 )
 from .curves._plane import ParameterPlane
@@ -49,7 +48,7 @@ def evaluate(plane: ParameterPlane, function: Function, places: np.ndarray) -> _
     arrays = plane.arrays(places)
     words = np.broadcast_to(word, (len(places), *word.shape))
     with quiet_floats():
-        jacobians, offsets = pieces(arrays, words)
+        jacobians, offsets = arrays.pieces(words)
         matrix = cyclic_matrix(jacobians)
         right = np.roll(offsets, 1, axis=1).reshape(len(places), -1)
         points = solve_rows(matrix, right).reshape(*offsets.shape)
@@ -147,5 +146,5 @@ def _is_event(plane: ParameterPlane, function: Function, place: np.ndarray) -> b
     """Return whether a zero of the function is one of its kind's events (of centers not all)."""
     if function.kind is not BIFURCATION.center:
         return True
-    jacobians, _ = pieces(plane.arrays(place[None]), function.word[None])
+    jacobians, _ = plane.arrays(place[None]).pieces(function.word[None])
     return is_on_circle(multipliers_of(jacobians)[0])

@@ -8,14 +8,14 @@ each other in parameter space, so that most words are dismissed for all of them 
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
+from .._map_arrays import MapArrays
 from .._numerics import float64_scope, quiet_floats
-from .._piecewise_affine import PiecewiseAffineMap
 from .._stability import floquet_multipliers
 from ._kernel import (
     CODE,
@@ -37,50 +37,6 @@ MAX_BITS = MAX_TIME
 MAX_UNITS = 8
 _CLOSED_FORM = 3
 """Up to this many states the kernel decides stability itself (Jury's conditions)."""
-
-
-class MapBatch(NamedTuple):
-    """Maps F(z) = A z + W1 relu(W2 z + h2) + h1 of one shape, one entry each, in NumPy float64."""
-
-    A: Float[np.ndarray, "map state state"]
-    W1: Float[np.ndarray, "map state unit"]
-    W2: Float[np.ndarray, "map unit state"]
-    h1: Float[np.ndarray, "map state"]
-    h2: Float[np.ndarray, "map unit"]
-
-    @property
-    def num_maps(self) -> int:
-        """Number B of maps."""
-        return self.h1.shape[0]
-
-    @property
-    def state_size(self) -> int:
-        """Number M of states."""
-        return self.h1.shape[1]
-
-    @property
-    def num_units(self) -> int:
-        """Number H of ReLU units."""
-        return self.h2.shape[1]
-
-    def pick(self, rows) -> "MapBatch":
-        """Return the maps of a slice or an index array."""
-        return MapBatch(*(array[rows] for array in self))
-
-    def at(self, index: int) -> PiecewiseAffineMap:
-        """Return one map."""
-        return PiecewiseAffineMap(*(array[index] for array in self))
-
-
-def stack_maps(maps: Sequence[PiecewiseAffineMap]) -> MapBatch:
-    """Return maps of one shape as a batch.
-
-    **Raises:** `ValueError` where shapes differ or there is no map.
-    """
-    shapes = {(map.state_size, map.num_units) for map in maps}
-    if len(shapes) != 1:
-        raise ValueError(f"maps: expected maps of one shape (M, H), got {sorted(shapes) or 'none'}")
-    return MapBatch(*(np.stack([getattr(map, name) for map in maps]) for name in MapBatch._fields))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,7 +68,7 @@ def fits_grid(state_size: int, num_units: int, period: int) -> bool:
 
 
 def count_cycles(
-    batch: MapBatch,
+    batch: MapArrays,
     periods: Iterable[int],
     *,
     lanes: int = LANES,
@@ -153,7 +109,7 @@ def count_cycles(
 
 
 def admissible_maps(
-    batch: MapBatch, itinerary: Bool[np.ndarray, "time unit"], *, lanes: int = LANES
+    batch: MapArrays, itinerary: Bool[np.ndarray, "time unit"], *, lanes: int = LANES
 ) -> tuple[Bool[np.ndarray, " map"], Bool[np.ndarray, " map"], Bool[np.ndarray, " map"]]:
     """Return, for one itinerary, which maps have it as a cycle, as a stable one, or undecided.
 
@@ -171,7 +127,7 @@ def admissible_maps(
 
 
 def word_codes(
-    batch: MapBatch, words: Bool[np.ndarray, "word time unit"], *, lanes: int = LANES
+    batch: MapArrays, words: Bool[np.ndarray, "word time unit"], *, lanes: int = LANES
 ) -> Int[np.ndarray, "word map"]:
     """Return `CODE` of each word of one period at each map.
 
@@ -202,7 +158,7 @@ def _num_threads() -> int:
     return max(1, (os.cpu_count() or 1) if affinity is None else len(affinity(0)))
 
 
-def _check_size(batch: MapBatch, period: int) -> None:
+def _check_size(batch: MapArrays, period: int) -> None:
     if not fits_grid(batch.state_size, batch.num_units, period):
         raise ValueError(
             f"batch: expected 1 to {MAX_UNITS} units and k H of at most {MAX_BITS}, "
@@ -210,20 +166,20 @@ def _check_size(batch: MapBatch, period: int) -> None:
         )
 
 
-def _padded(batch: MapBatch, lanes: int) -> Tables:
+def _padded(batch: MapArrays, lanes: int) -> Tables:
     """Return the kernel's tables of a block, its last map repeated to fill the lanes."""
     rows = np.minimum(np.arange(lanes), batch.num_maps - 1)
     with quiet_floats():
         return tables_of(*batch.pick(rows))
 
 
-def _count_block(batch: MapBatch, periods: list[int], parts: int, lanes: int) -> dict[int, _Block]:
+def _count_block(batch: MapArrays, periods: list[int], parts: int, lanes: int) -> dict[int, _Block]:
     """Count the cycles of one block of maps."""
     tables = _padded(batch, lanes)
     return {k: _count_period(batch, tables, k, parts) for k in periods}
 
 
-def _count_period(batch: MapBatch, tables: Tables, period: int, parts: int) -> _Block:
+def _count_period(batch: MapArrays, tables: Tables, period: int, parts: int) -> _Block:
     """Try every word of one period whose transitions the block's maps may make."""
     size, units, lanes = batch.state_size, batch.num_units, tables.rows.shape[-1]
     symbols = necklaces(period, units)
@@ -252,7 +208,7 @@ def _filled(symbols: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([symbols, np.zeros((count - len(symbols), symbols.shape[1]), np.int32)])
 
 
-def _codes(batch: MapBatch, tables: Tables, symbols: np.ndarray) -> np.ndarray:
+def _codes(batch: MapArrays, tables: Tables, symbols: np.ndarray) -> np.ndarray:
     """Return `CODE` of each word and map."""
     period, units, size = symbols.shape[1], batch.num_units, batch.state_size
     parts = num_parts(period, units)
@@ -272,13 +228,13 @@ def _codes(batch: MapBatch, tables: Tables, symbols: np.ndarray) -> np.ndarray:
     return codes
 
 
-def _stable_by_multipliers(batch: MapBatch, tables: Tables, symbols: np.ndarray) -> np.ndarray:
+def _stable_by_multipliers(batch: MapArrays, tables: Tables, symbols: np.ndarray) -> np.ndarray:
     """Count stable cycles from the eigenvalues of the few admissible words."""
     codes = _codes(batch, tables, symbols)
     return np.count_nonzero(codes == CODE.stable, axis=0).astype(np.int32)
 
 
-def _inside(batch: MapBatch, symbols: np.ndarray, lane: np.ndarray) -> np.ndarray:
+def _inside(batch: MapArrays, symbols: np.ndarray, lane: np.ndarray) -> np.ndarray:
     """Return whether all multipliers of a word at a map lie inside the unit circle."""
     mask = unpack_symbols(symbols, batch.num_units).astype(np.float64)
     scaled = batch.W1[lane][:, None] * mask[:, :, None, :]

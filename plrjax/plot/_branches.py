@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .._map_arrays import MapArrays
 from .._numerics import is_positive_whole, quiet_floats
 from .._results import STABILITY
 from ..bifurcations import AbstractParameterPath, Bifurcations
-from ..bifurcations._path import Arrays, as_path
+from ..bifurcations._path import as_path
 from ._common import STABILITY_COLORS, legend, new_axes
 from ._curves import Curve, Ends, curves_of, event_points, shown_range
 from ._marks import draw_lines, marks_of, size_of
@@ -150,7 +151,7 @@ def simulated(
     return np.concatenate(parts)
 
 
-def _orbits(arrays: Arrays, starts: np.ndarray) -> np.ndarray:
+def _orbits(arrays: MapArrays, starts: np.ndarray) -> np.ndarray:
     turned = [np.ascontiguousarray(np.swapaxes(x, 1, 2)) for x in arrays[:3]]
     A, W1, W2 = turned
     h1, h2 = arrays.h1[:, None], arrays.h2[:, None]

@@ -10,9 +10,9 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from .._map_arrays import MapArrays
 from .._numerics import float64_scope
 from .._piecewise_affine import lower
-from ..grid._count import MapBatch, stack_maps
 from ._axis import Axis
 
 CHUNK = 256
@@ -128,25 +128,25 @@ class Lowering:
         made = self._tabulated(tuple(tried.T))
         self.separable = all(np.array_equal(a, b) for a, b in zip(exact, made))
 
-    def batch(self, number: Int[np.ndarray, " pixel"]) -> MapBatch:
+    def batch(self, number: Int[np.ndarray, " pixel"]) -> MapArrays:
         """Return the canonical forms of pixels."""
         places = np.unravel_index(number, self.plane.shape)
         if self.separable:
             return self._tabulated(places)
         return self._lowered([tuple(map(int, row)) for row in zip(*places)])
 
-    def _lowered(self, places: Iterable[tuple[int, ...]]) -> MapBatch:
+    def _lowered(self, places: Iterable[tuple[int, ...]]) -> MapArrays:
         axes = self.plane.axes
         values = [axis.values for axis in axes]
         models = (self.plane.at([v[i] for v, i in zip(values, place)]) for place in places)
-        return stack_maps([lower(model) for model in models])
+        return MapArrays.stack([lower(model) for model in models])
 
-    def _tabulated(self, places: tuple[np.ndarray, ...]) -> MapBatch:
+    def _tabulated(self, places: tuple[np.ndarray, ...]) -> MapArrays:
         fields = []
-        for name, center in zip(MapBatch._fields, self._middle):
+        for name, center in zip(MapArrays._fields, self._middle):
             total = np.repeat(center, len(places[0]), axis=0)
             for line, place in zip(self._along, places):
                 table = getattr(line, name)
                 total = np.where((table != center).any(axis=0), table[place], total)
             fields.append(total)
-        return MapBatch(*fields)
+        return MapArrays(*fields)

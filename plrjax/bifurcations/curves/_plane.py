@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ..._map_arrays import MapArrays
 from ..._numerics import EPS
 from ..._piecewise_affine import lower
-from .._path import Arrays, FunctionPath
+from .._path import FunctionPath
 
 _PROBES = ((0.31, 0.17), (0.77, 0.59), (0.13, 0.91))
 """Places (shares of the ranges) where a plane is held against bilinear interpolation."""
@@ -61,7 +62,7 @@ class ParameterPlane:
         """Return (p, q) of places in the unit square."""
         return self.low + np.asarray(place) * (self.high - self.low)
 
-    def arrays(self, places: Float[np.ndarray, "point 2"]) -> Arrays:
+    def arrays(self, places: Float[np.ndarray, "point 2"]) -> MapArrays:
         """Return the canonical arrays at places in the unit square."""
         if self._corners is None:
             return self._lowered(places)
@@ -69,14 +70,11 @@ class ParameterPlane:
         weights = np.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], axis=1)
         ends = np.cumsum([math.prod(shape) for shape in self._shapes])
         parts = np.split(weights @ self._corners, ends[:-1], axis=1)
-        return Arrays(*(x.reshape(-1, *shape) for x, shape in zip(parts, self._shapes)))
+        return MapArrays(*(x.reshape(-1, *shape) for x, shape in zip(parts, self._shapes)))
 
-    def _lowered(self, places: np.ndarray) -> Arrays:
+    def _lowered(self, places: np.ndarray) -> MapArrays:
         maps = [lower(self.function(p, q), "function") for p, q in self.values(places).tolist()]
-        shapes = {(map.state_size, map.num_units) for map in maps}
-        if len(shapes) > 1:
-            raise ValueError(f"function: expected networks of one shape, got {sorted(shapes)}")
-        return Arrays(*(np.stack([getattr(map, n) for map in maps]) for n in Arrays._fields))
+        return MapArrays.stack(maps, "function")
 
     def line(self, start: Sequence[float], stop: Sequence[float]) -> "PlaneLine":
         """Return the straight path between two places of the unit square."""

@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..._results import BIFURCATION
-from ...grid._count import CODE, MapBatch, count_cycles, word_codes
-from .._path import Arrays
-from .._test_functions import multipliers_of, pieces
+from ...grid._count import CODE, count_cycles, word_codes
+from .._test_functions import multipliers_of
 from ._plane import ParameterPlane
 
 ABSENT, UNDECIDED = -1, -2
@@ -46,7 +45,7 @@ class PlaneGrid:
     def __init__(self, plane: ParameterPlane, resolution: int):
         self.lines: Float[np.ndarray, " line"] = np.linspace(*_EDGES, resolution)
         places = np.stack(np.meshgrid(self.lines, self.lines, indexing="ij"), axis=-1)
-        self._batch = MapBatch(*plane.arrays(places.reshape(-1, 2)))
+        self._batch = plane.arrays(places.reshape(-1, 2))
 
     def words(
         self, periods: Sequence[int]
@@ -71,7 +70,7 @@ class PlaneGrid:
         states[codes == CODE.undecided] = UNDECIDED
         rows = np.flatnonzero((codes == CODE.admissible) | (codes == CODE.stable))
         words = np.broadcast_to(word, (len(rows), *word.shape))
-        moduli = np.abs(multipliers_of(pieces(Arrays(*self._batch.pick(rows)), words)[0]))
+        moduli = np.abs(multipliers_of(self._batch.pick(rows).pieces(words)[0]))
         near = (np.abs(moduli - 1.0) < _MARGINAL).any(axis=1)
         states[rows] = np.where(near, UNDECIDED, (moduli < 1.0).sum(axis=1))
         return states

@@ -21,6 +21,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, UInt64
 
 from ..._elimination import batched_solve, block_cyclic_solve
+from ..._map_arrays import MapArrays
 from ..._piecewise_affine import PiecewiseAffineMap
 from ._krylov import gmres, preconditioner
 
@@ -33,16 +34,6 @@ KRYLOV_SIZE = 100
 
 LEAST_ROWS = 16
 """Periods up to this share one program: compiling another one costs more than what it saves."""
-
-
-class MapParameters(NamedTuple):
-    """Device arrays of a map; `A` is the diagonal where the layout says so."""
-
-    A: Array
-    W1: Array
-    W2: Array
-    h1: Array
-    h2: Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,10 +112,10 @@ def structure_of(map: PiecewiseAffineMap) -> tuple[bool, bool]:
     return diagonal, plain and not map.h2.any()
 
 
-def parameters_of(map: PiecewiseAffineMap, layout: Layout) -> MapParameters:
+def parameters_of(map: PiecewiseAffineMap, layout: Layout) -> MapArrays:
     """Return the map's arrays on the device, in float64 (call inside the float64 scope)."""
     A = np.diag(map.A) if layout.diagonal else map.A
-    return MapParameters(*(jnp.asarray(x) for x in (A, map.W1, map.W2, map.h1, map.h2)))
+    return MapArrays.of(map)._replace(A=A).on_device()
 
 
 def _times(W: Float[Array, "out inner"], Y: Float[Array, " inner *rest"]) -> Array:
@@ -132,7 +123,7 @@ def _times(W: Float[Array, "out inner"], Y: Float[Array, " inner *rest"]) -> Arr
     return (W @ Y.reshape(Y.shape[0], -1)).reshape(W.shape[0], *Y.shape[1:])
 
 
-def _linear(p: MapParameters, layout: Layout, X: Array) -> Array:
+def _linear(p: MapArrays, layout: Layout, X: Array) -> Array:
     """Return A X."""
     if layout.diagonal:
         return p.A.reshape(-1, *(1,) * (X.ndim - 1)) * X
@@ -140,7 +131,7 @@ def _linear(p: MapParameters, layout: Layout, X: Array) -> Array:
 
 
 def _compose(
-    p: MapParameters, layout: Layout, D: Bool[Array, "row unit column"], period: Array
+    p: MapArrays, layout: Layout, D: Bool[Array, "row unit column"], period: Array
 ) -> Float[Array, "state augmented column"]:
     """Return [P c] of every segment: the maps of its regions applied to the columns of [I 0]."""
     size, columns = layout.state_size, layout.columns
@@ -188,7 +179,7 @@ def _anchors(
 
 
 def _krylov_anchors(
-    p: MapParameters, layout: Layout, D: Bool[Array, "row unit column"], period: Array
+    p: MapArrays, layout: Layout, D: Bool[Array, "row unit column"], period: Array
 ) -> tuple[Float[Array, "state column"], Bool[Array, " lane"]]:
     """Solve (I - P) z = c by GMRES; where a lane does not converge, the whole batch directly."""
 
@@ -224,7 +215,7 @@ def hash_constants(layout: Layout) -> tuple[Array, Array]:
 
 
 def _orbit(
-    p: MapParameters, layout: Layout, anchors: Array, old: Array, period: Array
+    p: MapArrays, layout: Layout, anchors: Array, old: Array, period: Array
 ) -> tuple[Array, Array]:
     """Return the itinerary of the true orbit inside every segment, and its hash per candidate.
 
@@ -260,7 +251,7 @@ def _orbit(
 
 
 def newton_step(
-    p: MapParameters, layout: Layout, D: Bool[Array, "row unit column"], period: Array
+    p: MapArrays, layout: Layout, D: Bool[Array, "row unit column"], period: Array
 ) -> Step:
     """Return the virtual cycle of every itinerary and the itinerary of the orbit through it."""
     if layout.krylov:

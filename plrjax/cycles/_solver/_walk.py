@@ -12,7 +12,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt64
 
-from ._newton_step import Layout, MapParameters, newton_step
+from ..._map_arrays import MapArrays
+from ._newton_step import Layout, newton_step
 
 GROUP = 4
 """Newton steps between two looks at convergence, loops and restarts."""
@@ -122,7 +123,7 @@ def initial_state(
     return WalkState(D, index, steps, zero, first + stride * layout.lanes)
 
 
-def _group(p: MapParameters, layout: Layout, state: WalkState, period: Array):
+def _group(p: MapArrays, layout: Layout, state: WalkState, period: Array):
     """Make GROUP Newton steps; return itineraries, hashes, when each walk converged, soundness."""
 
     def one(j, carry):
@@ -141,7 +142,7 @@ def _group(p: MapParameters, layout: Layout, state: WalkState, period: Array):
 
 
 def advance(
-    p: MapParameters,
+    p: MapArrays,
     layout: Layout,
     num_groups: int,
     table: DeviceTable,
@@ -187,7 +188,7 @@ def _blank_reports(layout: Layout, count: int) -> Report:
 
 
 def _one_group(
-    p: MapParameters,
+    p: MapArrays,
     layout: Layout,
     table: DeviceTable,
     state: WalkState,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from house import circles, functions, trees
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "plrjax"
@@ -69,6 +70,7 @@ BANS = (
     ("bifurcations", "training"),
 )
 MAX_LINES = 500
+MAX_BODY = 60
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "torch"}
 
 
@@ -128,6 +130,17 @@ def test_modules_import_lower_floors_only():
     assert not homeless, f"give them a floor in FLOORS (and in the design): {homeless}"
     found = [(m, target) for m in MODULES for target in imports(m) if not allowed(m, target)]
     assert not found, f"imports of what is not on a lower floor: {found}"
+
+
+def test_no_circles():
+    """Not even for types: of two modules that need each other, neither can be read alone."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c"]]
+    assert not circles({module: imports(module) for module in MODULES})
+
+
+def test_functions_are_short():
+    found = [(path, *one) for path, tree in trees(PACKAGE).items() for one in functions(tree)]
+    assert len(found) > 1000 and not [one for one in found if one[2] > MAX_BODY]
 
 
 def test_bans():

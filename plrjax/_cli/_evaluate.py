@@ -41,4 +41,4 @@ class Evaluate:
             checked_whole("--late", self.late, 0)
         from ._evaluation import evaluate_run
 
-        return evaluate_run(self)
+        return evaluate_run(**vars(self))

@@ -1,7 +1,7 @@
 """What `plrjax evaluate` does once its options are checked."""
 
-import json
 import sys
+from json import dumps
 from typing import Any
 
 import numpy as np
@@ -11,25 +11,36 @@ from .._interrupts import reporting
 from ..metrics import Evaluation, EvaluationSummary, evaluate, evaluate_many
 from ..training import late_rows
 from ._common import EXIT, key_of, plain, say
-from ._evaluate import Evaluate
 from ._training_parts import read_series
 
 
-def evaluate_run(options: Evaluate) -> EXIT:
+def evaluate_run(
+    folder: str,
+    data: str | None,
+    num_starts: int,
+    num_steps: int,
+    late: int | None,
+    seed: int,
+    json: bool,
+) -> EXIT:
     """Evaluate the last network of a run and late ones, and print their scores."""
-    how = {"key": key_of(options.seed), "num_starts": options.num_starts}
-    how |= {"num_steps": options.num_steps}
-    run = RunFolder(options.folder)
-    steps, (path, test) = _late_steps(options, run), _test(options, run)
+    how = {"key": key_of(seed), "num_starts": num_starts, "num_steps": num_steps}
+    run = RunFolder(folder)
+    steps, (path, test) = _late_steps(late, run), _test(data, run)
     model, observation = run.model, run.observation_model
     final = evaluate(model, test, observation_model=observation, **how)
-    _say(options, path, final, steps, _evaluate_late(run, steps, test, how))
+    found = _evaluate_late(run, steps, test, how)
+    _say(final, steps, found, aside=json)
+    if json:
+        facts: dict[str, Any] = {"run": folder, "data": path, "seed": seed}
+        facts |= {"prediction_steps": final.prediction_steps, "final": _facts(final)}
+        facts["late"] = None if found is None else {"steps": steps, **_facts(found)}
+        say(dumps(plain(facts), allow_nan=False))
     return EXIT.finished
 
 
-def _test(options: Evaluate, run: RunFolder) -> tuple[str, np.ndarray]:
+def _test(path: str | None, run: RunFolder) -> tuple[str, np.ndarray]:
     """Return the path of the test data, and the data in the units of the run."""
-    path = options.data
     if path is None:
         if run.setting("test") is None:
             raise ValueError("--data: expected a held-out series, because the run has none")
@@ -41,35 +52,23 @@ def _test(options: Evaluate, run: RunFolder) -> tuple[str, np.ndarray]:
         raise ValueError(str(error).replace("values: ", f"--data: {path}: ", 1)) from error
 
 
-def _late_steps(options: Evaluate, run: RunFolder) -> list[int]:
+def _late_steps(late: int | None, run: RunFolder) -> list[int]:
     """Return the steps of the snapshots to evaluate."""
     steps = run.steps.tolist()
-    if options.late is None:
+    if late is None:
         return [steps[row] for row in late_rows(steps)] if steps else []
-    late = options.late
     if late > len(steps):
         raise ValueError(f"--late: expected at most {len(steps)}, the snapshots, got {late}")
     return steps[len(steps) - late :]
 
 
-def _say(
-    options: Evaluate,
-    path: str,
-    final: Evaluation,
-    steps: list[int],
-    late: EvaluationSummary | None,
-) -> None:
-    """Print the scores."""
+def _say(final: Evaluation, steps: list[int], late: EvaluationSummary | None, aside: bool) -> None:
+    """Print the scores, on stderr if `aside`."""
     texts = [f"network where training ended:\n{final}"]
     if late is not None:
         between = f"from step {steps[0]} to {steps[-1]}"
         texts.append(f"late snapshots {between}, each as a run:\n{late}")
-    say("\n\n".join(texts), sys.stderr if options.json else None)
-    if options.json:
-        facts: dict[str, Any] = {"run": options.folder, "data": path, "seed": options.seed}
-        facts |= {"prediction_steps": final.prediction_steps, "final": _facts(final)}
-        facts["late"] = None if late is None else {"steps": steps, **_facts(late)}
-        say(json.dumps(plain(facts), allow_nan=False))
+    say("\n\n".join(texts), sys.stderr if aside else None)
 
 
 def _evaluate_late(

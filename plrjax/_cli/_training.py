@@ -19,11 +19,11 @@ from .._results import RESULTS
 from ..training import L2
 from . import _training_parts as parts
 from ._common import EXIT, complain, key_of, plain, say
-from ._train import GATED, Train
+from ._train_options import GATED, TrainOptions
 
 
-def train(options: Train) -> EXIT:
-    """Train, and keep the folder."""
+def train(options: TrainOptions) -> EXIT:
+    """TrainOptions, and keep the folder."""
     options = _with_rate(options)
     keys = jr.split(key_of(options.seed), 4)
     data, test, config = _series(options)
@@ -47,7 +47,7 @@ def train(options: Train) -> EXIT:
     return _say_outcome(options, folder, run)
 
 
-def _with_rate(options: Train) -> Train:
+def _with_rate(options: TrainOptions) -> TrainOptions:
     """Return the options with the fall of the learning rate that a run began with."""
     if options.rate_steps is not None or not (pathlib.Path(str(options.out)) / CONFIG).exists():
         return options
@@ -56,7 +56,7 @@ def _with_rate(options: Train) -> Train:
     return dataclasses.replace(options, rate_steps=steps) if is_whole(steps) else options
 
 
-def _series(options: Train) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+def _series(options: TrainOptions) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Return training and test data, and everything that repeats the run."""
     data, facts = parts.read_series("DATA", options.data, options.gaps)
     test, more = None, None
@@ -84,7 +84,7 @@ def _series(options: Train) -> tuple[np.ndarray, np.ndarray | None, dict[str, An
     return data, test, config
 
 
-def _training(options: Train, data: np.ndarray, keys, folder: RunFolder):
+def _training(options: TrainOptions, data: np.ndarray, keys, folder: RunFolder):
     """Return `fit` with all but callbacks and time limit."""
     model, observation = parts.networks(options, data, keys)
     return functools.partial(
@@ -105,7 +105,7 @@ def _training(options: Train, data: np.ndarray, keys, folder: RunFolder):
     )
 
 
-def _say_outcome(options: Train, folder: RunFolder, run: TrainingRun) -> EXIT:
+def _say_outcome(options: TrainOptions, folder: RunFolder, run: TrainingRun) -> EXIT:
     """Print what came out, and return the exit code."""
     metrics = folder.metrics
     last = {name: column[-1] for name, column in metrics.items()} if len(metrics["step"]) else {}

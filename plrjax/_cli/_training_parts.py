@@ -1,6 +1,6 @@
 """From options of `plrjax train` to networks, forcing, optimizer, and what is measured.
 
-`options` is always a `Train`.
+`options` is always a `TrainOptions`.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from ..training import (
     default_optimizer,
 )
 from ._common import readable
-from ._train import GATED
+from ._train_options import GATED
 
 _NUM_ORBITS, _NUM_STEPS, MAX_EXPONENTS = 16, 2_000, 10
 """Orbits and steps behind the exponents in the table, and the most of them."""

@@ -17,7 +17,7 @@ from .._numerics import float64_scope, is_whole, quiet_floats
 from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._progress import AbstractProgress
-from . import CycleSet
+from ._cycle_set import CycleSet
 
 _MOST_NUMBERS = 2**27
 """Most sensitivities of one cycle: 1 GiB, of which a few copies are needed."""

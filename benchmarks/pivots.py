@@ -259,13 +259,13 @@ def drift(state_size: int = 30, least_pivots: int = 1_000_000) -> tuple[float, i
     while pivots < least_pivots:
         work = prepare(state_size, seed=seed)
         engine, (B, c) = work.engine, work.form.data()
-        engine.limits[2], engine.chunk_seconds = 997, 0.0
+        engine.limits, engine.chunk_seconds = engine.limits._replace(piece=997), 0.0
         engine.begin(work.table)
         while not engine.over:
             engine.advance()
-            if engine.now[engine.loop.STATUS] == _pivots.RUNNING:
+            if engine.curve.status == _pivots.RUNNING:
                 T = engine.tableau[:, : len(c)].T
-                direction = engine.starts[1][engine.now[engine.loop.PATH], 1:]
+                direction = engine.table.starts[engine.curve.path, 1:]
                 right = np.column_stack([B, c, direction])
                 error = np.abs(T - (B * (engine.side < 0)) @ T - right).max(axis=0)
                 sizes = np.maximum(np.abs(T), np.abs(right)).max(axis=0)

@@ -213,6 +213,19 @@ def test_slow_transients_are_not_chaotic(num_transient):
     assert ATTRACTOR.chaotic not in kinds(found)
 
 
+@pytest.mark.parametrize("share", [1e-3, 0.05])
+def test_a_switch_beside_a_tent_has_two_attractors(share):
+    """z_1 settles at 3/2 or -3/2, from both sides up to one bit; the tent is moved by share z_1."""
+    slope, side = 1.4, np.where(np.arange(24) % 2, 1.0, -1.0)
+    W1 = [[1.5, -1.5, 0.0], [0.0, 0.0, -2 * slope]]
+    W2 = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    map = PiecewiseAffineMap([[0.5, 0.0], [share, slope]], W1, W2, [-0.75, 1.0], [0.5, -0.5, 0.0])
+    start = np.random.default_rng(3).uniform([0.6, -0.3], [2.0, 0.9], (24, 2))
+    found = find(map, start * np.stack([side, np.ones(24)], axis=1))
+    assert kinds(found) == [ATTRACTOR.chaotic] * 2 and found.count.tolist() == [12, 12]
+    assert len(set(zip(found.label.tolist(), side.tolist()))) == 2
+
+
 def test_mirror_images_that_nearly_touch():
     """An odd map: tents of slope s on both sides of a steep line. Two bands, apart by little."""
     for slope in (1.1, 1.3, 1.5):

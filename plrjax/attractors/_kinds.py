@@ -128,7 +128,8 @@ def vague(blocks: Blocks, label: Int[np.ndarray, " lane"]) -> Bool[np.ndarray, "
         here = np.flatnonzero(label == group)
         off = np.abs(far[here] - np.median(far[here], axis=0))
         usual = change[here] + np.median(change[here], axis=0)
-        found[here] = (off > _DIFFERENT * usual + _MOVED * width[here]).any(axis=1)
+        rounding = np.sqrt(EPS) * (np.abs(far[here]) + 1.0)
+        found[here] = (off > _DIFFERENT * usual + _MOVED * width[here] + rounding).any(axis=1)
     return found
 
 

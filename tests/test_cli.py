@@ -144,6 +144,8 @@ def test_json_is_alone_on_stdout(monkeypatch, capsys, network):
         (["cycles", "--max-seconds", "-1"], "max_seconds"),
         (["cycles", "--max-seconds", "nan"], "max_seconds"),
         (["cycles", "--solver", "magic"], "--solver"),
+        (["cycles", "--solver", "complete", "--box", "-1"], "--box: expected a positive number"),
+        (["cycles", "--solver", "scyfi", "--rigorous"], "--rigorous: is about --solver complete"),
         (["cycles", "--kind", "plrnn"], "--kind"),
         (["cycles", "--unheard-of"], "--unheard-of"),
         (["cycles", "a.npz", "b.npz"], "b.npz"),

@@ -130,6 +130,7 @@ def test_a_set_is_a_value(cycles, tmp_path):
     assert [one.period.tolist() for one in cycles] == [[k] for k in cycles.period]
     for row, one in enumerate(cycles):
         assert type(one) is type(cycles) and one == cycles[row] and str(one) == str(cycles[row])
+    assert dataclasses.replace(cycles, stats={"seconds": 7.0}) == cycles
     chosen = cycles[1:3]
     chosen.save(tmp_path / "chosen.npz")
     loaded = plr.load(tmp_path / "chosen.npz")

@@ -58,6 +58,8 @@ class Cycles(AbstractAnalysis):
                     raise ValueError(f"{flag}: only meaningful with --solver complete")
             if self.workers != 1:
                 raise ValueError("--workers: only meaningful with --solver complete")
+        if self.box is not None and not 0 < self.box <= 1e250:
+            raise ValueError(f"--box: expected a positive number up to 1e250, got {self.box}")
         if self.certificate is not None and not self.rigorous:
             raise ValueError("--certificate: only meaningful with --rigorous")
         check_target("--certificate", self.certificate, (".json",))

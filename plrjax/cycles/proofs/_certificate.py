@@ -82,7 +82,7 @@ def verify(
     """
     from ... import _checker
 
-    data = _files.read_bytes(certificate, max_bytes)
+    map, data = lower(model), _files.read_bytes(certificate, max_bytes)
     try:
         check_weight(data, _MEMORY * max_bytes)
         text = data.decode("ascii")
@@ -93,7 +93,7 @@ def verify(
     except ValueError as error:
         raise ValueError(f"{os.fspath(certificate)}: refused: {error}") from error
     try:
-        proven = _checker.verify(text, *lower(model).exactly())
+        proven = _checker.verify(text, *map.exactly())
     except (_checker.Refused, RecursionError) as error:
         raise ValueError(f"{os.fspath(certificate)}: refused: {error}") from error
     named = named_file(text)

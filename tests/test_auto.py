@@ -191,3 +191,29 @@ def test_what_is_settled_is_not_called_exhausted(monkeypatch):
     assert cycles.stats["solver"][12] == "BranchAndBound (words)"
     assert cycles.stats["solver"][60].startswith("SCYFI")
     assert cycles.result is RESULTS.successful
+
+
+class Turns(plr.cycles.AbstractPlan):
+    """Solvers in turn, each for every period."""
+
+    def __init__(self, *solvers):
+        self.solvers = solvers
+
+    def plan(self, problem):
+        pairs = ((k, one) for k in problem.periods for one in self.solvers)
+        return [plr.cycles.Stage(one, (k,), problem.num_searches) for k, one in pairs]
+
+
+def test_solvers_in_turn_keep_what_either_finds_and_claims():
+    """Few walks, then all words; what is complete needs no walks; claims hold without news."""
+    few, all_words = plr.SCYFI(min_searches=1, max_searches=2), plr.Exhaustive()
+    found = search(LOZI, [6, 7], solver=Turns(few, all_words))
+    assert found.counts() == {6: 4, 7: 4} and found.stats["walks"] == {6: 2, 7: 2}
+    assert found.coverage is COVERAGE.complete_in_floating_point
+    assert found.stats["solver"][6] == "SCYFI + Exhaustive"
+    found = search(LOZI, [6], solver=Turns(all_words, plr.SCYFI()))
+    assert "walks" not in found.stats and found.stats["solver"] == {6: "Exhaustive"}
+    found = search(LOZI, [6], solver=Turns(plr.SCYFI(), few))
+    assert found.coverage is COVERAGE.saturated
+    found = search(LOZI, [8], solver=Turns(few, plr.PathFollowing(max_searches=300)))
+    assert found.counts() == {8: 7} and found.stats["walks"] == {8: 2}

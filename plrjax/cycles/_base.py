@@ -107,16 +107,17 @@ class Outcome:
         Random searches count together, and where the later one, if it `ended`, found nothing new,
         the claim of the earlier one holds.
         """
-        if ended and before.searches and not self.searches:
+        news = self.words(period) - before.words(period)
+        idle = not self.searches and not news and self.coverage <= before.coverage
+        if ended and before.searches and idle:
             return before
         entries = merge([before.catalog, self.catalog])
         if not before.searches:
             catalog = dataclasses.replace(self.catalog, entries=entries)
             return dataclasses.replace(self, catalog=catalog)
-        settled = ended and self.words(period) <= before.words(period)
         return Outcome(
             joined(before.catalog, self.catalog, entries),
-            max(self.coverage, before.coverage) if settled else self.coverage,
+            max(self.coverage, before.coverage) if ended and not news else self.coverage,
             self.unseen or before.unseen,
             {**before.stats, **self.stats},
             self.domain,

@@ -11,7 +11,7 @@ from jaxtyping import Float
 import plrjax as plr
 from benchmarks.lorenz_circles import Families, Focus, focus_turn
 from plrjax.attractors._attractor_set import wilson
-from plrjax.bifurcations._test_functions import multipliers_of, pieces
+from plrjax.bifurcations._test_functions import multipliers_of
 from plrjax.plot._bifurcations import counts_of
 from plrjax.plot._common import BLUE, GREEN, ORANGE, PINK, RED
 
@@ -72,7 +72,7 @@ def _draw_moduli(ax, audit: Audit) -> None:
             i = int(found.segment_interval[row])
             words = np.repeat(found.regions(row)[None], _NODES, axis=0)
             x.append(audit.place(np.full(_NODES, i), s))
-            y.append(_pair(multipliers_of(pieces(focus.paths[i].arrays(s), words)[0])))
+            y.append(_pair(multipliers_of(focus.paths[i].arrays(s).pieces(words)[0])))
         ax.plot(np.concatenate(x), np.concatenate(y), color=color, lw=1.4, label=f"{name} focus")
         own = np.flatnonzero(found.branch == focus.branch)
         for rows, marker, size in (

@@ -17,7 +17,7 @@ from plrjax._map_arrays import MapArrays
 from plrjax._parallel import one_thread_per_solve
 from plrjax.bifurcations._gather import gathered
 from plrjax.bifurcations._segments import Atlas
-from plrjax.bifurcations._test_functions import candidates, pieces
+from plrjax.bifurcations._test_functions import candidates
 from plrjax.cycles._catalog import REJECTED, Catalog
 from plrjax.cycles._words import unpack
 
@@ -63,7 +63,7 @@ class Focus:
             near &= (found.segment_low <= at) & (at <= found.segment_high)
             word = found.regions(int(np.flatnonzero(near)[0]))[None]
             points.append(candidates(self.paths[i], word, np.array([at])).points[0, 0])
-            jacobians.append(pieces(self.paths[i].arrays(np.array([at])), word)[0][0, 0])
+            jacobians.append(self.paths[i].arrays(np.array([at])).pieces(word)[0][0, 0])
         return np.stack(points), np.stack(jacobians)
 
     def multipliers(self, interval, s) -> Complex[np.ndarray, "lane state"]:

@@ -94,7 +94,7 @@ def test_gradient_through_householder(double):
 def test_checkpoints_change_memory_not_values(double):
     def loss(gain, checkpoint):
         options: dict[str, Any] = dict(
-            num_steps=2_500, num_exponents=3, key=jr.key(0), checkpoint=checkpoint
+            num_steps=2_500, num_exponents=3, key=jr.key(0), remat=checkpoint
         )
         return jnp.sum(lyapunov_exponents(rnn(gain), jnp.ones(6), **options) ** 2)
 

@@ -1,5 +1,6 @@
 """Lint, format, types, and docstrings of everything public."""
 
+import ast
 import json
 import os
 import pathlib
@@ -45,6 +46,22 @@ def test_pyright():
         if entry["severity"] == "error"
     ]
     assert not errors, "\n".join(errors)
+
+
+def test_benchmarks_find_what_they_import():
+    """They are run by hand: a name that moved would be noticed late. Also inside functions."""
+    pytest.importorskip("matplotlib")
+    lines = []
+    for path in sorted((ROOT / "benchmarks").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("plrjax"):
+                names = ", ".join(alias.name for alias in node.names)
+                lines.append(f"from {node.module} import {names}  # {path.name}")
+    assert len(lines) > 50
+    ran = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_everything_public_is_documented():

@@ -217,3 +217,6 @@ def test_solvers_in_turn_keep_what_either_finds_and_claims():
     assert found.coverage is COVERAGE.saturated
     found = search(LOZI, [8], solver=Turns(few, plr.PathFollowing(max_searches=300)))
     assert found.counts() == {8: 7} and found.stats["walks"] == {8: 2}
+    box = plr.BranchAndBound(box=1.0, method="words")
+    found = search(LOZI, [6], solver=Turns(plr.SCYFI(), box, plr.PathFollowing()))
+    assert found.coverage <= COVERAGE.saturated and found.coverage_domain == "all of R^M"

@@ -1,5 +1,6 @@
 """docs/EXTENDING.md runs as printed; what users register is known everywhere, or refused."""
 
+import functools
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import sys
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -116,6 +118,7 @@ class Unclear(plr.AbstractDynamics):
     "kind, model, match",
     [
         ("plrnn", Linear, "kind: 'plrnn' is taken by PLRNN"),
+        ("plrnn", type("PLRNN", (plr.PLRNN,), {}), "kind: 'plrnn' is taken by PLRNN"),
         ("a b", Linear, "kind: expected letters"),
         ("stacked", Linear, "kind: expected"),
         ("x", int, "model: expected a subclass"),
@@ -176,16 +179,37 @@ def test_functions_as_measures(tmp_path):
     again = plr.scan_parameters(model, AXES, measures, key=jr.key(3), progress=QUIET)
     assert np.array_equal(again.numbers, scan.numbers)
 
-    def other():
-        factor = 2.0
-        return lambda model: factor * float(np.sum(model.A))
 
-    changed = other()
-    changed.__name__, changed.__qualname__ = "trace", trace.__qualname__
-    with pytest.raises(ValueError, match="measures"):
-        plr.scan_parameters(
-            model, AXES, [changed, *measures[1:]], key=jr.key(3), checkpoint=tmp_path, tile=2
-        )
+def test_a_function_that_differs_in_anything_is_another_scan(tmp_path):
+    """A number that it closes over, a default, an argument bound to it, also under `jax.jit`."""
+    model = plr.from_arrays("plrnn", A=[0.5, 0.4], W=np.zeros((2, 2)), h=[0.4, -1.0])
+
+    def closing(factor):
+        def traced(model):
+            return factor * np.sum(model.A) if model.state_size else traced(model)
+
+        return traced
+
+    def power(model, exponent=2.0):
+        return np.sum(model.A) ** exponent
+
+    def other(model, exponent=3.0):
+        return np.sum(model.A) ** exponent
+
+    other.__name__, other.__qualname__ = "power", power.__qualname__
+    pairs = [
+        (closing(1.0), closing(2.0)),
+        (power, other),
+        (functools.partial(power, exponent=1.0), functools.partial(power, exponent=4.0)),
+        (jax.jit(closing(1.0)), jax.jit(closing(2.0))),
+    ]
+    for number, (one, changed) in enumerate(pairs):
+        options: dict[str, Any] = {"checkpoint": tmp_path / str(number), "progress": QUIET}
+        scan = plr.scan_parameters(model, AXES, one, **options)
+        again = plr.scan_parameters(model, AXES, one, **options)
+        assert again.stats["tiles_measured"] == 0 and np.array_equal(again.numbers, scan.numbers)
+        with pytest.raises(ValueError, match="measures"):
+            plr.scan_parameters(model, AXES, changed, **options)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +218,7 @@ def test_functions_as_measures(tmp_path):
         (lambda model: [1.0, 2.0], "expected a number"),
         (lambda model: {"a": "b"}, "a: expected a number"),
         (plr.CycleCounts, "expected measures such as"),
+        ([1.0].count, "expected measures such as"),
         (lambda model, key: 1.0, "key: needed by"),
     ],
 )

@@ -23,7 +23,7 @@ from ._train_options import GATED, TrainOptions
 
 
 def train(options: TrainOptions) -> EXIT:
-    """TrainOptions, and keep the folder."""
+    """Train, and keep the folder."""
     options = _with_rate(options)
     keys = jr.split(key_of(options.seed), 4)
     data, test, config = _series(options)

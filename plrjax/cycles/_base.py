@@ -105,7 +105,7 @@ class Outcome:
         """Return what two solvers of a plan say together; the earlier one was `before`.
 
         Random searches count together, and where the later one, if it `ended`, found nothing new,
-        the claim of the earlier one holds.
+        the claim of the earlier one holds, if both are about the same region.
         """
         news = self.words(period) - before.words(period)
         idle = not self.searches and not news and self.coverage <= before.coverage
@@ -115,9 +115,10 @@ class Outcome:
         if not before.searches:
             catalog = dataclasses.replace(self.catalog, entries=entries)
             return dataclasses.replace(self, catalog=catalog)
+        holds = ended and not news and before.domain == self.domain
         return Outcome(
             joined(before.catalog, self.catalog, entries),
-            max(self.coverage, before.coverage) if ended and not news else self.coverage,
+            max(self.coverage, before.coverage) if holds else self.coverage,
             self.unseen or before.unseen,
             {**before.stats, **self.stats},
             self.domain,

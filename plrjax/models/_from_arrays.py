@@ -92,7 +92,7 @@ def register_model(kind: str, model: type[Any]) -> None:
     if not (isinstance(model, type) and issubclass(model, AbstractDynamics)):
         raise ValueError(f"model: expected a subclass of AbstractDynamics, got {model!r}")
     known = KINDS.get(kind)
-    if known is not None and known.model.__qualname__ != model.__qualname__:
+    if known and (known.foreign or known.model.__qualname__ != model.__qualname__):
         raise ValueError(f"kind: {kind!r} is taken by {known.model.__name__}")
     hints = typing.get_type_hints(model)
     shapes, defaults = {}, {}

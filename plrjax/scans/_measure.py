@@ -1,7 +1,9 @@
 """What a scan may measure at every pixel: the protocol."""
 
 import abc
+import functools
 import hashlib
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,6 +16,9 @@ from ._plane import Pixels, Plane
 
 Tick = Callable[[float], None]
 Program = Callable[[Pixels, Tick], dict[str, np.ndarray]]
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class Dimension(NamedTuple):
@@ -57,9 +62,10 @@ class FunctionMeasure(AbstractMeasure):
 
     def __init__(self, function: Callable):
         self.function = function
-        self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
-        code = getattr(function, "__code__", None)
-        self.takes_key = code is not None and code.co_argcount > 1
+        self.name = _plain(function).__name__.strip("<>")
+        given = inspect.signature(function).parameters.values()
+        open_ones = [one for one in given if one.default is one.empty and one.kind in _POSITIONAL]
+        self.takes_key = len(open_ones) > 1
 
     def _at(self, model: Any, key: Any) -> dict[str, float]:
         with float64_scope():
@@ -98,7 +104,7 @@ def as_measure(measure: Any) -> AbstractMeasure:
     """
     if isinstance(measure, AbstractMeasure):
         return measure
-    if callable(measure) and not isinstance(measure, type):
+    if isinstance(_plain(measure), types.FunctionType):
         return FunctionMeasure(measure)
     raise ValueError(
         "measures: expected measures such as CycleCounts([1, 2]), or functions of the network, got "
@@ -106,23 +112,44 @@ def as_measure(measure: Any) -> AbstractMeasure:
     )
 
 
+def _plain(function: Any) -> Any:
+    """Return the Python function inside partial and compiled ones."""
+    while not isinstance(function, types.FunctionType):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        else:
+            break
+    return function
+
+
 def _digest(function: Callable) -> str:
-    """Return a hash of a function's code and of what it closes over."""
+    """Return a hash of a function's code, of its defaults, and of what it closes over."""
     plain = (bool, int, float, complex, str, bytes, type(None))
+    seen: set[int] = set()
 
     def parts(item: Any) -> list[str]:
         if isinstance(item, types.CodeType):
             inner = [part for one in item.co_consts for part in parts(one)]
             return [item.co_code.hex(), repr(item.co_names), *inner]
-        if isinstance(item, tuple | frozenset):
-            return [part for one in sorted(item, key=repr) for part in parts(one)]
+        if isinstance(item, tuple | list):
+            return [part for one in item for part in parts(one)]
+        if isinstance(item, dict | frozenset):
+            return parts(sorted(item.items() if isinstance(item, dict) else item, key=repr))
+        if isinstance(item, functools.partial):
+            return parts([item.func, item.args, item.keywords])
         if isinstance(item, types.FunctionType):
-            return parts(item.__code__)
+            if id(item) in seen:  # it calls itself
+                return [item.__qualname__]
+            seen.add(id(item))
+            cells = [cell.cell_contents for cell in item.__closure__ or ()]
+            return parts([item.__qualname__, item.__code__, item.__defaults__,
+                          item.__kwdefaults__, cells])  # fmt: skip
+        if hasattr(item, "__wrapped__"):
+            return parts(item.__wrapped__)
         if isinstance(item, np.ndarray | jax.Array):
             return [str(item.dtype), repr(item.shape), np.asarray(item).tobytes().hex()]
         return [repr(item)] if isinstance(item, plain) else []
 
-    code = getattr(function, "__code__", None)
-    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    texts = [getattr(function, "__qualname__", ""), *parts(code), *parts(tuple(cells))]
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(parts(function)).encode()).hexdigest()[:16]

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from ._numerics import EPS
+from ._numerics import ROUNDED
 
 
 def _pick_pivot(system: Array) -> tuple[Array, Array]:
@@ -57,10 +57,6 @@ def _back_substitute(pivots: list[Array], right: Array) -> Array:
     return jnp.stack(solution[::-1])
 
 
-SINGULAR = 64 * EPS
-"""A pivot below this fraction of its system's largest entry counts as singular."""
-
-
 def batched_solve(
     system: Float[Array, "size augmented lane"], *, unrolled: bool
 ) -> tuple[Float[Array, "size lane"], Bool[Array, " lane"]]:
@@ -72,13 +68,13 @@ def batched_solve(
     if unrolled:
         pivots, _, quality = _eliminate(system, size)
         right = jnp.stack([row[-1] for row in pivots])
-        return _back_substitute(pivots, right), quality > SINGULAR
+        return _back_substitute(pivots, right), quality > ROUNDED
     system = jnp.moveaxis(system, 2, 0)
     factors, order = jax.scipy.linalg.lu_factor(system[:, :, :size])
     solution = jax.scipy.linalg.lu_solve((factors, order), system[:, :, size:])[..., 0]
     diagonal = jnp.abs(jnp.diagonal(factors, axis1=1, axis2=2))
     scale = jnp.maximum(jnp.max(jnp.abs(system[:, :, :size]), axis=(1, 2)), 1.0)
-    return solution.T, jnp.min(diagonal, axis=1) > SINGULAR * scale
+    return solution.T, jnp.min(diagonal, axis=1) > ROUNDED * scale
 
 
 def block_cyclic_solve(
@@ -127,7 +123,7 @@ def block_cyclic_solve(
 
     _, middle = lax.scan(backward, final, stored, reverse=True)
     solution = jnp.concatenate([first[None], middle, final[None]])
-    return solution, regular & (quality > SINGULAR)
+    return solution, regular & (quality > ROUNDED)
 
 
 def _dense_cyclic_solve(P: Array, c: Array) -> tuple[Array, Array]:
@@ -142,6 +138,34 @@ def _dense_cyclic_solve(P: Array, c: Array) -> tuple[Array, Array]:
     system = jnp.concatenate([matrix, c.reshape(segments * size, 1, lanes)], axis=1)
     solution, regular = batched_solve(system, unrolled=False)
     return solution.reshape(segments, size, lanes), regular
+
+
+def cyclic_matrix(jacobians: np.ndarray, sign: float = -1.0) -> np.ndarray:
+    """Return the matrix of z_{t+1} - J_t z_t; its determinant is det(I - P).
+
+    With `sign` 1 the last Jacobian is negated: det(I + P).
+    """
+    count, period, size, _ = jacobians.shape
+    matrix = np.zeros((count, period, size, period, size))
+    diagonal = np.arange(size)
+    for t in range(period):
+        matrix[:, t, diagonal, t, diagonal] = 1.0
+    for t in range(period):
+        factor = sign if t == period - 1 else -1.0
+        matrix[:, (t + 1) % period, :, t, :] += factor * jacobians[:, t]
+    return matrix.reshape(count, period * size, period * size)
+
+
+def solve_rows(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve many systems for one right-hand side each; NaN where a matrix is exactly singular."""
+    try:
+        return np.linalg.solve(matrix, right[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        if len(matrix) == 1:
+            return np.full_like(right, np.nan)
+    half = len(matrix) // 2
+    parts = [slice(None, half), slice(half, None)]
+    return np.concatenate([solve_rows(matrix[part], right[part]) for part in parts])
 
 
 class CyclicSystem:
@@ -179,21 +203,21 @@ class CyclicSystem:
         count, period, size = b.shape
         z = np.empty((count, period, size))
         if period == 1:
-            z[:, 0] = _solve_or_nan(self._last, b[:, 0])
+            z[:, 0] = solve_rows(self._last, b[:, 0])
             return z
         rest, kept = b[:, 0], []
         for t, (Qt, _, _, _) in enumerate(self._stages, start=1):
             turned = (Qt @ np.concatenate([rest, b[:, t]], axis=1)[..., None])[..., 0]
             kept.append(turned[:, :size])
             rest = turned[:, size:]
-        ends = _solve_or_nan(self._last, np.concatenate([rest, b[:, -1]], axis=1))
+        ends = solve_rows(self._last, np.concatenate([rest, b[:, -1]], axis=1))
         z[:, 0], z[:, -1] = ends[:, :size], ends[:, size:]
         for t in range(period - 2, 0, -1):
             _, R, first, following = self._stages[t - 1]
             right = (
                 kept[t - 1][..., None] - first @ z[:, 0, :, None] - following @ z[:, t + 1, :, None]
             )
-            z[:, t] = _solve_or_nan(R, right[..., 0])
+            z[:, t] = solve_rows(R, right[..., 0])
         return z
 
     def transposed(self) -> "CyclicSystem":
@@ -228,16 +252,3 @@ class CyclicSystem:
             found = np.abs(self.solve(right)).max(axis=(1, 2)) / np.abs(right).max()
             best = np.maximum(best, np.nan_to_num(found, nan=np.inf))
         return best
-
-
-def _solve_or_nan(matrices: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve many systems; NaN where a matrix is exactly singular or not finite."""
-    try:
-        return np.linalg.solve(matrices, right[..., None])[..., 0]
-    except np.linalg.LinAlgError:
-        if len(matrices) == 1:
-            return np.full_like(right, np.nan)
-    half = len(matrices) // 2
-    return np.concatenate(
-        [_solve_or_nan(matrices[:half], right[:half]), _solve_or_nan(matrices[half:], right[half:])]
-    )

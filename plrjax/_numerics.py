@@ -6,6 +6,9 @@ import numpy as np
 
 EPS = float(np.finfo(np.float64).eps)
 
+ROUNDED = 64 * EPS
+"""A sum below this fraction of its terms counts as zero, such a pivot as singular: rounding."""
+
 
 @contextlib.contextmanager
 def float64_scope():

@@ -11,7 +11,7 @@ from plrjax import PiecewiseAffineMap
 from plrjax.cycles._catalog import Catalog
 from plrjax.cycles.complete.closed._intervals import Bounds, propagate
 from plrjax.cycles.complete.closed._kernel import EMPTY, make_feasible, safe_bound
-from plrjax.cycles.complete.closed._relaxation import cycle_matrix, relax, unit_states
+from plrjax.cycles.complete.closed._relaxation import cycle_system, relax, unit_states
 from plrjax.cycles.complete.closed._scaling import scale
 from plrjax.cycles.complete.closed._search import ClosedSearch
 
@@ -305,7 +305,7 @@ def relaxed(map, period, radius, seed):
     assert propagate(p, joint, -1, bounds, 1)
     guess = np.random.default_rng(seed).random(shape) < 0.5
     states = unit_states(bounds.xl, bounds.xu, guess)
-    E, c = cycle_matrix(p, states)
+    E, c = cycle_system(p, states)
     r, d = relax(p, states, scaled.aliased, -1, bounds, E, c, np.linalg.inv(E))
     return scaled, r, d, make_feasible(r, d, 1e-9, 1000)[0]
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from .._lyapunov._attractors import tell_apart
 from .._lyapunov._statistics import standard_error
-from .._numerics import EPS
+from .._numerics import EPS, ROUNDED
 from .._results import ATTRACTOR
 
 NUM_BLOCKS = 64
@@ -26,8 +26,6 @@ _ODD = 10.0
 """... or this many times as far from the others' median as they usually are."""
 _SURE = 3.0
 """Standard errors by which a chaotic attractor's exponent is positive."""
-_ROUNDING = 64 * EPS
-"""What the mean of ln |v| may be off by rounding alone."""
 _BOUNDED = float(np.log(100.0))
 """A tangent vector whose ln varies by less over the whole run did not grow: along invariant circles
 the factors are far below a hundred, while growth by noise or by a weak exponent goes on."""
@@ -164,7 +162,7 @@ def regime(
     swing = float(np.median((path.max(axis=0) - path.min(axis=0)) * block))
     steps = float(np.median(num_steps))
     error = float(standard_error(growth[:, :, None])[0])
-    error = float(np.hypot(error, swing / steps / np.sqrt(growth.shape[1]))) + _ROUNDING
+    error = float(np.hypot(error, swing / steps / np.sqrt(growth.shape[1]))) + ROUNDED
     late = growth[half:].mean(axis=0)
     drift = abs(float(growth[:half].mean() - late.mean()))
     error = float(np.hypot(error, 0.5 * drift if drift > 2 * _SURE * error else 0.0))

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool
 
-from .._numerics import EPS, quiet_floats
+from .._elimination import cyclic_matrix
+from .._numerics import ROUNDED, quiet_floats
 from ..cycles._words import least_rotation, pack, primitive_period
 from ._chebyshev import NODES, POINTS, Series, roots_of, series_of, value_at
 from ._continuation import LEAST_STEP, activation_values
 from ._path import AbstractParameterPath
-from ._test_functions import activation_errors, candidates, cyclic_matrix
+from ._test_functions import activation_errors, candidates
 
 Seeds = list[tuple[np.ndarray, float]]
 
@@ -31,9 +32,6 @@ MOST_PANELS = 64
 
 _NOISE = 1e-5
 """Fraction of the terms of a pre-activation that float32 leaves uncertain, and some more."""
-
-_SINGULAR = 1.0 / (64 * EPS)
-"""Condition number from which I - P is singular within rounding."""
 
 
 def all_words(period: int, num_units: int) -> Iterator[Bool[np.ndarray, "word time unit"]]:
@@ -93,7 +91,7 @@ def _worth_halving(path: AbstractParameterPath, words: np.ndarray, owner: np.nda
             size = np.abs(matrix).max(axis=axis, keepdims=True)
             matrix /= np.where(size > 0, size, 1.0)
         with quiet_floats():
-            hopeless[word] = (np.linalg.cond(matrix) > _SINGULAR).all()
+            hopeless[word] = (np.linalg.cond(matrix) > 1.0 / ROUNDED).all()
     return ~hopeless[owner]
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._elimination import cyclic_matrix
 from .._numerics import EPS, quiet_floats
 from .._results import BIFURCATION, COLLISION, STABILITY
 from .._stability import classify, floquet_multipliers
@@ -14,7 +15,7 @@ from ._collision import Collision
 from ._continuation import CLOSE, END, multipliers_at
 from ._path import AbstractParameterPath
 from ._segments import Atlas, Segment
-from ._test_functions import candidates, cyclic_matrix
+from ._test_functions import candidates
 
 NO_CYCLE = -1
 """Stability code where the branch does not exist on that side of an event."""

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from .._elimination import cyclic_matrix, solve_rows
 from .._numerics import EPS, quiet_floats
 from ..cycles._words import canonical, pack
 from ._continuation import CLOSE
 from ._path import AbstractParameterPath
-from ._test_functions import candidates, cyclic_matrix, solve_rows
+from ._test_functions import candidates
 
 MOST_WORDS = 2**12
 """Words tried at one collision and period, at most."""

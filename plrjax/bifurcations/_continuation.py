@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 from jaxtyping import Bool
 
-from .._numerics import EPS, quiet_floats
+from .._numerics import EPS, ROUNDED, quiet_floats
 from .._results import BIFURCATION, _MessageEnum
 from ._chebyshev import POINTS, Series, roots_of, series_of, value_at
 from ._path import AbstractParameterPath
@@ -26,9 +26,6 @@ LEAST_STEP = 1e-7
 
 
 _RTOL: Any = 8 * EPS
-ZERO = 64 * EPS
-"""Pre-activations below this fraction of the terms that form them are zero."""
-
 _PERHAPS = 1e-6
 """Pre-activations below this fraction of all terms are asked whether they rest at zero."""
 
@@ -157,7 +154,7 @@ def activation_values(path: AbstractParameterPath, words: np.ndarray, s: np.ndar
     with quiet_floats():
         forming = np.abs(found.points) @ np.swapaxes(np.abs(arrays.W2), 1, 2)
         forming += np.abs(arrays.h2)[:, None]
-        y = np.where(np.abs(found.activations) <= ZERO * forming, 0.0, found.activations)
+        y = np.where(np.abs(found.activations) <= ROUNDED * forming, 0.0, found.activations)
         small = np.abs(y) <= _PERHAPS * forming.max(axis=(1, 2), keepdims=True)
     y, small = (np.moveaxis(x.reshape(lanes, nodes, *words.shape[1:]), 1, -1) for x in (y, small))
     still = np.asarray(small.all(axis=-1))

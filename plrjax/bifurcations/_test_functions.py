@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
+from .._elimination import cyclic_matrix, solve_rows
 from .._map_arrays import MapArrays
 from .._numerics import EPS, quiet_floats
 from .._stability import floquet_multipliers
@@ -35,34 +36,6 @@ class Candidates(NamedTuple):
     points: Float[np.ndarray, "point time state"]
     activations: Float[np.ndarray, "point time unit"]
     closing: Signed
-
-
-def cyclic_matrix(jacobians: np.ndarray, sign: float = -1.0) -> np.ndarray:
-    """Return the matrix of z_{t+1} - J_t z_t; its determinant is det(I - P).
-
-    With `sign` 1 the last Jacobian is negated: det(I + P).
-    """
-    count, period, size, _ = jacobians.shape
-    matrix = np.zeros((count, period, size, period, size))
-    diagonal = np.arange(size)
-    for t in range(period):
-        matrix[:, t, diagonal, t, diagonal] = 1.0
-    for t in range(period):
-        factor = sign if t == period - 1 else -1.0
-        matrix[:, (t + 1) % period, :, t, :] += factor * jacobians[:, t]
-    return matrix.reshape(count, period * size, period * size)
-
-
-def solve_rows(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve many systems for one right-hand side each; NaN where a matrix is exactly singular."""
-    try:
-        return np.linalg.solve(matrix, right[..., None])[..., 0]
-    except np.linalg.LinAlgError:
-        if len(matrix) == 1:
-            return np.full_like(right, np.nan)
-    half = len(matrix) // 2
-    parts = [slice(None, half), slice(half, None)]
-    return np.concatenate([solve_rows(matrix[part], right[part]) for part in parts])
 
 
 def candidates(

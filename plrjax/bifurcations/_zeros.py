@@ -5,16 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from .._elimination import cyclic_matrix, solve_rows
 from .._numerics import quiet_floats
 from .._results import BIFURCATION
-from ._test_functions import (
-    Signed,
-    cyclic_matrix,
-    is_on_circle,
-    multipliers_of,
-    pair_product,
-    solve_rows,
-)
+from ._test_functions import Signed, is_on_circle, multipliers_of, pair_product
 from .curves._plane import ParameterPlane
 
 INSIDE = 1e-6

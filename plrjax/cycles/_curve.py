@@ -14,14 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .._elimination import CyclicSystem
-from .._numerics import EPS
+from .._numerics import ROUNDED
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import _MessageEnum
 from ._degree import row_directions
-from ._verify import SINGULAR_CONDITION
-
-ROUNDING = 64 * EPS
-"""Relative rounding of a pre-activation, times the growth of errors in the cell's system."""
 
 MOST_BORDERS = 10
 """A start on more switching boundaries is refused: 2^n cells meet there."""
@@ -175,7 +171,7 @@ class Curve:
         inverse = float(np.abs(shift).max() / np.abs(self.epsilon).max())
         condition = inverse * (1.0 + np.abs(J).sum(axis=2).max())
         finite = np.isfinite(point).all() and np.isfinite(slope).all()
-        if not (finite and condition < SINGULAR_CONDITION):
+        if not (finite and condition < 1.0 / ROUNDED):
             return None
         return Segment(cell, s, point, slope, shift, inverse)
 
@@ -223,7 +219,7 @@ class Curve:
         forming = np.abs(z) @ np.abs(map.W2).T + constant * np.abs(map.h2)
         size = np.abs(z) @ np.abs(map.A).T + (here.cell * forming) @ np.abs(map.W1).T
         size = size + constant * np.abs(map.h1) + weight * np.abs(self.offsets)
-        return ROUNDING * (forming + here.inverse * size.max() * np.abs(map.W2).sum(axis=1))
+        return ROUNDED * (forming + here.inverse * size.max() * np.abs(map.W2).sum(axis=1))
 
     def _settled(self, point: np.ndarray, s: float) -> Segment:
         """Return the segment of a start's own cell, the start corrected by Newton steps."""

@@ -4,6 +4,7 @@ import numpy as np
 import scipy
 from jaxtyping import Float
 
+from .._elimination import cyclic_matrix
 from .._numerics import EPS
 from .._piecewise_affine import PiecewiseAffineMap
 from .._types import Itinerary
@@ -31,7 +32,9 @@ def marginal_family(
     period, size = itinerary.shape[0], map.state_size
     if period * size > _MAX_UNKNOWNS:
         raise NotExamined(f"{period * size} unknowns")
-    matrix, right = _dense_system(map, itinerary)
+    jacobians, offsets = map.affine_piece(itinerary)
+    matrix = cyclic_matrix(jacobians[None])[0]
+    right = np.roll(offsets, 1, axis=0).reshape(-1)
     left, values, right_vectors = np.linalg.svd(matrix)
     largest = max(values[0], 1.0)
     rank = int((values > 1e-10 * largest).sum())
@@ -45,17 +48,6 @@ def marginal_family(
     basis = right_vectors[rank:].T
     offset = _most_interior(map, itinerary, center, basis, scale)
     return None if offset is None else (center + basis @ offset).reshape(period, size)
-
-
-def _dense_system(map: PiecewiseAffineMap, itinerary: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the matrix and right-hand side of z_{t+1} - J_t z_t = c_t (cyclic)."""
-    J, c = map.affine_piece(itinerary)
-    period, size = c.shape
-    matrix = np.zeros((period, size, period, size))
-    for t in range(period):
-        matrix[t, :, t, :] -= J[t]
-        matrix[t, :, (t + 1) % period, :] += np.eye(size)
-    return matrix.reshape(period * size, -1), c.reshape(-1)
 
 
 def _most_interior(

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from .._elimination import CyclicSystem
-from .._numerics import EPS, quiet_floats
+from .._numerics import EPS, ROUNDED, quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
 from ._exactly import MAX_UNKNOWNS
 
@@ -16,9 +16,6 @@ SAFETY = 1e3
 
 REJECTION = 30.0
 """A sign counts as wrong when its value exceeds this multiple of its error bound."""
-
-SINGULAR_CONDITION = 1.0 / (64.0 * EPS)
-"""Condition number from which I - P counts as singular."""
 
 CLOSE = 1e-9
 """Undecided orbits are the same only if they agree to this fraction of their size."""
@@ -162,7 +159,7 @@ def _judge(map: PiecewiseAffineMap, D: np.ndarray) -> Examined:
     wrong &= _known_signs(map, points, errors, REJECTION)
     verdict = np.where(wrong.any(axis=(1, 2)), VERDICT.virtual, VERDICT.border)
     verdict[clear.all(axis=(1, 2)) & ~wrong.any(axis=(1, 2))] = VERDICT.cycle
-    marginal = ~(condition < SINGULAR_CONDITION) | ~np.isfinite(points).all(axis=(1, 2))
+    marginal = ~(condition < 1.0 / ROUNDED) | ~np.isfinite(points).all(axis=(1, 2))
     verdict[marginal] = VERDICT.marginal
     return Examined(D, points, verdict.astype(np.int8), errors, unit, condition)
 

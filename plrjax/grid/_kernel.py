@@ -13,7 +13,7 @@ from jax import lax
 from jaxtyping import Array, Int
 
 from .._elimination import batched_solve
-from .._numerics import EPS, float64_scope
+from .._numerics import EPS, ROUNDED, float64_scope
 from ._words import MAX_SYMBOLS, allowed_transitions, unpack_symbols
 
 MAX_TIME = 18
@@ -26,7 +26,6 @@ _LOOSE = 1e-6
 """A sign wrong by this fraction of the terms dismisses a word after its first two steps."""
 _FAR = 1e8
 """A solution of a singular system farther out than this (in units of the offsets) is none."""
-_SINGULAR = 64 * EPS
 _SAFETY = 16
 """Signs must exceed the error bound, which is of first order, by this factor."""
 _WRITTEN_OUT = 2
@@ -225,7 +224,7 @@ def _fixed_point(total: Sequence) -> tuple[list[Array], Array]:
     S = [[float(i == j) - total[i][j] for j in range(size)] for i in range(size)]
     c = [row[size] for row in total]
     if size == 1:
-        return [c[0] / S[0][0]], jnp.abs(S[0][0]) > _SINGULAR * (1.0 + jnp.abs(total[0][0]))
+        return [c[0] / S[0][0]], jnp.abs(S[0][0]) > ROUNDED * (1.0 + jnp.abs(total[0][0]))
     if size == 2:
         main, off = S[0][0] * S[1][1], S[0][1] * S[1][0]
         determinant = main - off
@@ -233,7 +232,7 @@ def _fixed_point(total: Sequence) -> tuple[list[Array], Array]:
             (S[1][1] * c[0] - S[0][1] * c[1]) / determinant,
             (S[0][0] * c[1] - S[1][0] * c[0]) / determinant,
         ]
-        return z, jnp.abs(determinant) > _SINGULAR * (1.0 + jnp.abs(main) + jnp.abs(off))
+        return z, jnp.abs(determinant) > ROUNDED * (1.0 + jnp.abs(main) + jnp.abs(off))
     system = jnp.stack([jnp.stack([*row, right]) for row, right in zip(S, c)])
     z, regular = batched_solve(system, unrolled=size <= _UNROLLED)
     return [z[i] for i in range(size)], regular

@@ -13,6 +13,7 @@ and every variable has bounds, so what rounding left over is paid for.
 
 import numpy as np
 
+from ...._elimination import cyclic_matrix
 from . import _kernel as kernel
 from ._dictionary import Dictionary
 from ._kernel import FREE_OFF, Relaxation
@@ -32,16 +33,11 @@ def _list_variables(planes, states, aliased, leader, bounds):
     return parts[:n], factors[:n], *limits[:, :n].copy()
 
 
-def cycle_matrix(p, states):
+def cycle_system(p, states):
     """Return E and c: row block t+1 reads z_{t+1} - (A + W1 D_t W2) z_t = h1 + W1 D_t h2."""
-    period, size = len(states), len(p.A)
-    E, c = np.eye(period * size), np.empty((period, size))
-    blocks = E.reshape(period, size, period, size)
-    for t in range(period):
-        after, weights = (t + 1) % period, p.W1 * (states[t] % 2)
-        blocks[after, :, t] -= p.A + weights @ p.W2
-        c[after] = p.h1 + weights @ p.h2
-    return E, c.ravel()
+    weights = p.W1 * (states % 2)[:, None]
+    c = np.roll(p.h1 + weights @ p.h2, 1, axis=0)
+    return cyclic_matrix((p.A + weights @ p.W2)[None])[0], c.ravel()
 
 
 def _term_sizes(p, states):

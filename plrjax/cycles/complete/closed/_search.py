@@ -17,7 +17,7 @@ from ...._numerics import quiet_floats
 from ...._piecewise_affine import PiecewiseAffineMap
 from ._intervals import Bounds, propagate
 from ._kernel import EMPTY, FEASIBLE, Aims, make_feasible, tighten
-from ._relaxation import cycle_matrix, relax, unit_states
+from ._relaxation import cycle_system, relax, unit_states
 from ._scaling import scale
 
 TOLERANCE = 1e-9
@@ -204,7 +204,7 @@ class ClosedSearch:
         p = self._scaled.parameters
         if not states.size:
             return None
-        E, c = cycle_matrix(p, states)
+        E, c = cycle_system(p, states)
         try:
             inverse = np.ascontiguousarray(np.linalg.inv(E))
         except np.linalg.LinAlgError:

@@ -9,6 +9,7 @@ from . import plot as plot
 from . import scans as scans
 from . import systems as systems
 from . import training as training
+from . import words as words
 from ._caches import enable_compilation_cache as enable_compilation_cache
 from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._dynamics import Dynamics as Dynamics

@@ -8,9 +8,9 @@ from systems import LOZI, LOZI_PRIMES, QUIET, plrnn_map, random_plrnn, random_sh
 
 import plrjax as plr
 from plrjax._map_arrays import MapArrays
-from plrjax.cycles._words import canonical, pack
 from plrjax.grid._count import admissible_maps, count_cycles, fits_grid
 from plrjax.grid._words import allowed_transitions, necklaces, unpack_symbols
+from plrjax.words import canonical, pack
 
 
 def moebius_count(period: int, symbols: int) -> int:

@@ -16,7 +16,7 @@ import plrjax.plot
 from plrjax._piecewise_affine import PiecewiseAffineMap
 from plrjax._results import COVERAGE, STABILITY
 from plrjax.cycles._cycle_set import CycleSet
-from plrjax.cycles._words import pack
+from plrjax.words import pack
 
 
 @pytest.fixture(autouse=True)

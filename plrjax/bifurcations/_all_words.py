@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from .._numerics import EPS, quiet_floats
-from ..cycles._words import least_rotation, pack, primitive_period
+from ..words import least_rotation, pack, primitive_period
 from ._chebyshev import NODES, POINTS, Series, roots_of, series_of, value_at
 from ._continuation import LEAST_STEP, activation_values
 from ._path import AbstractParameterPath

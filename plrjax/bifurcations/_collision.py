@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .._numerics import EPS, quiet_floats
-from ..cycles._words import canonical, pack
+from ..words import canonical, pack
 from ._continuation import CLOSE
 from ._path import AbstractParameterPath
 from ._test_functions import candidates, cyclic_matrix, solve_rows

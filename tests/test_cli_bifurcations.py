@@ -7,12 +7,12 @@ import pathlib
 import jax.random as jr
 import numpy as np
 import pytest
+from command import main
 
 import plrjax as plr
+from plrjax import RESULTS
 from plrjax import training as tr
-from plrjax._cli import main
 from plrjax._io import CHECKPOINT, RunFolder, RunWriter, open_run
-from plrjax._results import RESULTS
 
 RIGHT = (-2.0, 0.4, 2.0)
 """Slopes of the skew tents in the files."""

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from command import main
 from jaxtyping import Array, Float
 from systems import QUIET
 
 import plrjax as plr
-from plrjax._cli import main
 from plrjax._io import _load
 from plrjax.models import KINDS
 

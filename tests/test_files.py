@@ -7,6 +7,7 @@ import pickle
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
+import bombs
 import numpy as np
 import pytest
 import scipy.io
@@ -15,6 +16,8 @@ from test_io import dictionary, tensor, write_torch
 from plrjax import _files
 from plrjax._io._mat import read_mat
 from plrjax._io._torch_zip import read_torch
+from plrjax._json import parse_json
+from plrjax._zip import read_zip
 
 SUFFIXES = [".npz", ".safetensors"]
 
@@ -241,3 +244,24 @@ def test_torch_strides_and_bfloat16(tmp_path):
     write_torch(path, dictionary({"W": tensor(0, W, "BFloat16")}), [halves])
     arrays, _ = read_torch(path.read_bytes(), 1 << 20)
     assert np.array_equal(arrays["W"], W) and arrays["W"].dtype == np.float32
+
+
+def test_zip_entries_are_what_they_declare():
+    honest = bombs.lying_zip("A.npy", b"content" * 1000, 7000)
+    assert read_zip(honest, 7000) == {"A.npy": b"content" * 1000}
+    for declared, more in ((6999, "more"), (7001, "less")):
+        with pytest.raises(ValueError, match=f"holds {more} than the {declared} bytes|CRC"):
+            read_zip(bombs.lying_zip("A.npy", b"content" * 1000, declared), 10_000)
+    with pytest.raises(ValueError, match="the same name"):
+        read_zip(bombs.doubled_zip("A.npy"), 1000)
+    with pytest.raises(ValueError, match="overlaps"):
+        read_zip(bombs.overlapping_zip(), 1000)
+
+
+def test_json_texts():
+    assert parse_json('{"a": [1, "ü"]}', 10_000) == {"a": [1, "ü"]}
+    for text in (b"[" * 200_000, b"[1", b"9" * 5000, 3):
+        with pytest.raises(ValueError):
+            parse_json(text, _files.MAX_BYTES)
+    with pytest.raises(ValueError, match="exceeds the limit max_bytes=1000"):
+        parse_json(b"[[],[],[],[],[],[],[]]", 1000)

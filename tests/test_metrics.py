@@ -138,14 +138,12 @@ def test_mixture_of_huge_numbers_is_finite_and_keys_matter():
 
 
 def test_long_series_are_thinned_evenly():
-    true = series(11, 600, 6)
+    true, distance = series(11, 600, 6), metrics.state_space_divergence
     few, kept = true[:25], true[[0, 2, 5, 7, 10, 12, 15, 17, 20, 22]]
-    distance = metrics.state_space_divergence
     assert distance(few, few + 1.0, max_points=25) == distance(few, few + 1.0)
     found = distance(few, few + 1.0, max_points=10)
     assert found == pytest.approx(distance(kept, kept + 1.0), rel=1e-12) != distance(few, few + 1.0)
-    found = distance(true, true[:500], max_points=300)
-    rows = [5 * row // 3 for row in range(300)]
+    found, rows = distance(true, true[:500], max_points=300), [5 * i // 3 for i in range(300)]
     assert found == pytest.approx(distance(true[::2], true[rows]), rel=1e-12)
 
 

@@ -27,6 +27,8 @@ def test_a_search_that_met_nothing_is_not_saturated(shared):
 class Claims(plr.SCYFI):
     """Finds nothing, whatever it may claim."""
 
+    claimed = COVERAGE.saturated
+
     def terminate(self, problem, state):
         return True
 

@@ -19,7 +19,7 @@ from plrjax.bifurcations._gather import gathered
 from plrjax.bifurcations._segments import Atlas
 from plrjax.bifurcations._test_functions import candidates
 from plrjax.cycles._catalog import REJECTED, Catalog
-from plrjax.cycles._words import unpack
+from plrjax.words import unpack
 
 START, INSIDE = 0.4, 0.02
 """Distances from the focus at which orbits begin: the first is in a circle's basin at all ten

@@ -9,6 +9,7 @@ from . import plot as plot
 from . import scans as scans
 from . import systems as systems
 from . import training as training
+from . import words as words
 from ._caches import enable_compilation_cache as enable_compilation_cache
 from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._dynamics import Dynamics as Dynamics
@@ -45,6 +46,7 @@ from ._results import COLLISION as COLLISION
 from ._results import COVERAGE as COVERAGE
 from ._results import RESULTS as RESULTS
 from ._results import STABILITY as STABILITY
+from ._results import UNDECIDED_INDEX as UNDECIDED_INDEX
 from ._stability import classify as classify
 from ._stability import cycle_index as cycle_index
 from ._stability import floquet_multipliers as floquet_multipliers

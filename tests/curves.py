@@ -5,7 +5,7 @@ from systems import QUIET
 
 import plrjax as plr
 from plrjax import PiecewiseAffineMap
-from plrjax.cycles._follow import PATH_END, Path
+from plrjax.cycles import PATH_END, Path
 
 
 def skew(left: float, right: float, mu: float) -> PiecewiseAffineMap:

@@ -4,7 +4,9 @@ import numpy as np
 from path_oracle import words_on_grid
 
 import plrjax as plr
-from plrjax.bifurcations._continuation import CLOSE
+
+CLOSE = 1e-9
+"""Events closer than this fraction of a path may count as one."""
 
 BIFURCATION = plr.BIFURCATION
 

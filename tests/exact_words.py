@@ -8,7 +8,7 @@ from systems import QUIET
 
 import plrjax as plr
 from plrjax import STABILITY
-from plrjax.cycles._words import pack
+from plrjax.words import pack
 
 
 def certified(map, cycles):

@@ -22,6 +22,7 @@ FLOORS = {
     "_temporary": 0,
     "_zip": 0,
     "_json": 0,
+    "words": 0,
     "_decoded": 0.1,
     "_files": 0.2,
     "_numerics": 0,
@@ -86,7 +87,7 @@ STUBS = {module_name(path): ast.parse(path.read_text()) for path in PACKAGE.rglo
 
 
 def house(module: str) -> str:
-    """Return the floor's name: 'plrjax.cycles._words' lives in 'cycles'."""
+    """Return the floor's name: 'plrjax.cycles._find' lives in 'cycles'."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else parts[0]
 

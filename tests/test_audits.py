@@ -17,7 +17,6 @@ from benchmarks.lorenz_audit import foci, load
 from benchmarks.lorenz_circles import cycles_at, followed, linear_paths
 from benchmarks.multistable import NETWORKS, ends, enumerated, numbers_alive
 from plrjax import COLLISION
-from plrjax.bifurcations._segments import Atlas
 
 FIRST, LAST = 40, 56
 """Snapshots of the multistable network in which it loses three fixed points and wins two."""
@@ -76,13 +75,11 @@ def test_events_of_the_left_focus_bracket_its_changes_of_stability(shared):
 def test_a_cycle_met_from_both_ends_at_once_is_one_segment(shared):
     """At s = .566 a pair is born, and one of both ends at s = .643 as a third begins there."""
     models, _ = load(shared / LORENZ["agtf"])
-    path = plr.LinearPath(*models[:2])
-    atlas = Atlas(path, [1])
-    for s in (0.0, 1.0):
-        cycles = plr.find_cycles(path.map(s), [1], key=jr.key(0), progress=QUIET)
-        atlas.follow([(cycles.regions(row), s) for row in range(len(cycles))])
-    pieces = [(one.key, round(one.low, 9), round(one.high, 9)) for one in atlas.segments]
-    assert len(set(pieces)) == len(pieces)
+    found = plr.detect_bifurcations(models[:2], [1], key=jr.key(0), progress=QUIET)
+    ends = found.segment_low.round(9).tolist(), found.segment_high.round(9).tolist()
+    words = [word.tobytes() for word in found.segment_itinerary]
+    pieces = list(zip(words, *ends, strict=True))
+    assert len(set(pieces)) == len(pieces) == len(found.segment_branch) > 3
 
 
 @pytest.mark.slow

@@ -181,13 +181,18 @@ def test_state_units_do_not_matter():
     assert np.abs(cycles.points[:, 0]).max() < 1e-5
 
 
-def test_what_is_settled_is_not_called_exhausted(monkeypatch):
-    """The limit on nodes ends the search of period 60; period 12 was over before."""
-    from plrjax.cycles._solver import _auto
+class Limited(plr.cycles.AbstractPlan):
+    """What `Auto` does with long periods, with another limit on the nodes of the joint search."""
 
-    monkeypatch.setattr(_auto, "NODES_TO_TRY", 20_000)
-    monkeypatch.setattr(_auto, "WORTH_TRYING", 1)
-    cycles = search(plrnn_map(**SIXTEEN), [12, 60], solver=WHOLE, num_searches=20)
+    def plan(self, problem):
+        complete = plr.BranchAndBound(method="words", max_nodes=20000)
+        walks = [plr.cycles.Stage(plr.SCYFI(), (k,), 20) for k in problem.periods]
+        return [plr.cycles.Stage(complete, problem.periods), *walks]
+
+
+def test_what_is_settled_is_not_called_exhausted():
+    """The limit on nodes ends the search of period 60; period 12 was over before."""
+    cycles = search(plrnn_map(**SIXTEEN), [12, 60], solver=Limited(), num_searches=20)
     assert cycles.stats["solver"][12] == "BranchAndBound (words)"
     assert cycles.stats["solver"][60].startswith("SCYFI")
     assert cycles.result is RESULTS.successful

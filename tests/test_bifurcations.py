@@ -7,7 +7,6 @@ from systems import QUIET
 
 import plrjax as plr
 from plrjax import BIFURCATION, COLLISION, COVERAGE, STABILITY, FunctionPath, PiecewiseAffineMap
-from plrjax.bifurcations._test_functions import candidates
 
 CLOSE = 1e-10
 _CODES = (STABILITY.stable, STABILITY.saddle, STABILITY.unstable)
@@ -108,16 +107,18 @@ def test_published_2_cycles_have_their_closed_form():
     path = FunctionPath(published, -0.48, 0.5)
     found = detect(path, [1, 2])
     assert found.stability_before.size == 0 and found.branches[-1].period == 2
-    grid = np.linspace(-0.48, 0.5, 199)
-    words = np.tile(np.array([[[False], [True]]]), (len(grid), 1, 1))
-    points = candidates(path, words, grid).points
-    exact = np.array([closed_form(s, -1.5) for s in grid])
-    sizes = np.abs(exact).max(axis=(1, 2), keepdims=True)
-    # Beside the transcritical at -.48235 the system's condition is some 600.
-    assert (np.abs(points - exact) <= 1e-12 * sizes).all()
+    points = []  # of the 2-cycle, along the path
+    for s, states, _ in plr.plot.branch_curves(found, path):
+        exact = np.array([closed_form(a_l, -1.5) for a_l in s])
+        sizes = np.abs(exact).max(axis=(1, 2))
+        # Beside the transcritical at -.48235 the system's condition is some 600.
+        error = np.abs(states[:, None] - exact).max(axis=2)
+        points += [i for i in (0, 1) if (error[:, i] <= 1e-12 * sizes).all()]
+        assert len(s) == 200 and np.allclose(s[[0, -1]], [-0.48, 0.5])
+    assert sorted(points) == [0, 1]
     assert np.allclose(closed_form(0.0, -1.5)[0], [-0.26097561, 0.22835366], atol=5e-9)
     assert np.allclose(closed_form(0.0, -1.5)[1], [0.39668293, 0.15006098], atol=5e-9)
-    for s in grid[::20]:
+    for s in np.linspace(-0.48, 0.5, 199)[::20]:
         cycles = plr.find_cycles(published(s), 2, solver=plr.Exhaustive(), progress=QUIET)
         orbit = cycles.orbit(0)
         orbit = orbit[np.argsort(orbit[:, 0])]

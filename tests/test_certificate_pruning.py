@@ -1,4 +1,7 @@
-"""Prunings under attack: no inequalities of a node contradict a cycle that passes through it."""
+"""Prunings under attack: no inequalities of a node contradict a cycle that passes through it.
+
+Nor is a box said to hold all bounded orbits where it does not.
+"""
 
 import itertools
 
@@ -175,3 +178,20 @@ def test_last_digits_of_multipliers_do_not_matter(name, monkeypatch):
     noisy = lambda rows: [w * (1 + 1e-13 * draw.standard_normal()) for w in honest(rows)]
     monkeypatch.setattr(_checker, "_multipliers", noisy)
     assert verified(map, data)["cycles"] == data["cycles"]
+
+
+def test_bound_of_a_cancelling_pair_is_sharp():
+    """z' = z/2 + relu(z + 3) - relu(z + 1) has the fixed point 4: nothing below 4 may pass."""
+    arrays = [np.array(x, float) for x in ([[0.5]], [[1, -1]], [[1], [1]], [0], [3, 1])]
+    assert PiecewiseAffineMap(*arrays).apply(np.array([4.0])) == 4.0
+    for radius, passes in ((4.0, True), (5.0, True), (np.nextafter(4.0, 0.0), False), (1.0, False)):
+        assert _exact.bounded(arrays, np.array([[-radius], [radius]])) == passes
+    assert not _exact.bounded(arrays, np.array([[-5.0], [6.0]]))
+
+
+@pytest.mark.parametrize("slope", [-1.0, 1.0, 1.5])
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_nothing_is_bounded_where_a_multiplier_is_not_below_one(slope, offset):
+    arrays = [np.array(x, float) for x in ([[slope]], [[0.0]], [[1.0]], [offset], [0.0])]
+    for radius in (1e-3, 1.0, 1e12):
+        assert not _exact.bounded(arrays, np.array([[-radius], [radius]]))

@@ -30,7 +30,7 @@ from systems import (
 
 import plrjax as plr
 from plrjax import STABILITY, PiecewiseAffineMap
-from plrjax.cycles._words import canonical, pack
+from plrjax.words import canonical, pack
 
 
 @pytest.mark.parametrize("slope", [1.25, 1.75, 2.0])

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import main
 from exact_words import certified, check_bounds, enumerated
 from systems import LOZI, PressesCtrlC, random_plrnn, tent
 
 import plrjax as plr
 from plrjax import RESULTS
-from plrjax._cli import main
 
 
 def test_result_is_saved_printed_and_selected(tmp_path):

@@ -9,13 +9,12 @@ import sys
 
 import numpy as np
 import pytest
+from command import main
 from test_plot import by_hand, lozi
 
 import plrjax as plr
-from plrjax._cli import main
-from plrjax._cli._cycles import parse_periods
-from plrjax._results import RESULTS
-from plrjax.cycles._cycle_set import CycleSet
+from plrjax import RESULTS
+from plrjax.cycles import CycleSet
 
 
 @pytest.fixture
@@ -53,8 +52,10 @@ def one_line_error(capsys) -> str:
     "text, periods",
     [("3", [3]), ("1,2,5", [1, 2, 5]), ("1:4", [1, 2, 3, 4]), ("2:3, 20,2", [2, 3, 20])],
 )
-def test_periods(text, periods):
-    assert parse_periods(text) == periods
+def test_periods(monkeypatch, network, text, periods):
+    calls = fake_search(monkeypatch)
+    assert main(["cycles", network, "--periods", text]) == 0
+    assert calls[0]["periods"] == periods
 
 
 @pytest.mark.parametrize("text", ["", "0", "0:3", "3:1", "-1", "1:", "a", "1;2", "1.5", "9" * 30])

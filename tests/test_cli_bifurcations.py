@@ -7,12 +7,10 @@ import pathlib
 import jax.random as jr
 import numpy as np
 import pytest
+from command import main
 
 import plrjax as plr
-from plrjax import training as tr
-from plrjax._cli import main
-from plrjax._io import CHECKPOINT, RunFolder, RunWriter, open_run
-from plrjax._results import RESULTS
+from plrjax import RESULTS, RunFolder
 
 RIGHT = (-2.0, 0.4, 2.0)
 """Slopes of the skew tents in the files."""
@@ -45,15 +43,12 @@ def run(files) -> pathlib.Path:
     """Return the folder of a run with snapshots at 0, 20, 40, and losses at 20 and 40."""
     found = plr.systems.simulate(plr.systems.henon(), 200, key=jr.key(0))
     data = found.observations.astype(np.float32)
-    config = {"data": {"sha256": "1", "shape": list(data.shape)}, "test": None, "settings": {}}
-    folder = open_run(files / "run", config)
-    writer = RunWriter(folder, num_steps=40, log_every=20, snapshot_every=20)
-    plr.fit(
-        plr.ClippedShallowPLRNN(2, 3, key=jr.key(6)), data, key=jr.key(2), num_steps=40,
-        forcing=tr.GeneralizedForcing(0.1), sequence_length=10, batch_size=4, callbacks=[writer],
-        checkpoint=folder.path / CHECKPOINT, progress=plr.NoProgress(),
-    )  # fmt: skip
-    return folder.path
+    np.save(files / "henon.npy", data)
+    size = "--hidden-size 3 --alpha 0.1 --sequence-length 10 --batch-size 4 --seed 6"
+    steps = "--num-steps 40 --log-every 20 --snapshot-every 20"
+    command = ["train", str(files / "henon.npy"), "--out", str(files / "run")]
+    assert main([*command, *size.split(), *steps.split()]) == 0
+    return files / "run"
 
 
 def printed(capsys) -> dict:

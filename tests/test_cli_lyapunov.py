@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from command import main
 from systems import LOZI
 
 import plrjax as plr
-from plrjax._cli import main
 
 
 def saved(tmp_path, **arrays) -> str:

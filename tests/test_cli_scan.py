@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from command import main
 
 import plrjax as plr
-from plrjax._cli import main
-from plrjax._results import RESULTS
+from plrjax import RESULTS
 
 PLANE = """
 measures = [{measures}]

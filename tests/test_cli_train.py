@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from command import main
 
 import plrjax as plr
+from plrjax import RunFolder
 from plrjax._cli import _training_parts as parts
-from plrjax._cli import main
 from plrjax._cli._train import Train
 from plrjax._cli._train_options import FAMILIES
-from plrjax._io import RunFolder
 
 SMALL = "--hidden-size 6 --sequence-length 20 --batch-size 4 --log-every 20".split()
 

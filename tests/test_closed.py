@@ -8,7 +8,7 @@ from systems import LOZI, LOZI_PRIMES, QUIET, chaotic, clipped, random_plrnn, ra
 
 import plrjax as plr
 from plrjax import PiecewiseAffineMap
-from plrjax.cycles._catalog import Catalog
+from plrjax.cycles import Catalog
 from plrjax.cycles.complete.closed._intervals import Bounds, propagate
 from plrjax.cycles.complete.closed._kernel import EMPTY, make_feasible, safe_bound
 from plrjax.cycles.complete.closed._relaxation import cycle_system, relax, unit_states

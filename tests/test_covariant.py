@@ -9,7 +9,7 @@ from lyapunov_maps import TWO_CYCLE, Linear, henon
 from systems import LOZI, QUIET
 
 import plrjax as plr
-from plrjax._lyapunov import covariant_vectors, cycle_exponents, gradient_norms, lyapunov_spectrum
+from plrjax import covariant_vectors, cycle_exponents, gradient_norms, lyapunov_spectrum
 
 
 @pytest.mark.parametrize(

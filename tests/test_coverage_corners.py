@@ -4,11 +4,10 @@ import json
 
 import jax.random as jr
 import numpy as np
-from systems import QUIET
+from systems import LOZI, QUIET
 
 import plrjax as plr
 from plrjax import COVERAGE
-from plrjax.cycles._notes import growth_notes
 
 
 def test_a_search_that_met_nothing_is_not_saturated(shared):
@@ -25,12 +24,41 @@ def test_a_search_that_met_nothing_is_not_saturated(shared):
     assert more.stats["crossed"][12] >= 20
 
 
+class Claims(plr.SCYFI):
+    """Finds nothing, whatever it may claim."""
+
+    claimed = COVERAGE.saturated
+
+    def terminate(self, problem, state):
+        return True
+
+    def outcome(self, problem, state):
+        return plr.cycles.Outcome(plr.cycles.Catalog(problem.map), self.claimed)
+
+
+class Neighbours(plr.cycles.AbstractPlan):
+    """All words of the periods below the last one, of which nothing is found."""
+
+    def __init__(self, claimed):
+        self.claimed = claimed
+
+    def plan(self, problem):
+        *before, last = problem.periods
+        none = Claims()
+        object.__setattr__(none, "claimed", self.claimed)
+        stages = [plr.cycles.Stage(plr.Exhaustive(), (k,)) for k in before]
+        return [*stages, plr.cycles.Stage(none, (last,))]
+
+
 def test_a_period_far_below_its_neighbours_is_named():
-    claims: dict[int, COVERAGE] = dict.fromkeys(range(9, 13), COVERAGE.saturated)
-    notes = growth_notes({9: 12, 10: 19, 11: 20, 12: 0}, claims)
-    assert len(notes) == 1 and notes[0].startswith("period 12: 0 cycles")
-    claims[12] = COVERAGE.complete_in_floating_point
-    assert not growth_notes({9: 12, 10: 19, 11: 20, 12: 0}, claims)
+    for claimed in (COVERAGE.saturated, COVERAGE.complete_in_floating_point):
+        found = plr.find_cycles(
+            LOZI, range(9, 13), key=jr.key(0), solver=Neighbours(claimed), progress=QUIET
+        )
+        assert found.coverage_by_period[12] is claimed and found.counts()[12] == 0
+        assert min(found.counts()[10], found.counts()[11]) > 8
+        named = [note.split(",")[0] for note in found.notes if "while there are" in note]
+        assert named == ["period 12: 0 cycles"] * (claimed is COVERAGE.saturated)
 
 
 def test_nothing_is_missing_where_divisors_were_not_searched():

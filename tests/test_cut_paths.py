@@ -7,7 +7,7 @@ from cut_paths import cut_path, detect, differences, random_cuts, random_ends
 
 import plrjax as plr
 from plrjax import BIFURCATION, COLLISION, STABILITY, PiecewiseAffineMap
-from plrjax.bifurcations._detect import Tracer
+from plrjax import training as tr
 
 PERIODS = {1: range(1, 5), 2: range(1, 4)}
 """Periods followed, by the number of units."""
@@ -125,10 +125,12 @@ def test_a_search_follows_through_a_network_with_an_event(which):
     rights, mus = ((-0.5, -1.0, -1.5), (1, 1, 1)) if which == "flip" else ((-1.5,) * 3, (-1, 0, 1))
     models = [skew_tent(0.2, right, mu) for right, mu in zip(rights, mus)]
     search = plr.bifurcations.Search(max_bits=0, every=2)
-    tracer = Tracer((1, 2), search, jr.key(0))
-    for pair in zip(models[:-1], models[1:]):
-        tracer.advance(plr.LinearPath(*pair))
-    found = tracer.found(steps=np.arange(3.0), losses=np.zeros(3), gradient_norms=np.zeros(3))
+    tracker = plr.BifurcationTracker((1, 2), key=jr.key(0), search=search)
+    for step, model in enumerate(models):
+        losses, norms = np.zeros(step), np.zeros((step, 1))
+        observed, forcing = tr.Identity(1), tr.NoForcing()
+        tracker(tr.TrainingRecord(step, model, observed, (), losses, norms, forcing, ()))
+    found = tracker.bifurcations
     assert (found.interval + found.s).tolist() == [1.0] and not found.notes
     assert found.num_after.tolist() == [2] and found.attractor.tolist() == [0]
 

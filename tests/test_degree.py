@@ -10,7 +10,7 @@ from systems import QUIET, plrnn_map, random_plrnn, random_shallow, tent
 
 import plrjax as plr
 from plrjax import PiecewiseAffineMap
-from plrjax.cycles._degree import degree_at_infinity
+from plrjax.cycles import degree_at_infinity
 
 
 def index_sums(map: PiecewiseAffineMap, periods: int = 3) -> list[int | None]:

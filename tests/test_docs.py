@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from command import main
 
 import plrjax as plr
-from plrjax._cli import main
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

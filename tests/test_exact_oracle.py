@@ -9,7 +9,7 @@ import pytest
 from systems import QUIET
 
 import plrjax as plr
-from plrjax.cycles._words import canonical, pack
+from plrjax.words import canonical, pack
 
 
 def rational(matrix):

@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from command import main
 from jaxtyping import Array, Float
 from systems import QUIET
 
 import plrjax as plr
-from plrjax._cli import main
-from plrjax._io import _load
 from plrjax.models import KINDS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -46,13 +45,11 @@ class Linear(plr.AbstractDynamics):
 
 @pytest.fixture(autouse=True)
 def forgotten():
-    """What a test registers is forgotten after it."""
-    kinds, readers = dict(KINDS), dict(_load._readers)
+    """Kinds that a test registers are forgotten after it."""
+    kinds = dict(KINDS)
     yield
     KINDS.clear()
     KINDS.update(kinds)
-    _load._readers.clear()
-    _load._readers.update(readers)
 
 
 def test_the_page_runs_as_printed(tmp_path):
@@ -132,26 +129,26 @@ def test_what_cannot_be_registered(kind, model, match):
 
 def test_readers(tmp_path, capsys):
     model = plr.from_arrays("plrnn", A=[0.5], W=[[0.0]], h=[1.0])
-    for suffix in (".npz", "h5", ".H5", ""):
+    for suffix in (".npz", "hdf5", ".HDF5", ""):
         with pytest.raises(ValueError, match="suffix"):
             plr.register_reader(suffix, lambda path: model)
-    path = tmp_path / "net.h5"
+    path = tmp_path / "net.hdf5"
     path.write_text("0.5")
 
     def read(path: pathlib.Path) -> Any:
         return model if path.read_text() == "0.5" else 3
 
-    plr.register_reader(".h5", read)
+    plr.register_reader(".hdf5", read)
     assert plr.load(path) is model
     assert main(["cycles", str(path), "--periods", "1"]) == 0
     assert "1 cycle of a map" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="kind: the reader of .h5 files takes none"):
+    with pytest.raises(ValueError, match="kind: the reader of .hdf5 files takes none"):
         plr.load(path, kind="plrnn")
     path.write_text("x")
-    with pytest.raises(ValueError, match="net.h5: the reader of .h5 returned a int, no model"):
+    with pytest.raises(ValueError, match="net.hdf5: the reader of .hdf5 returned a int, no model"):
         plr.load(path)
     with pytest.raises(FileNotFoundError):
-        plr.load(tmp_path / "absent.h5")
+        plr.load(tmp_path / "absent.hdf5")
 
 
 def test_plugins_that_are_not_there(monkeypatch, capsys):

@@ -5,11 +5,19 @@ import json
 import os
 import pickle
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
+import bombs
 import numpy as np
 import pytest
+import scipy.io
+from test_io import dictionary, tensor, write_torch
 
 from plrjax import _files
+from plrjax._io._mat import read_mat
+from plrjax._io._torch_zip import read_torch
+from plrjax._json import parse_json
+from plrjax._zip import read_zip
 
 SUFFIXES = [".npz", ".safetensors"]
 
@@ -187,3 +195,73 @@ def test_headers_that_lie(tmp_path):
     refused(_files.read_arrays, path, match="A: the header says float32")
     write_zip(path, {f"{_files.HEADER}.npy": npy(wrong)})
     refused(_files.read_arrays, path, match="the header does not fit the arrays")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_one_of_many_creates_a_file(tmp_path, monkeypatch, links):
+    """Of threads that create one file at once, one writes, on any file system."""
+    if not links:
+        monkeypatch.setattr("os.link", _no_links)
+    path, texts = tmp_path / "scan.json", [bytes([65 + i]) * 100_000 for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        wrote = list(pool.map(lambda text: _files.create_bytes(path, text), texts))
+    assert sum(wrote) == 1 and path.read_bytes() == texts[wrote.index(True)]
+    assert [found.name for found in tmp_path.iterdir()] == ["scan.json"]
+
+
+def _no_links(source, target):
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_matlab_reader_equals_scipy(tmp_path, compress):
+    rng, path = np.random.default_rng(0), tmp_path / "x.mat"
+    codes = "i1 i2 i4 i8 u1 u2 u4 u8 f4 f8".split()
+    arrays = {code: rng.integers(0, 100, (2, 3, 4)).astype(code) for code in codes}
+    arrays |= {"complex": rng.normal(size=(2, 2)) * 1j, "empty": np.zeros((0, 3)), "one": 3.0}
+    scipy.io.savemat(path, arrays, do_compression=compress)
+    found, _ = read_mat(path.read_bytes(), 1 << 20)
+    expected = scipy.io.loadmat(path)
+    for name in arrays:
+        assert found[name].dtype == expected[name].dtype
+        assert np.array_equal(found[name], expected[name])
+
+
+def test_matlab_bombs(tmp_path):
+    path = tmp_path / "x.mat"
+    scipy.io.savemat(path, {"A": np.zeros(3_000_000)}, do_compression=True)
+    with pytest.raises(ValueError, match="exceed the size limit"):
+        read_mat(path.read_bytes(), 1 << 20)
+
+
+def test_torch_strides_and_bfloat16(tmp_path):
+    path = tmp_path / "x.pt"
+    W = np.arange(6, dtype=np.float32).reshape(2, 3)
+    write_torch(path, dictionary({"W": tensor(0, W.T)}), [W])
+    arrays, _ = read_torch(path.read_bytes(), 1 << 20)
+    assert np.array_equal(arrays["W"], W.T)
+    halves = (W.view(np.uint32) >> 16).astype(np.uint16)  # small integers fit bfloat16
+    write_torch(path, dictionary({"W": tensor(0, W, "BFloat16")}), [halves])
+    arrays, _ = read_torch(path.read_bytes(), 1 << 20)
+    assert np.array_equal(arrays["W"], W) and arrays["W"].dtype == np.float32
+
+
+def test_zip_entries_are_what_they_declare():
+    honest = bombs.lying_zip("A.npy", b"content" * 1000, 7000)
+    assert read_zip(honest, 7000) == {"A.npy": b"content" * 1000}
+    for declared, more in ((6999, "more"), (7001, "less")):
+        with pytest.raises(ValueError, match=f"holds {more} than the {declared} bytes|CRC"):
+            read_zip(bombs.lying_zip("A.npy", b"content" * 1000, declared), 10_000)
+    with pytest.raises(ValueError, match="the same name"):
+        read_zip(bombs.doubled_zip("A.npy"), 1000)
+    with pytest.raises(ValueError, match="overlaps"):
+        read_zip(bombs.overlapping_zip(), 1000)
+
+
+def test_json_texts():
+    assert parse_json('{"a": [1, "ü"]}', 10_000) == {"a": [1, "ü"]}
+    for text in (b"[" * 200_000, b"[1", b"9" * 5000, 3):
+        with pytest.raises(ValueError):
+            parse_json(text, _files.MAX_BYTES)
+    with pytest.raises(ValueError, match="exceeds the limit max_bytes=1000"):
+        parse_json(b"[[],[],[],[],[],[],[]]", 1000)

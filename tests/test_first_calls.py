@@ -5,7 +5,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from plrjax.cycles._words import canonical
+from plrjax.words import canonical
 
 
 @pytest.mark.skipif(first_calls.EVERY_CALL, reason="all calls are checked")

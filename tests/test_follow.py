@@ -12,7 +12,7 @@ from systems import EIGHTY, QUIET, plrnn_map, random_plrnn, random_shallow
 
 import plrjax as plr
 from plrjax import PiecewiseAffineMap
-from plrjax.cycles._follow import PATH_END, Path, follow_path
+from plrjax.cycles import PATH_END, Path, follow_path
 
 
 @pytest.mark.parametrize("left, right", [(0.5, -2.0), (0.5, 3.0), (2.0, 0.3), (-3.0, 4.0), (2, 3)])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from systems import plrnn_map, random_plrnn, random_shallow
 
 from plrjax import PiecewiseAffineMap
-from plrjax.cycles._follow import PATH_END, follow_path
+from plrjax.cycles import PATH_END, follow_path
 
 
 @pytest.mark.parametrize("seed", range(6))

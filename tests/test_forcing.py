@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,6 @@ from hypothesis.extra import numpy as hnp
 
 import plrjax as plr
 from plrjax import training as tr
-from plrjax.training._estimators import spectral_norms
-from plrjax.training._forcing_file import forcing_facts, forcing_from_facts
 
 JACOBIANS = np.array(
     [  # time, lane, 2 x 2
@@ -61,7 +60,8 @@ def test_parameter_bound_bounds_every_jacobian():
 )
 def test_spectral_norms_are_those_of_numpy(matrices):
     with jax.enable_x64(True):
-        found = np.asarray(jax.jit(spectral_norms)(matrices))
+        norm = jax.jit(jax.vmap(lambda one: tr.largest_jacobian(one[None, None])))
+        found = np.asarray(norm(matrices))
     np.testing.assert_allclose(found, np.linalg.norm(matrices, 2, axis=(-2, -1)), rtol=3e-6)
 
 
@@ -165,17 +165,33 @@ def test_interval_of_the_network(shared):
         tr.AdaptiveForcing(tr.mean_jacobian, every=3, decay=0.9, start=0.5),
     ],
 )
-def test_forcings_as_json(forcing):
-    assert forcing_from_facts(forcing_facts(forcing)) == forcing
+def test_forcings_in_checkpoints(tmp_path, forcing):
+    """A run goes on with the forcing that a callback had asked for."""
+    asked = trained_with(forcing, tmp_path / "run.npz", num_steps=3)
+    again = trained_with(None, tmp_path / "run.npz", num_steps=5)
+    assert asked.record.forcing == again.record.forcing == forcing
+    assert again.num_steps == 5 and np.array_equal(again.losses[:3], asked.losses)
 
 
-def test_a_forcing_that_no_file_holds():
+def trained_with(forcing, path, num_steps):
+    """Train with a checkpoint and a callback that asks for a forcing after the first update."""
+    ask = lambda record: tr.Action(forcing=forcing) if record.step == 1 else None
+    x = np.sin(0.3 * np.arange(60.0, dtype=np.float32))[:, None]
+    return plr.fit(
+        plr.ClippedShallowPLRNN(1, 2, key=jr.key(0)), x, key=jr.key(1), num_steps=num_steps,
+        sequence_length=10, batch_size=2, optimizer=optax.adam(1e-3), checkpoint=path,
+        callbacks=[] if forcing is None else [ask], progress=plr.NoProgress(),
+    )  # fmt: skip
+
+
+def test_a_forcing_that_no_file_holds(tmp_path):
+    path = tmp_path / "run.npz"
     with pytest.raises(ValueError, match="checkpoint: .* estimator to a function, which a file"):
-        forcing_facts(tr.AdaptiveForcing(lambda jacobians, model: jnp.asarray(2.0)))
+        trained_with(tr.AdaptiveForcing(lambda jacobians, model: jnp.asarray(2.0)), path, 3)
 
     class Own(tr.GeneralizedForcing):
         def __init__(self, alpha: float):
             super().__init__(alpha)
 
     with pytest.raises(ValueError, match="checkpoint: .* to Own, which a file cannot hold"):
-        forcing_facts(Own(0.1))
+        trained_with(Own(0.1), path, 3)

@@ -9,10 +9,10 @@ import textwrap
 import jax.random as jr
 import numpy as np
 import pytest
+from command import main
 
 import plrjax as plr
-from plrjax import RESULTS, _files
-from plrjax._cli import main
+from plrjax import RESULTS
 
 KEY = jr.key(0)
 MODEL = plr.from_arrays("plrnn", A=[0.5, 0.5], W=[[0.0, -1.0], [0.5, 0.0]], h=[0.4, -1.0])
@@ -26,7 +26,7 @@ def _no_room(number):
 @pytest.fixture
 def full(monkeypatch):
     """Let no file find room on the disk."""
-    monkeypatch.setattr(_files.os, "fsync", _no_room)
+    monkeypatch.setattr(os, "fsync", _no_room)
 
 
 def test_results_are_printed(tmp_path, full, capsys):
@@ -47,7 +47,7 @@ def test_a_scan_goes_on(tmp_path, monkeypatch, capsys):
     for path in tmp_path.glob("tile*"):
         path.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(_files.os, "fsync", _no_room)
+        patch.setattr(os, "fsync", _no_room)
         found = plr.scan_parameters(MODEL, axes, plr.CycleCounts([1]), checkpoint=tmp_path, tile=1)
     assert found.done.all() and found.result is RESULTS.successful
     assert FULL.format(tmp_path / "tile_000000.npz") in found.notes[0]

@@ -1,4 +1,4 @@
-"""Enumeration over many maps at once: against enumeration map by map, and closed forms."""
+"""Many maps at once: made as one by one; enumerated as one by one, and closed forms."""
 
 import threading
 
@@ -8,9 +8,11 @@ from systems import LOZI, LOZI_PRIMES, QUIET, plrnn_map, random_plrnn, random_sh
 
 import plrjax as plr
 from plrjax._map_arrays import MapArrays
-from plrjax.cycles._words import canonical, pack
 from plrjax.grid._count import admissible_maps, count_cycles, fits_grid
 from plrjax.grid._words import allowed_transitions, necklaces, unpack_symbols
+from plrjax.scans._axis import in_float64
+from plrjax.scans._plane import Lowering, Plane
+from plrjax.words import canonical, pack
 
 
 def moebius_count(period: int, symbols: int) -> int:
@@ -140,3 +142,28 @@ def test_wrong_arguments():
         MapArrays.stack([LOZI, tent(2.0)])
     with pytest.raises(ValueError, match="itinerary: expected a boolean array time x 1"):
         admissible_maps(batch, np.zeros((2, 2), bool))
+
+
+@pytest.mark.parametrize("kind", ["relu-rnn", "clipped-dendritic", "shallow"])
+def test_lowering_is_exact(kind):
+    draw = np.random.default_rng(1)
+    h, W = draw.standard_normal(2), draw.standard_normal((2, 2))
+    if kind == "relu-rnn":
+        model = plr.from_arrays(kind, W=W, b=h, leak=0.5, slope=0.1)
+        axes = (plr.Axis("leak", (), 0.1, 0.9, 5), plr.Axis("slope", (), 0.0, 0.5, 4))
+    elif kind == "shallow":
+        model = plr.from_arrays(kind, A=[0.5, 0.6], W1=W, W2=W, h1=h, h2=h)
+        axes = (plr.Axis("W1", (0, 1), -1, 1, 5), plr.Axis("h2", (0,), -1, 1, 4))
+    else:
+        model = plr.from_arrays(
+            kind, A=[0.5, 0.6], W=W, h=h, alpha=[0.3, 0.4], thresholds=draw.standard_normal((2, 2))
+        )
+        axes = (plr.Axis("alpha", (0,), -1, 1, 5), plr.Axis("W", (0, 1), -1, 1, 4))
+    plane = Plane(in_float64(model), axes)
+    lowering = Lowering(plane)
+    assert lowering.separable == (kind == "shallow")
+    number = np.arange(plane.num_pixels)
+    values = plane.pixels(number).values
+    exact = MapArrays.stack([plane.at(row).as_piecewise_affine() for row in values])
+    for made, wanted in zip(lowering.batch(number), exact):
+        np.testing.assert_array_equal(made, wanted)

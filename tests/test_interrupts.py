@@ -12,7 +12,6 @@ import pytest
 
 import plrjax as plr
 from plrjax import RESULTS
-from plrjax.scans import _cycle_counts
 
 KEY = jr.key(0)
 TENT = plr.from_arrays("shallow", A=[0.2], W1=[[-2.0]], W2=[[1.0]], h1=[1.0], h2=[0.0])
@@ -65,14 +64,18 @@ def test_ctrl_c_is_not_lost_where_a_callback_drops_it(engine, ctrl_c):
 
 def test_a_search_that_was_interrupted_inside_a_scan_is_not_counted(ctrl_c, monkeypatch, tmp_path):
     """The search ends with what it has; the scan hears of it, and keeps no tile of it."""
-    find = _cycle_counts.find_cycles
-    pressing = lambda *given, **options: find(*given, **options | {"progress": _Swallowed()})
-    monkeypatch.setattr(_cycle_counts, "find_cycles", pressing)
+    step, told = plr.BranchAndBound.step, _Swallowed()
+
+    def pressing(solver, problem, state):
+        told.update(0.0)
+        return step(solver, problem, state)
+
+    monkeypatch.setattr(plr.BranchAndBound, "step", pressing)
     found = plr.scan_parameters(
         TENT, LEFT, plr.CycleCounts([30]), key=KEY, tile=1, throw=False, checkpoint=tmp_path,
         progress=plr.NoProgress(),
     )  # fmt: skip
-    assert found.result is RESULTS.interrupted and not found.done.any()
+    assert found.result is RESULTS.interrupted and not found.done.any() and told.count
     assert not list(tmp_path.glob("tile*"))
 
 

@@ -12,7 +12,8 @@ import pytest
 import scipy.io
 from test_io import shallow_arrays, write_state_dict
 
-from plrjax import _io, models
+import plrjax as plr
+from plrjax import models
 
 NUM_DAMAGED = 200
 MAX_SECONDS = 2.0
@@ -21,7 +22,7 @@ MAX_BYTES = 64_000_000
 
 def write_native(path, arrays):
     """Write a native file."""
-    _io.save(path, models.from_arrays("shallow", **arrays), provenance="fuzz")
+    plr.save(path, models.from_arrays("shallow", **arrays), provenance="fuzz")
 
 
 def write_compressed(path, arrays):
@@ -90,7 +91,7 @@ def repacked(data, rng):
 def check_damaged(path):
     """Load and describe a damaged file; return whether it loaded."""
     loaded = True
-    for function in (functools.partial(_io.load, kind="shallow"), _io.describe):
+    for function in (functools.partial(plr.load, kind="shallow"), plr.describe):
         started = time.process_time()
         try:
             result = function(path)

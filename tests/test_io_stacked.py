@@ -5,11 +5,11 @@ import json
 import jax
 import numpy as np
 import pytest
+from native import write_native
 from test_io import refused, same_arrays
 
 import plrjax as plr
-from plrjax import _files, models
-from plrjax._piecewise_affine import lower
+from plrjax import models
 
 
 @pytest.mark.parametrize("kind", ["tanh-rnn", "gru", "lstm"])
@@ -19,7 +19,7 @@ def test_smooth_networks_have_no_cycles_to_find(tmp_path, kind):
     loaded = plr.load(tmp_path / "x.npz")
     same_arrays(loaded, models.arrays_of(model))
     with pytest.raises(ValueError, match=f"expected a piecewise-affine .*{type(model).__name__}"):
-        lower(loaded)  # as `find_cycles` does
+        plr.CycleCounts(1).outputs(loaded)
 
 
 def mixed_stack():
@@ -71,12 +71,12 @@ def test_damaged_headers_of_stacks(tmp_path):
         (*kinds, "lstm"): "3.W: missing; 'lstm' needs W, b, got nothing",
         ("relu-rnn", *kinds[1:]): "0.b: missing; 'relu-rnn' needs W, b, got A, W, h",
     }.items():
-        _files.write_arrays(path, {**header, "layers": layers}, arrays)
+        write_native(path, {**header, "layers": layers}, arrays)
         refused(path, match=match)
         plr.describe(path)
     wrong = {**arrays, "2.C": np.ones((8, 3), np.float32)}
-    _files.write_arrays(path, {**header, "layers": kinds}, wrong)
+    write_native(path, {**header, "layers": kinds}, wrong)
     refused(path, match=r"layers\[2\]: expected input_size 2")
-    _files.write_arrays(path, {"type": "model", "kind": ["lstm"]}, arrays)
+    write_native(path, {"type": "model", "kind": ["lstm"]}, arrays)
     refused(path, match="kind: expected one of")
     assert plr.describe(path)["kind"] == ["lstm"]

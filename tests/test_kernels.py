@@ -1,6 +1,7 @@
-"""The device kernel against straightforward NumPy, for every layout."""
+"""Kernels of searches against straightforward NumPy: Newton steps in every layout, enumeration."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from systems import random_plrnn, random_shallow
 import plrjax as plr
 from plrjax._numerics import EPS, float64_scope
 from plrjax.cycles._solver._newton_step import make_layout, newton_step, parameters_of
+from plrjax.cycles._solver._schur import Workspace, enumerate_branch, root_branch, split
 
 
 def reference(map, D, segments):
@@ -164,3 +166,35 @@ def test_large_states_use_gmres_from_period_four_on():
     map = random_plrnn(0, 100, 0.3)
     assert not make_layout(map, 3).krylov and make_layout(map, 4).krylov
     assert not make_layout(random_plrnn(0, 99, 0.3), 4).krylov
+
+
+def sign_patterns(B, c):
+    """Return all patterns of y = B relu(y) + c, one system at a time."""
+    found = set()
+    for bits in itertools.product([False, True], repeat=len(c)):
+        D = np.array(bits)
+        y = np.linalg.solve(np.eye(len(c)) - B * D, c)
+        if np.array_equal(y > 0, D):
+            found.add(bits)
+    return found
+
+
+@pytest.mark.parametrize("unknowns", [1, 2, 5, 8])
+def test_schur_complements_find_every_sign_pattern(unknowns):
+    for seed in range(10):
+        draw = np.random.default_rng([seed, unknowns])
+        B = 1.5 * draw.standard_normal((unknowns, unknowns)) / np.sqrt(unknowns)
+        c = draw.standard_normal(unknowns)
+        branches, scale = [root_branch(B, c)], np.abs(c).max()
+        for _ in range(min(seed % 3, unknowns)):
+            branches = [child for branch in branches for child in split(branch)[0]]
+        leaves = [enumerate_branch(branch, scale, Workspace()) for branch in branches]
+        assert not any(leaf.suspects for leaf in leaves)
+        found = {tuple(p) for leaf in leaves for p in leaf.patterns.tolist()}
+        assert found == sign_patterns(B, c)
+
+
+def test_small_pivots_are_suspects():
+    """I - B D has an exactly zero leading pivot although the whole system is regular."""
+    B = np.array([[0.0, 2.0, 0.0], [3.0, 1.0, 0.0], [0.5, 0.0, 1.0]])
+    assert enumerate_branch(root_branch(B, np.array([-1.0, 0.7, 0.3])), 1.0, Workspace()).suspects

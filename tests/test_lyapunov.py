@@ -9,7 +9,7 @@ from lyapunov_maps import LN2, TWO_CYCLE, Linear, Logistic, henon, hidden_lozi, 
 from systems import LOZI, QUIET, tent
 
 import plrjax as plr
-from plrjax._lyapunov import cycle_exponents, lyapunov_spectrum
+from plrjax import cycle_exponents, lyapunov_spectrum
 
 
 def spectrum(model, state, seed=0, **options):

@@ -43,6 +43,17 @@ def test_memory_of_much_of_a_run_is_said():
     assert np.mean([remembers(calm[:, i, :, None]) for i in range(100)]) < 0.05
 
 
+def test_blocks_longer_than_the_correlation_time():
+    """AR(1) noise with correlation time 20: the errors of independent steps are 4 times less."""
+    draw = np.random.default_rng(0)
+    noise, series = draw.standard_normal((4_096, 8, 1)), np.zeros((4_096, 8, 1))
+    for t in range(1, 4_096):
+        series[t] = 0.9 * series[t - 1] + noise[t]
+    truth = 10.0 / np.sqrt(4_096 * 8)
+    assert standard_error(series)[0] == pytest.approx(truth, rel=0.35)
+    assert standard_error(series[:, :1])[0] == pytest.approx(truth * np.sqrt(8), rel=0.6)
+
+
 def intermittent(x):
     """The logistic map below its window of period 3, r = 1 + sqrt 8 - 2.3e-4."""
     return 3.8282 * x * (1.0 - x)

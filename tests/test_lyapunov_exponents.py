@@ -11,7 +11,7 @@ import pytest
 from lyapunov_maps import henon, hidden_lozi, skew_tent
 
 import plrjax as plr
-from plrjax._lyapunov import lyapunov_exponents
+from plrjax import lyapunov_exponents
 
 WEIGHTS = np.random.default_rng(3).standard_normal((6, 6))
 

@@ -12,15 +12,14 @@ from lyapunov_maps import Linear, henon
 from systems import LOZI, QUIET, PressesCtrlC
 
 import plrjax as plr
-from plrjax import RESULTS
-from plrjax._lyapunov import (
+from plrjax import (
+    RESULTS,
     LyapunovSpectrum,
     cycle_exponents,
     finite_time_exponents,
     kaplan_yorke_dimension,
     lyapunov_spectrum,
 )
-from plrjax._lyapunov._statistics import standard_error
 
 unchecked = inspect.unwrap(lyapunov_spectrum)
 """What users call: without the annotation checks that the test run wraps around it."""
@@ -235,17 +234,6 @@ def test_finite_time_exponents():
     assert found.shape == (1, 20, 2)
     assert found.sum(axis=2) == pytest.approx(np.full((1, 20), np.log(0.5)), abs=1e-10)
     assert found[..., 0].std() > 0 and found[..., 0].mean() == pytest.approx(0.47, abs=0.05)
-
-
-def test_blocks_longer_than_the_correlation_time():
-    """AR(1) noise with correlation time 20: the errors of independent steps are 4 times less."""
-    draw = np.random.default_rng(0)
-    noise, series = draw.standard_normal((4_096, 8, 1)), np.zeros((4_096, 8, 1))
-    for t in range(1, 4_096):
-        series[t] = 0.9 * series[t - 1] + noise[t]
-    truth = 10.0 / np.sqrt(4_096 * 8)
-    assert standard_error(series)[0] == pytest.approx(truth, rel=0.35)
-    assert standard_error(series[:, :1])[0] == pytest.approx(truth * np.sqrt(8), rel=0.6)
 
 
 # Misuse

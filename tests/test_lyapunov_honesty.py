@@ -11,7 +11,6 @@ import pytest
 from lyapunov_maps import henon
 
 import plrjax as plr
-from plrjax.models import _smooth as smooth
 
 QUIET = plr.NoProgress()
 
@@ -207,12 +206,17 @@ def test_a_wild_network_has_no_collapsed_direction():
 
 
 def test_derivatives_of_gates_keep_their_digits():
-    """sigmoid'(40) = e^-40, which s (1 - s) makes zero: dh'/dh = u of a gate, and n's own."""
+    """sigmoid'(40) = e^-40, which s (1 - s) makes zero; here of c' = sigmoid(h) c at c = 1."""
     x = np.array([-40.0, -3.0, 0.0, 3.0, 40.0])
+    one = lambda *rows: np.reshape(rows, (-1, 1)).astype(float)
+    forget = plr.from_arrays("lstm", W=one(0, 1, 0, 0), b=np.zeros(4))
+    unit = plr.from_arrays("tanh-rnn", W=one(1), b=np.zeros(1))
     with jax.enable_x64(True):
-        slope = jax.vmap(jax.grad(smooth.sigmoid))(x)
+        forget, unit = jax.tree.map(jnp.asarray, (forget, unit))
+        gate = lambda h: forget.step(jnp.stack([h, jnp.ones(())]))[1]
+        slope = jax.vmap(jax.grad(gate))(x)
         np.testing.assert_allclose(slope, 0.25 / np.cosh(x / 2) ** 2, rtol=1e-13)
-        curve = jax.vmap(jax.grad(jax.grad(smooth.tanh)))(x[1:4])
+        curve = jax.vmap(jax.grad(jax.grad(lambda z: unit.step(z[None])[0])))(x[1:4])
     np.testing.assert_allclose(curve, -2 * np.tanh(x[1:4]) / np.cosh(x[1:4]) ** 2, atol=1e-13)
 
 

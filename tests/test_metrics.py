@@ -17,7 +17,6 @@ import pytest
 
 import plrjax as plr
 from plrjax import metrics
-from plrjax.metrics._mixture import drawn, thinned
 
 PSEUDOCOUNT = 1e-5
 METRICS = (metrics.state_space_divergence, metrics.power_spectrum_error)
@@ -105,7 +104,8 @@ def test_identical_data_score_zero(columns):
 
 def test_mixture_is_the_mean_of_log_ratios():
     true, other, key = series(7, 60, 6, 0.3), series(8, 40, 6, 0.3), jr.key(3)
-    sample = drawn((true - true.mean(0)) / 0.8, 50, key) * 0.8 + true.mean(0)
+    draw = np.random.default_rng(jr.key_data(key).tolist())
+    sample = true[draw.integers(0, 60, 50)] + 0.8 * draw.standard_normal((50, 6))
 
     def log_density(x, points):
         kernel = [math.exp(-sum((x - point) ** 2) / (2 * 0.64)) for point in points]
@@ -138,13 +138,13 @@ def test_mixture_of_huge_numbers_is_finite_and_keys_matter():
 
 
 def test_long_series_are_thinned_evenly():
-    rows = np.arange(25.0)[:, None]
-    assert thinned(rows, 25) is rows
-    assert thinned(rows, 10)[:, 0].tolist() == [0, 2, 5, 7, 10, 12, 15, 17, 20, 22]
-    true = series(11, 600, 6)
-    found = metrics.state_space_divergence(true, true[:500], max_points=300)
-    wanted = metrics.state_space_divergence(true[::2], thinned(true[:500], 300))
-    assert found == pytest.approx(wanted, rel=1e-12)
+    true, distance = series(11, 600, 6), metrics.state_space_divergence
+    few, kept = true[:25], true[[0, 2, 5, 7, 10, 12, 15, 17, 20, 22]]
+    assert distance(few, few + 1.0, max_points=25) == distance(few, few + 1.0)
+    found = distance(few, few + 1.0, max_points=10)
+    assert found == pytest.approx(distance(kept, kept + 1.0), rel=1e-12) != distance(few, few + 1.0)
+    found, rows = distance(true, true[:500], max_points=300), [5 * i // 3 for i in range(300)]
+    assert found == pytest.approx(distance(true[::2], true[rows]), rel=1e-12)
 
 
 @pytest.mark.parametrize("rows", [301, 400])

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plrjax import models
-from plrjax._piecewise_affine import PiecewiseAffineMap
+from plrjax import PiecewiseAffineMap, models
 
 PIECEWISE = [
     "plrnn",

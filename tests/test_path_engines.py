@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
-from systems import LOZI, random_plrnn, random_shallow, tent
+from systems import LOZI, random_plrnn, random_shallow, tent, words_of
+from test_paths import assert_complete, search
 
+import plrjax as plr
+from plrjax.cycles._solver import _path_following as _paths
 from plrjax.cycles._solver._path_engines import LaneEngine, LoopEngine
 from plrjax.cycles._solver._path_starts import StateForm, UnitForm, form_of
 
@@ -61,3 +64,20 @@ def test_a_singular_start_is_a_broken_leg():
     crossings, tally = followed(LoopEngine(form, 100), table)
     others, other = followed(LaneEngine(form, 100, 8, None), table)
     assert np.array_equal(tally.legs, other.legs) and crossings == others
+
+
+def test_both_tableaus_find_the_same(monkeypatch):
+    map = random_plrnn(3, 5, 3.0)
+    by_unit = search(map, [1, 3], num_searches=200)
+    assert isinstance(form_of(map, 3), UnitForm)
+    monkeypatch.setattr(_paths, "form_of", lambda map, period, scale: StateForm(map, period, scale))
+    by_state = search(map, [1, 3], num_searches=200)
+    assert words_of(by_unit) == words_of(by_state)
+    assert_complete(map, [1, 3], by_state)
+
+
+def test_many_units_use_the_tableau_of_the_states():
+    """So does a state that no unit acts on, with multiplier 1: no region has I - J regular."""
+    free = plr.PiecewiseAffineMap([1.0, 0.5], [[0.0], [-2.0]], [[0.0, 1.0]], [1.0, 1.0], [0.0])
+    for map in (random_shallow(1, 2, 12, 2.0), free):
+        assert isinstance(form_of(map, 1), StateForm)

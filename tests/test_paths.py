@@ -28,8 +28,6 @@ from systems import (
 
 import plrjax as plr
 from plrjax import COVERAGE, RESULTS
-from plrjax.cycles._solver import _path_following as _paths
-from plrjax.cycles._solver._path_starts import StateForm, UnitForm, form_of
 
 
 def search(map, periods, seed=0, solver=None, **options):
@@ -147,19 +145,8 @@ def test_result_depends_on_the_key_alone():
     assert not np.array_equal(first.hits, other.hits)
 
 
-def test_both_tableaus_find_the_same(monkeypatch):
-    map = random_plrnn(3, 5, 3.0)
-    by_unit = search(map, [1, 3], num_searches=200)
-    assert isinstance(form_of(map, 3), UnitForm)
-    monkeypatch.setattr(_paths, "form_of", lambda map, period, scale: StateForm(map, period, scale))
-    by_state = search(map, [1, 3], num_searches=200)
-    assert words_of(by_unit) == words_of(by_state)
-    assert_complete(map, [1, 3], by_state)
-
-
-def test_many_units_use_the_tableau_of_the_states():
+def test_networks_of_many_units_are_complete():
     map = random_shallow(1, 2, 12, 2.0)
-    assert isinstance(form_of(map, 1), StateForm)
     assert_complete(map, 1, search(map, 1))
 
 
@@ -171,10 +158,9 @@ def test_singular_closing(size):
     assert_complete(map, [1, 2, 4], search(map, [1, 2, 4]))
 
 
-def test_no_regular_reference_is_left_to_the_states():
+def test_no_regular_reference():
     """One state no unit acts on, with multiplier 1: no region has I - J regular."""
     map = plr.PiecewiseAffineMap([1.0, 0.5], [[0.0], [-2.0]], [[0.0, 1.0]], [1.0, 1.0], [0.0])
-    assert isinstance(form_of(map, 1), StateForm)
     cycles = search(map, [1, 24], num_searches=32, throw=False)
     assert len(cycles) == 0
 

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command import main
+from native import read_native, write_native
 
 import plrjax as plr
-from plrjax import _files
-from plrjax._cli import main
 
 SERIES = np.random.default_rng(0).normal(size=(60, 2))
 PLANE = {"where": '"A"', "index": "[0]", "start": "0.1", "stop": "0.2", "num": "3"}
@@ -51,12 +51,12 @@ def test_notes_that_are_no_texts(tmp_path):
     for number, result in enumerate(results(jax.random.key(0))):
         path = tmp_path / f"{number}.npz"
         result.save(path)
-        header, arrays = _files.read_arrays(path)
+        header, arrays = read_native(path)
         facts = json.loads(header["facts"])
         for name, value in (("notes", [1]), ("notes", "ab"), ("notes", 3), ("stats", [1])):
             if name in facts:
                 changed = header | {"facts": json.dumps(facts | {name: value})}
-                _files.write_arrays(path, changed, arrays)
+                write_native(path, changed, arrays)
                 with pytest.raises(ValueError, match="header of this file .* is damaged"):
                     plr.load(path)
 

@@ -13,10 +13,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 import plrjax.plot
-from plrjax._piecewise_affine import PiecewiseAffineMap
-from plrjax._results import COVERAGE, STABILITY
-from plrjax.cycles._cycle_set import CycleSet
-from plrjax.cycles._words import pack
+from plrjax import COVERAGE, STABILITY, PiecewiseAffineMap
+from plrjax.cycles import CycleSet
+from plrjax.words import pack
 
 
 @pytest.fixture(autouse=True)

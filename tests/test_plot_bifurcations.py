@@ -13,9 +13,8 @@ import jax.random as jr
 import matplotlib.pyplot as plt
 
 import plrjax as plr
-from plrjax import plot
+from plrjax import BIFURCATION, RESULTS, STABILITY, plot
 from plrjax import training as tr
-from plrjax._results import BIFURCATION, RESULTS, STABILITY
 from plrjax.plot._bifurcations import counts_of
 from plrjax.plot._branches import simulated
 from plrjax.plot._curves import curves_of, event_points, shown_range

@@ -11,8 +11,7 @@ import matplotlib.pyplot as plt
 
 import plrjax as plr
 import plrjax.plot
-from plrjax.scans._measure import Dimension
-from plrjax.scans._result import GridAxis
+from plrjax.scans import Dimension, GridAxis
 
 
 class Curve(NamedTuple):

@@ -1,15 +1,16 @@
 """Published systems: every cycle the reference implementations list, and none beside."""
 
 import itertools
+import json
 
 import jax.random as jr
 import numpy as np
 import pytest
+from command import main
 from systems import QUIET, check_cycles, public_systems
 
 import plrjax as plr
 from plrjax import COVERAGE
-from plrjax._io import example_reference
 
 
 def check_system(system: dict, seed: int) -> None:
@@ -102,9 +103,11 @@ def test_embedded_network_has_the_cycles_of_the_map_it_learned():
     check_cycles(model.as_piecewise_affine(), found)
 
 
-def test_reference_of_the_embedded_network_is_that_of_the_literature():
+def test_reference_of_the_embedded_network_is_that_of_the_literature(capsys):
     """Galias 2001; he leaves out the fixed point that lies off the attractor."""
-    name, counts = example_reference()
-    assert name == "Henon map"
+    assert main(["cycles", "--periods", "1", "--solver", "exhaustive", "--json"]) == 0
+    reference = json.loads(capsys.readouterr().out)["reference"]
+    counts = {int(k): number for k, number in reference["counts"].items()}
+    assert reference["name"] == "Henon map" and list(counts) == list(range(1, 14))
     assert list(counts.values()) == [2, 1, 0, 1, 0, 2, 4, 7, 6, 10, 14, 19, 32]
     assert [counts[k] for k in range(1, 9)] == [henon_cycles(k) for k in range(1, 9)]

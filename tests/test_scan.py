@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import equinox as eqx
@@ -14,11 +13,6 @@ import pytest
 from systems import QUIET, PressesCtrlC
 
 import plrjax as plr
-from plrjax._files import create_bytes
-from plrjax._map_arrays import MapArrays
-from plrjax._numerics import float64_scope
-from plrjax.scans._axis import in_float64
-from plrjax.scans._plane import Lowering, Plane
 
 KEY = jr.key(3)
 STATE = [0.4, -0.4]
@@ -30,6 +24,11 @@ AXES = (plr.Axis("A", (0, 0), -0.9, 0.95, 11), plr.Axis("A", (1, 1), -0.8, 0.9, 
 
 def scan(measures, axes: Any = AXES, **options):
     return plr.scan_parameters(MODEL, axes, measures, **{"progress": QUIET, **options})
+
+
+def in_float64(model):
+    promote = lambda x: np.array(x, np.float64) if eqx.is_inexact_array(x) else x
+    return jax.tree.map(promote, model)
 
 
 def at(i: int, j: int):
@@ -152,22 +151,6 @@ def test_static_fields_tell_scans_apart(tmp_path):
                 found()
 
 
-@pytest.mark.parametrize("links", [True, False])
-def test_one_of_many_creates_a_file(tmp_path, monkeypatch, links):
-    """Of threads that create one file at once, one writes, on any file system."""
-    if not links:
-        monkeypatch.setattr("os.link", _no_links)
-    path, texts = tmp_path / "scan.json", [bytes([65 + i]) * 100_000 for i in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        wrote = list(pool.map(lambda text: create_bytes(path, text), texts))
-    assert sum(wrote) == 1 and path.read_bytes() == texts[wrote.index(True)]
-    assert [found.name for found in tmp_path.iterdir()] == ["scan.json"]
-
-
-def _no_links(source, target):
-    raise PermissionError(1, "Operation not permitted")
-
-
 def test_resumes_and_refuses_another_scan(tmp_path):
     measure = plr.OrbitLoss(np.zeros((5, 1)), STATE)
     stopped = scan(measure, tile=4, checkpoint=tmp_path, progress=PressesCtrlC(5))
@@ -204,7 +187,7 @@ def test_orbit_measures_are_what_they_say():
         key=KEY,
     )
     i, j = 8, 2
-    with float64_scope():
+    with jax.enable_x64(True):
         orbit = np.asarray(plr.trajectory(at(i, j), np.array(STATE), 6))
     np.testing.assert_allclose(found["orbit"][i, j], orbit[3:7], rtol=1e-12)
     assert found["loss"][i, j] == pytest.approx(np.mean((orbit[1:] - targets) ** 2), rel=1e-12)
@@ -214,7 +197,7 @@ def test_orbit_measures_are_what_they_say():
         ends = []
         for side in (-1, 1):
             place = axis.values[(i, j)[AXES.index(axis)]]
-            with float64_scope():
+            with jax.enable_x64(True):
                 moved = axis.apply(at(i, j), place + side * step)
                 series = np.asarray(plr.trajectory(moved, np.array(STATE), 6))[1:]
             ends.append(np.mean((series - targets) ** 2))
@@ -234,7 +217,7 @@ def test_gradient_of_all_parameters():
             total = total + (z[0] - row[0]) ** 2
         return total / targets.size
 
-    with float64_scope():
+    with jax.enable_x64(True):
         model = at(3, 3)
         gradient = jax.grad(loss)([jax.numpy.asarray(x) for x in (model.A, model.W, model.h)])
         norm = float(np.sqrt(sum(float((g**2).sum()) for g in gradient)))
@@ -249,31 +232,6 @@ def test_what_explodes_is_kept_and_counted():
     assert "loss: not finite at 1 of 2 pixels" in found.notes
     with pytest.raises(RuntimeError, match="nothing finite"):
         scan(plr.OrbitLoss(np.zeros((30, 2)), STATE), plr.Axis("A", (0, 0), 1e30, 1e31, 2))
-
-
-@pytest.mark.parametrize("kind", ["relu-rnn", "clipped-dendritic", "shallow"])
-def test_lowering_is_exact(kind):
-    draw = np.random.default_rng(1)
-    h, W = draw.standard_normal(2), draw.standard_normal((2, 2))
-    if kind == "relu-rnn":
-        model = plr.from_arrays(kind, W=W, b=h, leak=0.5, slope=0.1)
-        axes = (plr.Axis("leak", (), 0.1, 0.9, 5), plr.Axis("slope", (), 0.0, 0.5, 4))
-    elif kind == "shallow":
-        model = plr.from_arrays(kind, A=[0.5, 0.6], W1=W, W2=W, h1=h, h2=h)
-        axes = (plr.Axis("W1", (0, 1), -1, 1, 5), plr.Axis("h2", (0,), -1, 1, 4))
-    else:
-        model = plr.from_arrays(
-            kind, A=[0.5, 0.6], W=W, h=h, alpha=[0.3, 0.4], thresholds=draw.standard_normal((2, 2))
-        )
-        axes = (plr.Axis("alpha", (0,), -1, 1, 5), plr.Axis("W", (0, 1), -1, 1, 4))
-    plane = Plane(in_float64(model), axes)
-    lowering = Lowering(plane)
-    assert lowering.separable == (kind == "shallow")
-    number = np.arange(plane.num_pixels)
-    values = plane.pixels(number).values
-    exact = MapArrays.stack([plane.at(row).as_piecewise_affine() for row in values])
-    for made, wanted in zip(lowering.batch(number), exact):
-        np.testing.assert_array_equal(made, wanted)
 
 
 def test_smooth_networks_and_own_axes():

@@ -219,11 +219,12 @@ def test_orbits_that_run_away_do_no_harm():
 
 
 def test_steps_of_the_protocol_can_be_made_by_hand():
-    from plrjax.cycles._seeding import generator_of, simulate
-
-    key = jr.key(0)
-    sample = simulate(LOZI, 16, 512, generator_of(key, 0))
-    problem = plr.CycleProblem(LOZI, 12, key, sample)
+    states = np.empty((16, 512, 2))
+    states[:, 0] = 0.1 * np.random.default_rng(0).standard_normal((16, 2))
+    for t in range(1, 512):
+        states[:, t] = LOZI.apply(states[:, t - 1])
+    sample = plr.cycles.Sample(states, LOZI.region_of(states), growth=0.5, scale=1.0)
+    problem = plr.CycleProblem(LOZI, 12, jr.key(0), sample)
     solver = plr.SCYFI()
     state = solver.init(problem)
     seen = 0

@@ -12,8 +12,7 @@ from systems import EIGHTY, LOZI, QUIET, tent
 
 import plrjax as plr
 from plrjax import models
-from plrjax._numerics import float64_scope
-from plrjax.cycles._sensitivity import (
+from plrjax.cycles import (
     cycle_loss_gradient,
     cycle_sensitivity,
     itinerary_sensitivity,
@@ -379,7 +378,7 @@ def test_autodiff_along_an_orbit_ends_in_the_closed_form(case):
         model, cycles = found_cycle(case, 3, most=0.9)
     weights, start = np.array([1.0, -0.7, 0.4])[: model.state_size], cycles.orbit(0)[0] + 1e-3
     theta, rest = eqx.partition(model, eqx.is_inexact_array)
-    with float64_scope():
+    with jax.enable_x64(True):
         theta = jax.tree.map(jnp.asarray, theta)
         last = np.asarray(ending(eqx.combine(theta, rest), start, 2000))
         loss = lambda theta: ending(eqx.combine(theta, rest), start, 2000) @ weights

@@ -6,7 +6,8 @@ from systems import LOZI, random_plrnn, tent
 
 import plrjax as plr
 from plrjax import STABILITY
-from plrjax._numerics import EPS
+
+EPS = float(np.finfo(float).eps)
 
 
 def product(J):

@@ -13,7 +13,6 @@ from systems import QUIET
 
 import plrjax as plr
 from plrjax import models
-from plrjax._piecewise_affine import lower
 
 EPS = float(np.finfo(float).eps)
 SIZES = {"M": 3, "H": 2, "3H": 6, "4H": 8, "B": 2}
@@ -220,7 +219,7 @@ def test_wrong_inputs_and_other_functions():
     with pytest.raises(ValueError, match=r"^input: expected shape \(2,\), got \(3,\)"):
         stack.step(np.zeros(6), np.zeros(3))
     with pytest.raises(ValueError, match="^model: expected a piecewise-affine network.* Stacked"):
-        lower(stack)  # as `find_cycles` does
+        plr.CycleCounts(1).outputs(stack)
 
 
 def test_from_arrays():

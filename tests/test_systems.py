@@ -13,7 +13,6 @@ from systems import QUIET
 
 import plrjax as plr
 from plrjax import systems
-from plrjax._numerics import float64_scope
 
 FLOWS = {
     "lorenz63": (systems.lorenz63, 1.0),
@@ -27,7 +26,7 @@ MAPS = {"henon": systems.henon, "logistic": systems.logistic, "lozi": systems.lo
 
 def run(system, state, num_steps):
     """Return the orbit in float64."""
-    with float64_scope():
+    with jax.enable_x64(True):
         return np.asarray(eqx.filter_jit(plr.trajectory)(system, jnp.asarray(state), num_steps))
 
 
@@ -48,7 +47,7 @@ def test_flows_against_dormand_prince(name):
     make, time = FLOWS[name]
     system = make()
     start, steps = on_attractor(system), round(time / system.dt)
-    with float64_scope():
+    with jax.enable_x64(True):
         field = jax.jit(lambda z: system.field(z, **system.parameters))
         reference = solve_ivp(
             lambda t, z: np.asarray(field(z)), (0, time), start, "DOP853", rtol=1e-12, atol=1e-12

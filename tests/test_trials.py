@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from command import main
 from systems import QUIET
 
 import plrjax as plr
 import plrjax.training as tr
-from plrjax._cli import main
 from plrjax._trials import checked_trials
 from plrjax.training._engine import Recipe, batch_loss
 from plrjax.training._loss import Networks

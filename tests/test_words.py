@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from plrjax.cycles._words import canonical, pack, primitive_period, unpack
+from plrjax.words import canonical, pack, primitive_period, unpack
 
 itineraries = st.tuples(st.integers(1, 12), st.integers(1, 11)).flatmap(
     lambda shape: hnp.arrays(bool, shape)

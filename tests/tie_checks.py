@@ -9,8 +9,7 @@ from systems import QUIET
 from tie_oracle import Exact
 
 import plrjax as plr
-from plrjax import COVERAGE, STABILITY
-from plrjax._results import UNDECIDED_INDEX
+from plrjax import COVERAGE, STABILITY, UNDECIDED_INDEX
 
 LONGEST = 4
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from .._results import ATTRACTOR, RESULTS
 from .._saved import AbstractSaved
 from .._tables import Table, plural
-from ..cycles._words import unpack
+from ..words import unpack
 
 _COLUMNS = ("", "attractor", "period", "states", "share", "95 % interval", "lambda_1", "error")
 _MOST_ROWS = 20

@@ -10,7 +10,7 @@ from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import STABILITY
 from ..cycles import CycleSet, cycles_of_itineraries
-from ..cycles._words import canonical, least_rotation, unpack
+from ..words import canonical, least_rotation, unpack
 
 _GLANCE = 16
 """Rows that are compared before whole tails are."""

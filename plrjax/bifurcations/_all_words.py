@@ -7,7 +7,7 @@ from jaxtyping import Bool
 
 from .._elimination import cyclic_matrix
 from .._numerics import ROUNDED, quiet_floats
-from ..cycles._words import least_rotation, pack, primitive_period
+from ..words import least_rotation, pack, primitive_period
 from ._chebyshev import NODES, POINTS, Series, roots_of, series_of, value_at
 from ._continuation import LEAST_STEP, activation_values
 from ._path import AbstractParameterPath

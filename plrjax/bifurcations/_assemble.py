@@ -10,7 +10,7 @@ from .._elimination import cyclic_matrix
 from .._numerics import EPS, quiet_floats
 from .._results import BIFURCATION, COLLISION, STABILITY
 from .._stability import classify, floquet_multipliers
-from ..cycles._words import least_rotation, pack
+from ..words import least_rotation, pack
 from ._collision import Collision
 from ._continuation import CLOSE, END, multipliers_at
 from ._path import AbstractParameterPath

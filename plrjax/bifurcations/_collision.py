@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from .._elimination import cyclic_matrix, solve_rows
 from .._numerics import EPS, quiet_floats
-from ..cycles._words import canonical, pack
+from ..words import canonical, pack
 from ._continuation import CLOSE
 from ._path import AbstractParameterPath
 from ._test_functions import candidates

@@ -11,7 +11,7 @@ from .._extras import require
 from .._results import BIFURCATION, COLLISION, COVERAGE, RESULTS
 from .._saved import AbstractSaved
 from .._tables import Table
-from ..cycles._words import unpack
+from ..words import unpack
 from ._table import stability_name, table_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._results import COVERAGE, RESULTS
-from ..cycles._words import canonical, pack
+from ..words import canonical, pack
 from ._assemble import Event, Piece, at_collision, events_of, linked, pieces_of
 from ._continuation import END
 from ._describe import describe

@@ -10,11 +10,11 @@ from jaxtyping import PRNGKeyArray
 
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
+from ..words import unpack
 from ._catalog import Catalog, joined, merge
 from ._cycle_set import CycleSet, Unseen
 from ._seeding import AbstractSeeding, Sample
 from ._verify import VERDICT
-from ._words import unpack
 
 EVERYWHERE = "all of R^M"
 """The domain of a claim without restriction."""

@@ -9,10 +9,10 @@ from jaxtyping import Bool, Int
 from .._numerics import EPS, quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
 from .._types import PackedItinerary
+from ..words import canonical, least_rotation, pack, unpack
 from ._exactly import Decided, Rationals, Undecided
 from ._marginal import NotExamined, marginal_family
 from ._verify import CLOSE, SAFETY, VERDICT, Examined, examine
-from ._words import canonical, least_rotation, pack, unpack
 
 REJECTED = -1
 MAX_MARGINAL = 64

@@ -11,7 +11,7 @@ from .._extras import require
 from .._results import COVERAGE, RESULTS, STABILITY, UNDECIDED_INDEX
 from .._saved import AbstractSaved
 from .._tables import Table
-from ._words import unpack
+from ..words import unpack
 
 
 @dataclasses.dataclass(frozen=True)

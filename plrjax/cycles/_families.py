@@ -4,11 +4,11 @@ import numpy as np
 
 from .._numerics import EPS
 from .._piecewise_affine import PiecewiseAffineMap
+from ..words import unpack
 from ._catalog import Entry, exact_entry
 from ._exactly import MAX_UNKNOWNS, Rationals
 from ._polyhedron import Undecided
 from ._verify import VERDICT
-from ._words import unpack
 
 _COARSE = 0.03
 """Multipliers farther than this from a root of unity are none."""

@@ -9,11 +9,11 @@ from .._numerics import quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import STABILITY, UNDECIDED_INDEX
 from .._stability import classify, cycle_index, floquet_multipliers
+from ..words import unpack
 from ._catalog import Entry
 from ._exactly import Rationals
 from ._on_border import judged
 from ._verify import VERDICT
-from ._words import unpack
 
 
 def row_arrays(

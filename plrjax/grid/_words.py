@@ -8,7 +8,7 @@ import functools
 import numpy as np
 from jaxtyping import Bool, Int
 
-from ..cycles._words import pack
+from ..words import pack
 
 MAX_SYMBOLS = 16
 """Transitions of more symbols are not tabulated."""

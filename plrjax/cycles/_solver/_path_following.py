@@ -9,11 +9,11 @@ import numpy as np
 from ..._numerics import is_positive_whole
 from ..._piecewise_affine import PiecewiseAffineMap
 from ..._results import COVERAGE
+from ...words import unpack
 from .._base import FRUITLESS_ROUNDS, AbstractCycleSolver, CycleProblem, Outcome
 from .._catalog import Entry
 from .._cycle_set import CycleSet
 from .._seeding import generator_of
-from .._words import unpack
 from ._findings import Findings
 from ._path_engines import AbstractEngine, engine_of, prepare_loop, table_size
 from ._path_starts import AbstractForm, Table, form_of, plan_of, point_states

@@ -8,7 +8,7 @@ import numpy as np
 from ... import _files
 from ..._checker import sealed
 from ..._json import parse_json
-from .._words import unpack
+from ...words import unpack
 from ._domain import Domain
 from ._stages import CompleteSearch
 

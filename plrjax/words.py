@@ -1,21 +1,45 @@
-"""Words: itineraries as exact byte strings, their least rotation, their primitive root."""
+"""Words: itineraries as exact byte strings, their least rotation, their primitive root.
+
+Two cycles of one map are the same where the words of their itineraries are.
+"""
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 
 def pack(itineraries: Bool[np.ndarray, "*batch unit"]) -> UInt8[np.ndarray, "*batch byte"]:
-    """Return activation patterns as bits, eight units to a byte, little bit order."""
+    """Return activation patterns as bits, eight units to a byte, little bit order.
+
+    This is how `CycleSet.itinerary` is stored; the last byte is filled up with zeros.
+
+    ```python
+    plr.words.pack(np.array([[True, False, True], [False, False, True]]))  # [[5], [4]]
+    ```
+    """
     return np.packbits(np.asarray(itineraries, bool), axis=-1, bitorder="little")
 
 
-def unpack(packed: UInt8[np.ndarray, "*batch byte"], num_units: int) -> np.ndarray:
-    """Return the boolean activation patterns of bytes made by `pack`."""
+def unpack(
+    packed: UInt8[np.ndarray, "*batch byte"], num_units: int
+) -> Bool[np.ndarray, "*batch unit"]:
+    """Return the activation patterns of bytes made by `pack`, of the given number of units.
+
+    ```python
+    plr.words.unpack(np.array([5], np.uint8), 3)  # [True, False, True]
+    ```
+    """
     return np.unpackbits(packed, axis=-1, count=num_units, bitorder="little").astype(bool)
 
 
 def primitive_period(word: bytes, period: int) -> int:
-    """Return the length d of the shortest v with word = v ... v; `period` is the word's length."""
+    """Return the length d of the shortest v with word = v ... v; `period` is the word's length.
+
+    Lengths count steps, of `len(word) / period` bytes each; d divides `period`.
+
+    ```python
+    plr.words.primitive_period(b"abab", 4)  # 2
+    ```
+    """
     width = len(word) // period
     for divisor in range(1, period // 2 + 1):
         if period % divisor == 0 and word[: divisor * width] * (period // divisor) == word:
@@ -24,7 +48,12 @@ def primitive_period(word: bytes, period: int) -> int:
 
 
 def least_rotation(word: bytes, period: int) -> int:
-    """Return the shift s that makes word[s:] + word[:s] least in byte order."""
+    """Return the first shift by s steps that makes word[s:] + word[:s] least in byte order.
+
+    ```python
+    plr.words.least_rotation(b"cab", 3)  # 1
+    ```
+    """
     width = len(word) // period
     doubled = word + word
     return min(range(period), key=lambda shift: doubled[shift * width : (shift + period) * width])
@@ -34,6 +63,10 @@ def canonical(packed: UInt8[np.ndarray, "time byte"]) -> UInt8[np.ndarray, "root
     """Return the identity of the cycle behind an itinerary: least rotation of its primitive root.
 
     The result is shorter than the argument where that one repeats itself.
+
+    ```python
+    plr.words.canonical(np.array([[5], [4], [5], [4]], np.uint8))  # [[4], [5]]
+    ```
     """
     text = np.ascontiguousarray(packed).tobytes()
     period = packed.shape[0]

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -78,6 +79,12 @@ def one_thread_per_solve():
         return
     with _thread_pools().limit(limits=1, user_api="blas"):
         yield
+
+
+def num_threads() -> int:
+    """Return how many blocks to run side by side."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return max(1, (os.cpu_count() or 1) if affinity is None else len(affinity(0)))
 
 
 def split_over(mesh: Mesh, tree: Any) -> Any:

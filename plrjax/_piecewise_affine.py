@@ -225,3 +225,10 @@ def lower(model: Any, name: str = "model", input=None) -> PiecewiseAffineMap:
             f"got {type(model).__name__}"
         )
     return model.as_piecewise_affine(input)
+
+
+def structure_of(map: PiecewiseAffineMap) -> tuple[bool, bool]:
+    """Return whether A is diagonal, and whether the units are the states (W2 = I, h2 = 0)."""
+    diagonal = np.array_equal(map.A, np.diag(np.diag(map.A)))
+    plain = map.num_units == map.state_size and np.array_equal(map.W2, np.eye(map.state_size))
+    return diagonal, plain and not map.h2.any()

@@ -41,6 +41,7 @@ FLOORS = {
     "_parallel": 0,
     "_extras": 0,
     "_compiled": 0.5,
+    "_lapack": 0.6,
     "_dynamics": 1,
     "_lyapunov": 2,
     "_piecewise_affine": 2,

@@ -36,6 +36,8 @@ _COPIES = 8
 """Arrays as large as the orbits: states, bits, starts, those sorted, itineraries of the lanes."""
 _SAMPLE_NUMBERS = 2**24
 """States and bits of all simulated orbits together, at most; 64 orbits where that suffices."""
+_SAMPLE_WORK = 2**29
+"""Products of numbers in their simulation, about, at most: a fraction of a second."""
 
 
 @on_host("cycle_sensitivity has derivatives of cycles")
@@ -282,7 +284,9 @@ def _sample(problem: CycleProblem, known: dict[int, Sample]) -> Sample:
     steps = 128 * int(np.ceil((320 + 2 * problem.period) / 128))
     if steps not in known:
         width = problem.map.state_size + problem.map.num_units
-        orbits = int(np.clip(_SAMPLE_NUMBERS // (steps * width), 4, 64))
+        work = steps * problem.map.state_size * problem.map.num_units
+        orbits = min(_SAMPLE_NUMBERS // (steps * width), _SAMPLE_WORK // work)
+        orbits = int(np.clip(orbits, 4, 64))
         generator = generator_of(problem.key, 0, steps)
         known[steps] = simulate(problem.map, orbits, steps, generator)
     return known[steps]

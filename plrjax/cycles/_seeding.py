@@ -3,17 +3,22 @@
 import abc
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
+from .._elimination import solve_rows
 from .._numerics import quiet_floats
-from .._piecewise_affine import PiecewiseAffineMap
+from .._piecewise_affine import PiecewiseAffineMap, structure_of
 
 _BURN_IN = 300
 _HUGE = 1e120
+
+_SCALE_WORK = 2**29
+"""Operations, about, that the natural scale is worth: its order of size is all that counts."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,16 +44,11 @@ class Sample:
 
 def natural_scale(map: PiecewiseAffineMap, generator: np.random.Generator) -> float:
     """Return the typical size of the map's states: the median of its (virtual) fixed points."""
-    count = int(np.clip(2**24 // map.state_size**2, 16, 256))
-    regions = generator.random((count, map.num_units)) < 0.5
-    J, c = map.affine_piece(regions)
+    count = int(np.clip(_SCALE_WORK // map.state_size**3, 4, 256))
+    J, c = map.affine_piece(generator.random((count, map.num_units)) < 0.5)
     with quiet_floats():
-        systems = np.eye(map.state_size) - J
-        systems = systems[np.abs(np.linalg.det(systems)) > 0]
-        points = np.zeros((0, map.state_size))
-        if len(systems) == len(c):
-            points = np.linalg.solve(systems, c[..., None])[..., 0]
-        sizes = np.abs(points).max(axis=1, initial=0.0)
+        points = solve_rows(np.eye(map.state_size) - J, c)
+        sizes = np.abs(points[np.isfinite(points).all(axis=1)]).max(axis=1, initial=0.0)
         rows = np.linalg.norm(map.W2, axis=1)
         switching = np.abs(map.h2[rows > 0]) / rows[rows > 0]
     sizes = np.concatenate([sizes, np.abs(map.h1), switching])
@@ -67,7 +67,7 @@ def simulate(
         box = min(scale, 1e300) * 10.0 ** generator.uniform(-1.0, 1.0, (count, 1))
         return box * generator.standard_normal((count, map.state_size))
 
-    A, W1, W2, h1, h2 = map.A, map.W1, map.W2, map.h1, map.h2
+    read, push = _applied(map)
     z = fresh(num_orbits)
     regions = np.empty((num_orbits, num_steps, map.num_units), bool)
     states = np.empty((num_orbits, num_steps, map.state_size))
@@ -76,15 +76,16 @@ def simulate(
     with quiet_floats():
         for t in range(num_steps):
             states[:, t] = z
-            y = z @ W2.T + h2
+            y = read(z) + map.h2
             regions[:, t] = y > 0
-            v = v @ A.T + ((v @ W2.T) * (y > 0)) @ W1.T
+            outputs = np.where(np.tile(y > 0, (2, 1)), np.concatenate([y, read(v)]), 0.0)
+            z, v = np.split(push(np.concatenate([z, v]), outputs), 2)
+            z = z + map.h1
             norm = np.linalg.norm(v, axis=1)
             alive = norm > 0
             growth += np.where(alive & (t >= 50), np.log(np.where(alive, norm, 1.0)), 0.0)
             steps += t >= 50
             v = np.where(alive[:, None], v / np.where(alive, norm, 1.0)[:, None], 1.0)
-            z = z @ A.T + np.maximum(y, 0.0) @ W1.T + h1
             lost = ~(np.abs(z).max(axis=1) < _HUGE * max(scale, 1.0))
             if lost.any():
                 z[lost] = fresh(int(lost.sum()))
@@ -92,6 +93,14 @@ def simulate(
     long = steps >= min(100, num_steps - 50)
     rate = float((growth[long] / np.maximum(steps[long], 1)).max()) if long.any() else 0.0
     return Sample(states, regions, rate, scale)
+
+
+def _applied(map: PiecewiseAffineMap) -> tuple[Callable, Callable]:
+    """Return z -> W2 z and (z, y) -> A z + W1 y, without products by diagonal A or W2 = 1."""
+    diagonal, plain = structure_of(map)
+    a, A, W1, W2 = np.diag(map.A), map.A.T, map.W1.T, map.W2.T
+    read = (lambda z: z) if plain else (lambda z: z @ W2)
+    return read, (lambda z, y: z * a + y @ W1) if diagonal else (lambda z, y: z @ A + y @ W1)
 
 
 @dataclasses.dataclass(frozen=True)

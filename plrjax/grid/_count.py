@@ -7,7 +7,6 @@ each other in parameter space, so that most words are dismissed for all of them 
 
 import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from jaxtyping import Bool, Int
 
 from .._map_arrays import MapArrays
 from .._numerics import float64_scope, quiet_floats
+from .._parallel import num_threads
 from .._stability import floquet_multipliers
 from ._kernel import (
     CODE,
@@ -95,7 +95,7 @@ def count_cycles(
     parts = num_parts(max(wanted, default=1), batch.num_units)
     compiled("count", batch.num_units, batch.state_size, lanes, parts)
     found: list[dict[int, _Block]] = []
-    with concurrent.futures.ThreadPoolExecutor(_num_threads()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(num_threads()) as pool:
         futures = [pool.submit(_count_block, batch.pick(r), wanted, parts, lanes) for r in rows]
         try:
             for number, future in enumerate(futures, start=1):
@@ -150,12 +150,6 @@ class _Block(NamedTuple):
     undecided: np.ndarray
     symbols: np.ndarray
     example: np.ndarray
-
-
-def _num_threads() -> int:
-    """Return how many blocks to run side by side."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return max(1, (os.cpu_count() or 1) if affinity is None else len(affinity(0)))
 
 
 def _check_size(batch: MapArrays, period: int) -> None:

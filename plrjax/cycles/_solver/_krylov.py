@@ -12,6 +12,9 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 MAX_ITERATIONS = 60
+_BLOCK = 16
+"""Vectors by which the part of the basis grows that is made orthogonal to."""
+
 TOLERANCE = 1e-9
 """Preconditioned relative residual at which a lane is done. Only the signs of the orbit are used,
 and every word found is solved again on the host."""
@@ -75,11 +78,10 @@ def _iterate(apply_power, scale: Array, s: _Arnoldi) -> _Arnoldi:
     j = s.iteration
     v = s.basis[j]
     w = scale[:, None] * (v - apply_power(v))
-    column = jnp.zeros(s.right.shape)
-    for _ in range(2):
-        part = jnp.einsum("vsl,sl->vl", s.basis, w)
-        w = w - jnp.einsum("vsl,vl->sl", s.basis, part)
-        column = column + part
+    most = s.basis.shape[0]
+    cuts = [*range(_BLOCK, most, _BLOCK), most]
+    parts = [lambda basis, w, cut=cut: _orthogonal(basis, w, cut) for cut in cuts]
+    w, column = lax.switch(j // _BLOCK, parts, s.basis, w)
     norm = jnp.linalg.norm(w, axis=0)
     column = column.at[j + 1].set(norm)
     column = lax.fori_loop(0, j, lambda i, c: _rotate(c, i, s.cosine[i], s.sine[i]), column)
@@ -94,6 +96,16 @@ def _iterate(apply_power, scale: Array, s: _Arnoldi) -> _Arnoldi:
         _rotate(s.right, j, cosine, sine),
         j + 1,
     )
+
+
+def _orthogonal(basis: Array, w: Array, count: int) -> tuple[Array, Array]:
+    """Take from w its parts along the first `count` vectors; the others are still zero."""
+    column = jnp.zeros((len(basis), w.shape[1]))
+    for _ in range(2):
+        part = jnp.einsum("vsl,sl->vl", basis[:count], w)
+        w = w - jnp.einsum("vsl,vl->sl", basis[:count], part)
+        column = column.at[:count].add(part)
+    return w, column
 
 
 def _rotate(x: Array, i: Array, cosine: Array, sine: Array) -> Array:

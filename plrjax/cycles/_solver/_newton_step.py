@@ -22,12 +22,15 @@ from jaxtyping import Array, Bool, Float, UInt64
 
 from ..._elimination import batched_solve, block_cyclic_solve
 from ..._map_arrays import MapArrays
-from ..._piecewise_affine import PiecewiseAffineMap
+from ..._piecewise_affine import PiecewiseAffineMap, structure_of
 from ._krylov import gmres, preconditioner
 
 UNROLLED_SIZE = 16
 """Largest state size whose systems are eliminated in unrolled JAX code; LAPACK above it."""
 
+
+_DIRECT_SHARE = 8
+"""Of lanes that GMRES leaves unsolved this share of all is solved directly at a time."""
 
 KRYLOV_SIZE = 100
 """Smallest state size whose cycles of period four or more are solved by GMRES."""
@@ -105,13 +108,6 @@ def _fitting_lanes(map: PiecewiseAffineMap, rows: int, segments: int, krylov: bo
     return 2 ** min(fill, most)
 
 
-def structure_of(map: PiecewiseAffineMap) -> tuple[bool, bool]:
-    """Return whether A is diagonal, and whether the units are the states (W2 = I, h2 = 0)."""
-    diagonal = np.array_equal(map.A, np.diag(np.diag(map.A)))
-    plain = map.num_units == map.state_size and np.array_equal(map.W2, np.eye(map.state_size))
-    return diagonal, plain and not map.h2.any()
-
-
 def parameters_of(map: PiecewiseAffineMap, layout: Layout) -> MapArrays:
     """Return the map's arrays on the device, in float64 (call inside the float64 scope)."""
     A = np.diag(map.A) if layout.diagonal else map.A
@@ -181,7 +177,7 @@ def _anchors(
 def _krylov_anchors(
     p: MapArrays, layout: Layout, D: Bool[Array, "row unit column"], period: Array
 ) -> tuple[Float[Array, "state column"], Bool[Array, " lane"]]:
-    """Solve (I - P) z = c by GMRES; where a lane does not converge, the whole batch directly."""
+    """Solve (I - P) z = c by GMRES, and directly in the lanes where it does not converge."""
 
     def travel(z, affine):
         h1, h2 = (p.h1[:, None], p.h2[:, None]) if affine else (0.0, 0.0)
@@ -195,11 +191,21 @@ def _krylov_anchors(
     offset = travel(jnp.zeros((layout.state_size, layout.columns)), True)
     diagonal = p.A if layout.diagonal else jnp.diagonal(p.A)
     z, done = gmres(lambda v: travel(v, False), offset, preconditioner(diagonal, period))
-    return lax.cond(
-        jnp.all(done),
-        lambda: (z, done),
-        lambda: _anchors(layout, _compose(p, layout, D, period)),
-    )
+    few = dataclasses.replace(layout, lanes=max(1, layout.lanes // _DIRECT_SHARE))
+
+    def some_directly(state):
+        z, regular, left = state
+        lanes = jnp.nonzero(left, size=few.lanes, fill_value=layout.lanes)[0]
+        words = D[:, :, jnp.minimum(lanes, layout.lanes - 1)]
+        exact, sound = _anchors(few, _compose(p, few, words, period))
+        z, regular = (
+            z.at[:, lanes].set(exact, mode="drop"),
+            regular.at[lanes].set(sound, mode="drop"),
+        )
+        return z, regular, left.at[lanes].set(False, mode="drop")
+
+    z, regular, _ = lax.while_loop(lambda state: jnp.any(state[2]), some_directly, (z, done, ~done))
+    return z, regular
 
 
 def hash_constants(layout: Layout) -> tuple[Array, Array]:
@@ -208,10 +214,17 @@ def hash_constants(layout: Layout) -> tuple[Array, Array]:
     The hash of an itinerary is the sum (mod 2^64) of the numbers of its active units: two given
     itineraries collide with probability 2^-64 over the choice of numbers (Carter, Wegman 1979).
     """
-    draw = np.random.default_rng(0x5C1F1)
-    bits = draw.integers(0, 2**64, (layout.rows, layout.num_units), dtype=np.uint64)
+    bits, draw = unit_marks(layout.rows, layout.num_units)
     odd = draw.integers(0, 2**63, layout.segments, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     return jnp.asarray(bits), jnp.asarray(odd)
+
+
+def unit_marks(
+    rows: int, num_units: int
+) -> tuple[UInt64[np.ndarray, "row unit"], np.random.Generator]:
+    """Return fixed random 64-bit numbers, and the generator that goes on from there."""
+    draw = np.random.default_rng(0x5C1F1)
+    return draw.integers(0, 2**64, (rows, num_units), dtype=np.uint64), draw
 
 
 def _orbit(

@@ -1,16 +1,12 @@
 """SCYFI: the virtual-cycle walk from many starts, until nothing new appears."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ..._numerics import float64_scope, is_positive_whole, quiet_floats
-from ..._parallel import device_mesh, over_devices
+from ..._numerics import is_positive_whole
 from ..._piecewise_affine import PiecewiseAffineMap
 from ..._results import COVERAGE
 from .._base import (
@@ -23,46 +19,20 @@ from .._base import (
 )
 from .._catalog import REJECTED, Catalog
 from .._seeding import default_seeding, generator_of, seed_table
-from ._newton_step import Layout, make_layout, parameters_of
-from ._walk import (
-    CONVERGED,
-    GROUP,
-    RUNNING,
-    SINGULAR,
-    DeviceTable,
-    advance,
-    initial_state,
-    pack_table,
-)
+from ._walk import CONVERGED, SINGULAR
+from ._walk_engines import AbstractWalks, Ended, walks_of
 
-_CHUNK_SECONDS = 0.2
 _POLISH = 8
-
-
-@functools.lru_cache(maxsize=64)
-def _programs(layout: Layout, num_groups: int, mesh) -> tuple[Any, Any]:
-    """Return the compiled start and advance of walks for one layout on one mesh."""
-
-    def start(table, limit, seed, period, stride, first):
-        return initial_state(layout, table, seed, limit, period, stride, first)
-
-    def go(p, table, limit, seed, period, max_steps, stride, state):
-        return advance(p, layout, num_groups, table, state, seed, limit, period, max_steps, stride)
-
-    return over_devices(start, mesh, 5, 1), over_devices(go, mesh, 7, 1)
 
 
 @dataclasses.dataclass
 class _State:
     """A search between two chunks; `first` and `limit` bound the walks of the present round."""
 
-    layout: Layout
+    walks: AbstractWalks
     catalog: Catalog
     limits: list[int]
     round: int = 0
-    device: Any = None
-    table: Any = None
-    seed: int = 0
     numbers: dict[int, int] = dataclasses.field(default_factory=dict)
     steps: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
     converged: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
@@ -86,10 +56,11 @@ class SCYFI(AbstractCycleSolver):
     - `max_steps`: Newton steps after which a walk is given up.
     - `min_searches`: walks of the first round (None: by cost per step, 512 or 1024).
     - `max_searches`: walks at which the search gives up settling (None: 64 first rounds).
-    - `lanes`: walks side by side (None: what fits the device's memory best).
+    - `lanes`: walks side by side (None: what fits the device's memory best; on a CPU one walk on
+      each core, where that is faster).
     - `devices`: devices to spread the lanes over (None: the default device). What walks find does
-        not depend on `lanes` or `devices`; which of the singular words they meet are examined for
-        marginal families does (one at a time is).
+      not depend on `lanes` or `devices`; which of the singular words they meet are examined for
+      marginal families does (one at a time is).
     """
 
     max_steps: int = 24
@@ -106,9 +77,10 @@ class SCYFI(AbstractCycleSolver):
 
     def init(self, problem: CycleProblem) -> _State:
         growth = problem.sample.growth if problem.sample is not None else 0.0
-        layout = make_layout(problem.map, problem.period, growth, self.lanes)
-        limits = self._round_limits(problem)
-        return _State(layout, Catalog(problem.map), limits)
+        walks = walks_of(
+            problem.map, problem.period, growth, self.max_steps, self.lanes, self.devices
+        )
+        return _State(walks, Catalog(problem.map), self._round_limits(problem))
 
     def _round_limits(self, problem: CycleProblem) -> list[int]:
         """Return the number of walks at the end of each round.
@@ -128,60 +100,13 @@ class SCYFI(AbstractCycleSolver):
         return limits
 
     def step(self, problem: CycleProblem, state: _State) -> _State:
-        with float64_scope():
-            if state.device is None:
-                self._begin_round(problem, state)
-            _, go = self._programs(state)
-            mesh, period = device_mesh(self.devices), jnp.asarray(problem.period)
-            count = mesh.devices.size
-            state.device, report = go(
-                parameters_of(problem.map, state.layout),
-                state.table,
-                jnp.asarray(state.limits[state.round]),
-                jnp.asarray(np.uint64(state.seed)),
-                period,
-                jnp.asarray(self.max_steps),
-                jnp.asarray(count),
-                state.device,
-            )
-            report = jax.device_get(report)
-            idle = bool((np.asarray(state.device.walk) < 0).all())
-        _digest(problem, state, report)
-        if idle:
-            state.device = None
+        if state.walks.over:
+            _begin_round(problem, state)
+        _digest(state, state.walks.advance())
+        if state.walks.over:
             state.over = self._settled(problem, state)
             state.round += 1
         return state
-
-    def _programs(self, state: _State) -> tuple[Any, Any]:
-        return _programs(state.layout, _num_groups(state.layout), device_mesh(self.devices))
-
-    def _begin_round(self, problem: CycleProblem, state: _State) -> None:
-        """Draw a new table of starts and fill the lanes."""
-        assert problem.key is not None and problem.sample is not None
-        limit = state.limits[state.round]
-        first = state.limits[state.round - 1] if state.round else 0
-        state.steps = np.concatenate([state.steps, np.zeros(limit - first, np.int32)])
-        state.converged = np.concatenate([state.converged, np.zeros(limit - first, bool)])
-        generator = generator_of(problem.key, problem.period, state.round)
-        seeding = problem.seeding or default_seeding(problem.map, problem.period)
-        table = seed_table(seeding, problem.sample, problem.period, generator)
-        state.seed = int(generator.integers(2**63))
-        state.table = DeviceTable(
-            jnp.asarray(pack_table(table.regions)),
-            jnp.asarray(table.starts.astype(np.int32)),
-            jnp.asarray(table.counts.astype(np.int32)),
-        )
-        count = device_mesh(self.devices).devices.size
-        start, _ = self._programs(state)
-        state.device = start(
-            state.table,
-            jnp.asarray(limit),
-            jnp.asarray(np.uint64(state.seed)),
-            jnp.asarray(problem.period),
-            jnp.asarray(count),
-            first + jnp.arange(count),
-        )
 
     def _settled(self, problem: CycleProblem, state: _State) -> bool:
         """Return whether to stop after this round: nothing new lately, or no more walks."""
@@ -233,8 +158,8 @@ class SCYFI(AbstractCycleSolver):
             "candidates": int(total[-1]) if total.size else 0,
             "walks": state.num_ended,
             "converged": int(np.count_nonzero(state.converged)),
-            "segments": state.layout.segments,
-            "lanes": state.layout.lanes,
+            "segments": state.walks.segments,
+            "lanes": state.walks.lanes,
             "first_found": sorted(first),
         }
 
@@ -243,13 +168,6 @@ def _first_round(map: PiecewiseAffineMap, period: int) -> int:
     """Return how many walks to start with: some tenths of a second's worth, 512 or 1024."""
     work = period * (map.state_size + 1) * (map.state_size + 2 * map.num_units) * map.state_size
     return int(2 ** np.clip(np.floor(np.log2(2e8 / max(work, 1))), 9, 10))
-
-
-def _num_groups(layout: Layout) -> int:
-    """Return groups per chunk: some tenths of a second at most on one core."""
-    work = layout.rows * layout.columns * layout.state_size
-    work *= (layout.state_size + 1) * (layout.state_size + 2 * layout.num_units)
-    return int(np.clip(_CHUNK_SECONDS * 5e9 / (GROUP * work), 1, 16))
 
 
 def _last_news(state: _State) -> int:
@@ -263,24 +181,33 @@ def _quiet(state: _State) -> bool:
     return bool(enough) and _last_news(state) < len(state.steps) // 2
 
 
-def _digest(problem: CycleProblem, state: _State, report) -> None:
-    """Enter what a chunk reports: steps of ended walks, hits of cycles, singular words."""
-    status, index = report.status, report.walk
-    ended = (status != RUNNING) & (index >= 0)
-    state.steps[index[ended]] = report.steps[ended]
-    state.num_ended += int(np.count_nonzero(ended))
-    state.num_stuck += int(np.count_nonzero((status == SINGULAR) & ended))
-    _digest_singular(state, report, (status == SINGULAR) & ended, problem.period)
-    converged = np.nonzero((status == CONVERGED) & ended)
-    walks = index[converged]
+def _begin_round(problem: CycleProblem, state: _State) -> None:
+    """Draw a new table of starts and begin the walks of a round."""
+    assert problem.key is not None and problem.sample is not None
+    limit = state.limits[state.round]
+    first = state.limits[state.round - 1] if state.round else 0
+    state.steps = np.concatenate([state.steps, np.zeros(limit - first, np.int32)])
+    state.converged = np.concatenate([state.converged, np.zeros(limit - first, bool)])
+    generator = generator_of(problem.key, problem.period, state.round)
+    seeding = problem.seeding or default_seeding(problem.map, problem.period)
+    table = seed_table(seeding, problem.sample, problem.period, generator)
+    state.walks.begin(table, int(generator.integers(2**63)), first, limit)
+
+
+def _digest(state: _State, ended: Ended) -> None:
+    """Enter a piece of work: steps of ended walks, hits of cycles, singular words."""
+    state.steps[ended.walks] = ended.steps
+    state.num_ended += len(ended.walks)
+    state.num_stuck += int(np.count_nonzero(ended.status == SINGULAR))
+    if len(ended.stuck):
+        state.catalog.identify(np.unique(ended.stuck, axis=0), polish=_POLISH)
+    rows = np.flatnonzero(ended.status == CONVERGED)
+    walks = ended.walks[rows]
     state.converged[walks] = True
-    marks, first, where = np.unique(report.hash[converged], return_index=True, return_inverse=True)
+    marks, first, where = np.unique(ended.marks[rows], return_index=True, return_inverse=True)
     fresh = [i for i, mark in enumerate(marks.tolist()) if mark not in state.numbers]
     if fresh:
-        picked = tuple(axis[first[fresh]] for axis in converged)
-        anchors = report.anchors[picked[0], picked[1]]
-        words = host_itineraries(problem.map, state.layout, anchors, picked[2], problem.period)
-        numbers = state.catalog.identify(words, polish=_POLISH)
+        numbers = state.catalog.identify(ended.words(rows[first[fresh]]), polish=_POLISH)
         state.numbers.update(zip(marks[fresh].tolist(), numbers.tolist()))
     number = np.array([state.numbers[mark] for mark in marks.tolist()], int)[where]
     for cycle in np.unique(number[number != REJECTED]):
@@ -289,46 +216,3 @@ def _digest(problem: CycleProblem, state: _State, report) -> None:
         earliest = int(mine.min())
         if entry.first_walk < 0 or earliest < entry.first_walk:
             entry.first_walk = earliest
-
-
-def _digest_singular(state: _State, report, where: np.ndarray, period: int) -> None:
-    """Walk on in block form from one itinerary per group that led to a singular system."""
-    groups = where.any(axis=2)
-    if not groups.any():
-        return
-    stuck = report.singular[groups]
-    words = np.stack([_in_time_order(word, state.layout, period) for word in stuck])
-    words = np.unique(words, axis=0)
-    state.catalog.identify(words, polish=_POLISH)
-
-
-def _segment_bounds(layout: Layout, period: int) -> list[tuple[int, int]]:
-    """Return first step and length of every segment."""
-    base, longer = divmod(period, layout.segments)
-    return [(s * base + min(s, longer), base + (s < longer)) for s in range(layout.segments)]
-
-
-def _in_time_order(word: np.ndarray, layout: Layout, period: int) -> np.ndarray:
-    """Return an itinerary "row unit segment" as "time unit"."""
-    bounds = _segment_bounds(layout, period)
-    return np.concatenate([word[:length, :, s] for s, (_, length) in enumerate(bounds)])
-
-
-def host_itineraries(
-    map: PiecewiseAffineMap, layout: Layout, anchors: np.ndarray, lanes: np.ndarray, period: int
-) -> np.ndarray:
-    """Return the itineraries of the orbits through the anchors of some lanes, "word time unit"."""
-    columns = anchors.reshape(len(anchors), map.state_size, layout.segments, layout.lanes)
-    z = np.take_along_axis(columns, lanes[:, None, None, None], axis=3)[..., 0]
-    z = np.swapaxes(z, 1, 2)
-    words = np.zeros((len(anchors), period, map.num_units), bool)
-    bounds = _segment_bounds(layout, period)
-    A, W1, W2, h1, h2 = map.A.T, map.W1.T, map.W2.T, map.h1, map.h2
-    with quiet_floats():
-        for step in range(max(length for _, length in bounds)):
-            y = z @ W2 + h2
-            for s, (begin, length) in enumerate(bounds):
-                if step < length:
-                    words[:, begin + step] = y[:, s] > 0
-            z = z @ A + np.maximum(y, 0.0) @ W1 + h1
-    return words

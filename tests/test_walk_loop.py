@@ -1,0 +1,141 @@
+"""Walks one at a time on a CPU: every way to solve for a candidate, and the walks of the lanes."""
+
+import jax.random as jr
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from systems import QUIET, random_plrnn, random_shallow, words_of
+
+import plrjax as plr
+from plrjax._piecewise_affine import PiecewiseAffineMap
+from plrjax.cycles import _seeding as seeding
+from plrjax.cycles._solver import _loop_rooms as rooms
+from plrjax.cycles._solver import _walk_engines as engines
+from plrjax.cycles._solver._newton_step import make_layout
+from plrjax.cycles._solver._walk import CONVERGED, SINGULAR
+
+WAYS = ANY, DIRECT, BY_MAPS, KRYLOV, FEW_UNITS = rooms.WAYS
+KINDS = ("units are states", "shallow", "few units", "full A", "clipped")
+
+
+def drawn(kind: str, size: int, seed: int) -> PiecewiseAffineMap:
+    """Return a random contraction, nearly, of one kind."""
+    draw = np.random.default_rng(seed)
+    if kind == "units are states":
+        return random_plrnn(seed, size, 1.0)
+    if kind == "shallow":  # gain low enough for walks to converge
+        return random_shallow(seed, size, 2 * size + 1, 0.3)
+    A, units = 0.5 * draw.standard_normal((size, size)) / np.sqrt(size), size
+    W2, h2 = np.eye(size), np.zeros(size)
+    if kind == "few units":
+        units = int(draw.integers(1, 4))
+        W2, h2 = draw.standard_normal((units, size)), draw.standard_normal(units)
+    elif kind == "clipped":
+        A, half = np.diag(draw.uniform(0.2, 0.9, size)), draw.standard_normal((size, size))
+        W2 = np.concatenate([half, half]) / np.sqrt(size)
+        units, h2 = 2 * size, np.concatenate([draw.standard_normal(size), np.zeros(size)])
+    W1 = 0.6 * draw.standard_normal((size, units)) / np.sqrt(units)
+    return PiecewiseAffineMap(A, W1, W2, draw.standard_normal(size), h2)
+
+
+def one_step(map: PiecewiseAffineMap, word: np.ndarray, way: int):
+    """Return z_1, the itinerary of the orbit, and how a walk of one step from a word ended."""
+    engine = engines.LoopWalks(map, len(word), max_steps=1)
+    start = np.zeros((1, 1), int), np.ones(1, int)
+    engine.begin(seeding.SeedTable(word, *start), 0, 0, 1)
+    room, desk = engine.desks[0]
+    ended = engine._blank(1)
+    engine.loop.walk(engine.net, engine.green, room, engine.table, desk, ended, 0, way)
+    return room.z, ended.words[0].astype(bool), ended.status[0]
+
+
+def solved(map: PiecewiseAffineMap, word: np.ndarray):
+    """Return z_1 of a word's candidate and the itinerary of the orbit through it, plainly."""
+    P, c = map.compose(word)
+    z = first = np.linalg.solve(np.eye(map.state_size) - P, c)
+    seen = []
+    for _ in word:
+        seen.append(map.region_of(z))
+        z = map.apply(z)
+    return first, np.array(seen)
+
+
+@given(
+    kind=st.sampled_from(KINDS),
+    size=st.integers(1, 24),
+    period=st.integers(1, 8),
+    seed=st.integers(0, 2**32 - 1),
+    share=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+)
+def test_every_way_solves_for_the_candidate(kind, size, period, seed, share):
+    map = drawn(kind, size, seed)
+    word = np.random.default_rng(seed).random((period, map.num_units)) < share
+    z, seen = solved(map, word)
+    few = rooms.green_of(map, rooms.net_of(map, period), period).b.size
+    for way in WAYS:
+        if way == FEW_UNITS and not (few and word.sum() <= size):
+            continue
+        ours, visited, _ = one_step(map, word, way)
+        scale = np.abs(z).max() + np.abs(map.h1).max()
+        assert np.abs(ours - z).max() <= (1e-6 if way == KRYLOV else 1e-9) * scale
+        unclear = np.abs(map.pre_activations(z)).min() < 1e-6 * scale
+        assert unclear or np.array_equal(visited, seen)
+
+
+def test_where_gmres_stalls_a_candidate_is_solved_directly():
+    """A cyclic shift: no vector of the Krylov space helps before the last."""
+    size = 90
+    W = 0.9 * np.roll(np.eye(size), 1, axis=1)
+    h = np.random.default_rng(0).uniform(0.5, 1.0, size)
+    map = PiecewiseAffineMap(np.zeros(size), W, np.eye(size), h, np.zeros(size))
+    z, _, status = one_step(map, np.ones((1, size), bool), KRYLOV)
+    assert status == CONVERGED
+    np.testing.assert_allclose(z, np.linalg.solve(np.eye(size) - W, h), rtol=1e-12)
+
+
+def test_a_singular_system_ends_a_walk():
+    """Every point is a fixed point where all units are on: z' = .5 z + .5 relu(z)."""
+    map = PiecewiseAffineMap(np.full(12, 0.5), 0.5 * np.eye(12), np.eye(12), np.zeros(12), [0] * 12)
+    for way in (DIRECT, BY_MAPS, KRYLOV):
+        assert one_step(map, np.ones((3, 12), bool), way)[2] == SINGULAR
+
+
+@pytest.mark.parametrize(
+    "kind, size, seed", [("units are states", 12, 1), ("shallow", 12, 3), ("clipped", 9, 1)]
+)
+def test_the_walks_are_those_of_the_lanes(kind, size, seed):
+    """The same walks converge, to the same itineraries."""
+    map, period = drawn(kind, size, seed), 4
+    draw = np.random.default_rng(3)
+    sample = seeding.simulate(map, 4, 400, draw)
+    table = seeding.seed_table(seeding.default_seeding(map, period), sample, period, draw)
+    ends = []
+    layout = make_layout(map, period, lanes=32)
+    for walks in (
+        engines.LoopWalks(map, period, 24),
+        engines.LaneWalks(map, layout, period, 24, None),
+    ):
+        walks.begin(table, 11, 0, 200)
+        found = {}
+        while not walks.over:
+            ended = walks.advance()
+            rows = np.flatnonzero(ended.status == CONVERGED)
+            words = ended.words(rows)
+            found |= {int(w): word.tobytes() for w, word in zip(ended.walks[rows], words)}
+        ends.append(found)
+    assert len(ends[0]) > 50
+    assert ends[0] == ends[1]
+
+
+def test_threads_change_nothing(monkeypatch):
+    map = random_plrnn(4, 14, 1.6)
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(engines, "num_threads", lambda threads=threads: threads)
+        options = {"key": jr.key(0), "solver": plr.SCYFI(), "num_searches": 700, "progress": QUIET}
+        found.append(plr.find_cycles(map, [1, 2, 3], **options))
+    assert found[0].stats["lanes"] == {1: 1, 2: 1, 3: 1} and found[1].stats["lanes"][1] == 3
+    assert words_of(found[0]) == words_of(found[1]) and len(found[0])
+    assert found[0].stats["candidates"] == found[1].stats["candidates"]
+    assert found[0].stats["first_found"] == found[1].stats["first_found"]

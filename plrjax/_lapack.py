@@ -12,9 +12,6 @@ from numba.extending import get_cython_function_address
 from ._compiled import inner
 from ._numerics import ROUNDED
 
-NUMBERS = 8
-"""Integers that `multiply` and `solve` want to write their arguments to."""
-
 
 def _routine(module: str, name: str, num_arguments: int) -> numba.types.ExternalFunction:
     """Return a routine under a name of our own, which compiled code on disk finds again."""

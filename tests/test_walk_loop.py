@@ -94,6 +94,17 @@ def test_where_gmres_stalls_a_candidate_is_solved_directly():
     np.testing.assert_allclose(z, np.linalg.solve(np.eye(size) - W, h), rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["units are states", "full A"])
+def test_a_cycle_at_the_origin_is_reached(kind):
+    """Without offsets all states are zero, and all pre-activations: no system is singular."""
+    drawn_map = drawn(kind, 12, 0)
+    arrays = drawn_map.A, drawn_map.W1, drawn_map.W2, np.zeros(12), np.zeros(12)
+    map = PiecewiseAffineMap(*arrays)
+    for way in (ANY, DIRECT, BY_MAPS, KRYLOV):
+        z, seen, status = one_step(map, np.zeros((2, 12), bool), way)
+        assert status == CONVERGED and not z.any() and not seen.any()
+
+
 def test_a_singular_system_ends_a_walk():
     """Every point is a fixed point where all units are on: z' = .5 z + .5 relu(z)."""
     map = PiecewiseAffineMap(np.full(12, 0.5), 0.5 * np.eye(12), np.eye(12), np.zeros(12), [0] * 12)

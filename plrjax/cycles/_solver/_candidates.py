@@ -255,7 +255,8 @@ def _open_up(net: Net, room: Room, size: int) -> None:
 def _roll(net: Net, room: Room, seen: Word) -> float:
     """Write the itinerary of the orbit through z and its mark; return how near it is to a boundary.
 
-    That is the least pre-activation as a fraction of the largest state; NaN if not finite.
+    That is the least pre-activation as a fraction of the largest state (at the origin zero); NaN if
+    the orbit is not finite.
     """
     a, A, columns, rows, h1, h2, marks = net
     lines, values, chosen, every, z = room.lines, room.values, room.cells, room.system.every, room.z
@@ -283,13 +284,15 @@ def _roll(net: Net, room: Room, seen: Word) -> float:
             q += on
         add_rows(columns, chosen, q, values, y, size)
     room.mark[0] = mark
-    return least / largest if abs(total) < np.inf else np.nan
+    if not abs(total) < np.inf:
+        return np.nan
+    return least / largest if largest > 0.0 else 0.0
 
 
 @inner()
 def _choose(system: System, num_cells: int, iterations: float, size: int, most: int) -> int:
     """Return the way that takes the least time, by counts of operations."""
-    count, full, closed = system.counts, len(system.A) > 0, False
+    count, full = system.counts, len(system.A) > 0
     closed = not full and len(system.rows) == 0
     period, total = len(count), 0
     for t in range(period):
@@ -317,21 +320,21 @@ def _choose(system: System, num_cells: int, iterations: float, size: int, most: 
 @inner()
 def _roll_few(green: Green, room: Room, marks: UInt64[np.ndarray, "time unit"], seen: Word) -> bool:
     """Do what `_roll` does by the Green's function, without the states; return if it is finite."""
-    z, levels, mark, largest = room.z, room.levels, np.uint64(0), 0.0
+    z, levels, mark, total = room.z, room.levels, np.uint64(0), 0.0
     period, units = seen.shape
     for cell in range(len(green.b)):
         levels[cell] = green.base[cell] + dot(green.reach[cell], z, len(z))
     for t in range(period):
         for u in range(units):
             level = levels[t * units + u]
-            largest = max(largest, abs(level))
+            total += level
             seen[t, u] = level > 0.0
             if level > 0.0:
                 mark += marks[t, u]
                 later = (t + 1) * units
                 add(level, green.causal[u], levels[later:], len(levels) - later)
     room.mark[0] = mark
-    return bool(largest < np.inf)
+    return bool(abs(total) < np.inf)
 
 
 @inlined

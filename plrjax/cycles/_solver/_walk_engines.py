@@ -97,9 +97,9 @@ def walks_of(
 
 
 def loop_is_faster(map: PiecewiseAffineMap) -> bool:
-    """Return whether a CPU makes walks faster one at a time than in lanes, for periods 1 to 40.
+    """Return whether a CPU makes walks faster one at a time than in lanes.
 
-    Measured by `python -m benchmarks.large --crossover`; the tables are in its README.
+    Measured at periods 1 and 10 by `python -m benchmarks.large --crossover`; see its README.
     """
     diagonal, plain = structure_of(map)
     many = map.num_units >= 100

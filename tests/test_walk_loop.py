@@ -46,7 +46,7 @@ def one_step(map: PiecewiseAffineMap, word: np.ndarray, way: int):
     engine.begin(seeding.SeedTable(word, *start), 0, 0, 1)
     room, desk = engine.desks[0]
     ended = engine._blank(1)
-    engine.loop.walk(engine.net, engine.green, room, engine.table, desk, ended, 0, way)
+    engine.loop.walk(engine.net, engine.green, room, engine.table, desk, ended, 0, way, False)
     return room.z, ended.words[0].astype(bool), ended.status[0]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Bool, PRNGKeyArray
 
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
@@ -45,7 +45,7 @@ class CycleProblem:
 
     **Fields:** `sample` is None for solvers that do not need simulated orbits; `key` likewise;
     `known`: itineraries of cycles that earlier solvers of the plan found, to start from; `settled`:
-    these expect no more; `original`: the map in the user's units of state (None: `map` is);
+    these expect no more; `around`: those of all cycles of any period so far; `original`: the map in the user's units of state (None: `map` is);
     `periods`: all periods of a joint search.
     """
 
@@ -57,6 +57,7 @@ class CycleProblem:
     num_searches: int | None = None
     known: tuple[np.ndarray, ...] = ()
     settled: bool = False
+    around: tuple[Bool[np.ndarray, "_ unit"], ...] = ()
     original: PiecewiseAffineMap | None = None
     periods: tuple[int, ...] = ()
 
@@ -114,7 +115,8 @@ class Outcome:
         entries = merge([before.catalog, self.catalog])
         if not before.searches:
             catalog = dataclasses.replace(self.catalog, entries=entries)
-            return dataclasses.replace(self, catalog=catalog)
+            stats = {**before.stats, **self.stats}
+            return dataclasses.replace(self, catalog=catalog, stats=stats)
         holds = ended and not news and before.domain == self.domain
         return Outcome(
             joined(before.catalog, self.catalog, entries),
@@ -132,11 +134,15 @@ class Outcome:
 
 
 class Stage(NamedTuple):
-    """A solver, the periods it takes at once, its walks or paths (None: as many as it likes)."""
+    """A solver, the periods it takes at once, its walks or paths (None: as many as it likes).
+
+    `upon_news`: it only runs where the solver before it found something new.
+    """
 
     solver: "AbstractCycleSolver"
     periods: tuple[int, ...]
     num_searches: int | None = None
+    upon_news: bool = False
 
 
 class AbstractPlan(abc.ABC):
@@ -171,6 +177,11 @@ class AbstractCycleSolver(AbstractPlan):
     """
 
     joint: bool = False
+
+    @property
+    def name(self) -> str:
+        """What a result calls the solver."""
+        return type(self).__name__
 
     def needs_sample(self, map: PiecewiseAffineMap, period: int) -> bool:
         """Return whether simulated orbits are wanted for a period."""

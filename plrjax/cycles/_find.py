@@ -31,6 +31,7 @@ from ._seeding import AbstractSeeding, Sample, generator_of, simulate
 from ._solver._auto import Auto
 from ._solver._pivots import TRACES as PATH_TRACES
 from ._solver._walk import TRACES as WALK_TRACES
+from ._work import Work
 
 _COPIES = 8
 """Arrays as large as the orbits: states, bits, starts, those sorted, itineraries of the lanes."""
@@ -113,12 +114,12 @@ def find_cycles(
     )
     deadline = deadline_of(max_seconds)
     with one_thread_per_solve():
-        outcomes, result = run(problem, chosen, deadline, progress)
+        outcomes, result, work = run(problem, chosen, deadline, progress)
     if result is RESULTS.successful and _nothing_finite(outcomes):
         result = RESULTS.not_finite
-    stats = _statistics(
-        wanted, chosen, outcomes, time.perf_counter() - begun, num_traces() - traces
-    )
+    stats = _statistics(wanted, chosen, outcomes)
+    stats |= {"work": work.table(), "seconds": time.perf_counter() - begun}
+    stats |= {"traces": num_traces() - traces}
     with held_back(), one_thread_per_solve():
         found = _collect(original, map, unit, wanted, outcomes, result, stats)
     with one_thread_per_solve():
@@ -177,7 +178,7 @@ def run(
     plan: AbstractPlan,
     deadline: float | None,
     progress: AbstractProgress | None,
-) -> tuple[dict[int, Outcome], RESULTS]:
+) -> tuple[dict[int, Outcome], RESULTS, Work]:
     """Run the solvers of a plan in turn; on Ctrl-C or at the deadline keep what is there.
 
     Returned are outcomes by period: those that were reached.
@@ -188,14 +189,14 @@ def run(
     ends = np.cumsum([0.0, *(sum(stage.periods) for stage in stages)])
     ends /= max(ends[-1], 1.0)  # steps of an orbit, as the work that is to be expected
     solver: AbstractCycleSolver | None = None
-    done, task, state = 0, problem, None
+    done, task, state, spent = 0, problem, None, Work()
 
     def keep(ended: bool):
         if solver is None:
             return
         for period in task.periods:
             outcome = solver.outcome(dataclasses.replace(task, period=period), state)
-            outcome = dataclasses.replace(outcome, method=outcome.method or type(solver).__name__)
+            outcome = dataclasses.replace(outcome, method=outcome.method or solver.name)
             before = outcomes.get(period)
             outcomes[period] = outcome.after(before, period, ended) if before else outcome
 
@@ -203,13 +204,14 @@ def run(
         for done, stage in enumerate(stages):
             solver = None
             periods = tuple(k for k in stage.periods if not _is_complete(outcomes.get(k)))
-            if not periods:
+            if not periods or (stage.upon_news and not spent.news):
                 continue
             task = _task(problem, stage, periods, outcomes, samples)
             known = _words(problem.periods, *(o.catalog for o in outcomes.values()))
             work.update(ends[done], _note(periods, known))
             for later in stages[done + 1 : done + 2]:
                 later.solver.prepare()
+            spent.begin(stage.solver, periods)
             state, solver = stage.solver.init(task), stage.solver
             while not solver.terminate(task, state):
                 work.check()
@@ -218,14 +220,17 @@ def run(
                 share = ends[done] + part * (ends[done + 1] - ends[done])
                 found = solver.found(state)
                 known |= _words(problem.periods, *([] if found is None else [found]))
+                spent.enter(len(known))
                 work.update(share, solver.note(task, state) or _note(periods, known))
             keep(ended=True)
+            spent.enter(len(known), ended=True)
     if work.result is not RESULTS.successful:
         keep(ended=False)
         left = {k for stage in stages[done + 1 :] for k in stage.periods}
-        return {k: _cut_short(o) if k in left else o for k, o in outcomes.items()}, work.result
+        cut = {k: _cut_short(o) if k in left else o for k, o in outcomes.items()}
+        return cut, work.result, spent
     exhausted = any(outcome.exhausted for outcome in outcomes.values())
-    return outcomes, RESULTS.budget_exhausted if exhausted else RESULTS.successful
+    return outcomes, RESULTS.budget_exhausted if exhausted else RESULTS.successful, spent
 
 
 def _cut_short(outcome: Outcome) -> Outcome:
@@ -250,11 +255,18 @@ def _task(
         periods=periods,
         num_searches=stage.num_searches,
         known=tuple(word for outcome in before for word in outcome.itineraries()),
+        around=_itineraries(outcomes),
         settled=bool(before) and min(o.coverage for o in before) >= COVERAGE.saturated,
     )
     if stage.solver.needs_sample(task.map, period):
         task = dataclasses.replace(task, sample=_sample(task, samples))
     return task
+
+
+def _itineraries(outcomes: dict[int, Outcome]) -> tuple[np.ndarray, ...]:
+    """Return the itineraries of all cycles found, each once."""
+    words = (word for outcome in outcomes.values() for word in outcome.itineraries())
+    return tuple({(len(word), word.tobytes()): word for word in words}.values())
 
 
 def _words(periods: tuple[int, ...], *catalogs: Catalog) -> set[bytes]:
@@ -316,8 +328,6 @@ def _statistics(
     periods: list[int],
     plan: AbstractPlan,
     outcomes: dict[int, Outcome],
-    seconds: float,
-    traces: int,
 ) -> dict[str, Any]:
     """Turn the numbers of every period into tables by name."""
     stats: dict[str, Any] = {}
@@ -331,8 +341,6 @@ def _statistics(
             stats.setdefault(name, {})[k] = number
     names = dict.fromkeys(periods, type(plan).__name__)
     stats["solver"] = names | {k: outcome.method for k, outcome in outcomes.items()}
-    stats["seconds"] = seconds
-    stats["traces"] = traces
     stats["backend"] = jax.default_backend()
     stats["dtype"] = "float64"
     return stats

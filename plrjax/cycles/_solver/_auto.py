@@ -6,7 +6,7 @@ import numpy as np
 
 from ..._numerics import is_whole
 from ..._piecewise_affine import PiecewiseAffineMap
-from .._base import AbstractPlan, CycleProblem, Stage, nodes_for
+from .._base import FRUITLESS_ROUNDS, AbstractPlan, CycleProblem, Stage, nodes_for
 from ._branch_and_bound import BranchAndBound, word_bytes
 from ._exhaustive import Exhaustive
 from ._path_following import MAX_UNKNOWNS, PathFollowing, work_per_path
@@ -88,9 +88,15 @@ class Auto(AbstractPlan):
         count = int(min(self.effort * WORK[period == 1] / work, 4096)) if follows else 0
         if count >= FEW_PATHS:
             walks, paths = (None, None) if total is None else ((total + 1) // 2, total // 2)
-            stages = [Stage(SCYFI(max_searches=1024), (period,), walks)]
+            first = max(count // FRUITLESS_ROUNDS, 64)
+            stages = [Stage(SCYFI(min_searches=256, max_searches=512), (period,), walks)]
             if paths != 0:
-                stages.append(Stage(PathFollowing(min_searches=count), (period,), paths))
+                solver = PathFollowing(min_searches=first, max_searches=16 * count)
+                stages.append(Stage(solver, (period,), paths))
+            if total is None:
+                glued = SCYFI(glued=True, max_steps=12, min_searches=512, max_searches=4096)
+                again = Stage(glued, (period,), upon_news=True)
+                stages = [Stage(glued, (period,)), *stages, again]
             return stages
         stages = [Stage(SCYFI(), (period,), total)]
         few = int(self.effort * WORK[False] / work) if follows else 0

@@ -252,9 +252,10 @@ def _open_up(net: Net, room: Room, size: int) -> None:
 
 
 @inner()
-def _roll(net: Net, room: Room, seen: Word) -> float:
+def _roll(net: Net, room: Room, word: Word, seen: Word, along: bool) -> float:
     """Write the itinerary of the orbit through z and its mark; return how near it is to a boundary.
 
+    `along`: of the virtual cycle of `word`, which runs through z too, instead.
     That is the least pre-activation as a fraction of the largest state (at the origin zero); NaN if
     the orbit is not finite.
     """
@@ -281,7 +282,7 @@ def _roll(net: Net, room: Room, seen: Word) -> float:
             mark += marks[t, u] if on else np.uint64(0)
             chosen[q] = u
             values[q] = level
-            q += on
+            q += word[t, u] if along else on
         add_rows(columns, chosen, q, values, y, size)
     room.mark[0] = mark
     if not abs(total) < np.inf:
@@ -318,7 +319,14 @@ def _choose(system: System, num_cells: int, iterations: float, size: int, most: 
 
 
 @inner()
-def _roll_few(green: Green, room: Room, marks: UInt64[np.ndarray, "time unit"], seen: Word) -> bool:
+def _roll_few(
+    green: Green,
+    room: Room,
+    marks: UInt64[np.ndarray, "time unit"],
+    word: Word,
+    seen: Word,
+    along: bool,
+) -> bool:
     """Do what `_roll` does by the Green's function, without the states; return if it is finite."""
     z, levels, mark, total = room.z, room.levels, np.uint64(0), 0.0
     period, units = seen.shape
@@ -329,8 +337,8 @@ def _roll_few(green: Green, room: Room, marks: UInt64[np.ndarray, "time unit"], 
             level = levels[t * units + u]
             total += level
             seen[t, u] = level > 0.0
-            if level > 0.0:
-                mark += marks[t, u]
+            mark += marks[t, u] if level > 0.0 else np.uint64(0)
+            if word[t, u] if along else level > 0.0:
                 later = (t + 1) * units
                 add(level, green.causal[u], levels[later:], len(levels) - later)
     room.mark[0] = mark
@@ -338,9 +346,10 @@ def _roll_few(green: Green, room: Room, marks: UInt64[np.ndarray, "time unit"], 
 
 
 @inlined
-def evaluate(net, green, room, word, seen, way):
+def evaluate(net, green, room, word, seen, way, along):
     """Solve for an itinerary; write that of the orbit to `seen`; return whether it is regular.
 
+    `along`: instead write the signs along the virtual cycle, each state of it in its own region.
     Where GMRES does not converge, or leaves a sign of the orbit unsure, it is solved directly.
     """
     system, dense, z, lines, values = room.system, room.dense, room.z, room.lines, room.values
@@ -369,8 +378,8 @@ def evaluate(net, green, room, word, seen, way):
             if regular and closed:
                 _open_up(net, room, size)
         if regular and way == FEW_UNITS:
-            return _roll_few(green, room, net.marks, seen)
-        nearest = _roll(net, room, seen) if regular else np.nan
+            return _roll_few(green, room, net.marks, word, seen, along)
+        nearest = _roll(net, room, word, seen, along) if regular else np.nan
         if way != KRYLOV or nearest > UNSURE:
             return regular and not np.isnan(nearest)
         way = DIRECT

@@ -87,9 +87,14 @@ class Findings:
         )
 
     @property
+    def idle(self) -> bool:
+        """Whether the last half of the paths brought nothing new."""
+        return self.last_news < self.finished // 2
+
+    @property
     def quiet(self) -> bool:
-        """Whether the last half of the paths brought nothing new, and not too few crossed any."""
-        return self.crossed >= FEW_SEARCHES and self.last_news < self.finished // 2
+        """The same, and not too few crossed any."""
+        return self.crossed >= FEW_SEARCHES and self.idle
 
     def first_paths(self) -> list[int]:
         """Return how many paths it took to each cycle of the period."""

@@ -20,6 +20,11 @@ from ._path_starts import AbstractForm, Table, form_of, plan_of, point_states
 from ._pivots import BROKEN, CAPPED, CLOSED, RAY
 
 MAX_UNKNOWNS = 2048
+
+ENOUGH_ARRIVALS = 64
+"""Paths from points that came upon a solution, after which a search without news has settled: what
+is missing has hardly more than a share of 1 / 64 of them."""
+
 _FIRST_ROUND = 64
 
 
@@ -178,8 +183,8 @@ class PathFollowing(AbstractCycleSolver):
         state.findings.end_round()
         state.round += 1
         done, (least, most) = state.findings.finished, self._limits(problem)
-        fruitless = not state.findings.crossed and done >= FRUITLESS_ROUNDS * least
-        state.over = done >= most or fruitless or (done >= least and state.findings.quiet)
+        enough = state.findings.crossed >= ENOUGH_ARRIVALS or done >= FRUITLESS_ROUNDS * least
+        state.over = done >= most or (done >= least and enough and state.findings.idle)
 
     def terminate(self, problem, state):
         return state.over

@@ -19,8 +19,9 @@ from .._base import (
 )
 from .._catalog import REJECTED, Catalog
 from .._seeding import default_seeding, generator_of, seed_table
+from ._glued import glued_starts
 from ._walk import CONVERGED, SINGULAR
-from ._walk_engines import AbstractWalks, Ended, walks_of
+from ._walk_engines import AbstractWalks, Ended, LoopWalks, walks_of
 
 _POLISH = 8
 
@@ -61,6 +62,9 @@ class SCYFI(AbstractCycleSolver):
     - `devices`: devices to spread the lanes over (None: the default device). What walks find does
       not depend on `lanes` or `devices`; which of the singular words they meet are examined for
       marginal families does (one at a time is).
+    - `glued`: start from words of two known cycles of any periods glued together, and read signs
+      along the virtual cycle instead of the orbit through it, which leaves it soon where the map
+      expands: for chaos, whose short cycles are known. One walk at a time, whatever `lanes`.
     """
 
     max_steps: int = 24
@@ -68,6 +72,7 @@ class SCYFI(AbstractCycleSolver):
     max_searches: int | None = None
     lanes: int | None = None
     devices: Sequence[Any] | None = None
+    glued: bool = False
 
     def __post_init__(self):
         for name in ("max_steps", "min_searches", "max_searches", "lanes"):
@@ -75,12 +80,21 @@ class SCYFI(AbstractCycleSolver):
             if value is not None and not is_positive_whole(value):
                 raise ValueError(f"{name}: expected a positive integer, got {value!r}")
 
+    @property
+    def name(self):
+        return "glued words" if self.glued else "SCYFI"
+
     def init(self, problem: CycleProblem) -> _State:
         growth = problem.sample.growth if problem.sample is not None else 0.0
-        walks = walks_of(
-            problem.map, problem.period, growth, self.max_steps, self.lanes, self.devices
-        )
-        return _State(walks, Catalog(problem.map), self._round_limits(problem))
+        if self.glued:
+            walks: AbstractWalks = LoopWalks(problem.map, problem.period, self.max_steps, along=True)
+        else:
+            walks = walks_of(
+                problem.map, problem.period, growth, self.max_steps, self.lanes, self.devices
+            )
+        state = _State(walks, Catalog(problem.map), self._round_limits(problem))
+        state.over = self.glued and not problem.around
+        return state
 
     def _round_limits(self, problem: CycleProblem) -> list[int]:
         """Return the number of walks at the end of each round.
@@ -101,12 +115,29 @@ class SCYFI(AbstractCycleSolver):
 
     def step(self, problem: CycleProblem, state: _State) -> _State:
         if state.walks.over:
-            _begin_round(problem, state)
+            self._begin_round(problem, state)
         _digest(state, state.walks.advance())
         if state.walks.over:
             state.over = self._settled(problem, state)
             state.round += 1
         return state
+
+    def _begin_round(self, problem: CycleProblem, state: _State) -> None:
+        """Draw a new table of starts and begin the walks of a round."""
+        assert problem.key is not None and problem.sample is not None
+        limit = state.limits[state.round]
+        first = state.limits[state.round - 1] if state.round else 0
+        generator = generator_of(problem.key, problem.period, state.round)
+        if self.glued:
+            table = glued_starts(problem.around, problem.period, limit - first, generator)
+            limit = first + len(table.counts)
+            state.limits[state.round] = limit
+        else:
+            seeding = problem.seeding or default_seeding(problem.map, problem.period)
+            table = seed_table(seeding, problem.sample, problem.period, generator)
+        state.steps = np.concatenate([state.steps, np.zeros(limit - first, np.int32)])
+        state.converged = np.concatenate([state.converged, np.zeros(limit - first, bool)])
+        state.walks.begin(table, int(generator.integers(2**63)), first, limit)
 
     def _settled(self, problem: CycleProblem, state: _State) -> bool:
         """Return whether to stop after this round: nothing new lately, or no more walks."""
@@ -127,6 +158,8 @@ class SCYFI(AbstractCycleSolver):
         )
 
     def outcome(self, problem, state):
+        if self.glued:
+            return self._glued_outcome(state)
         arrived = int(np.count_nonzero(state.converged))
         settled = state.over and _quiet(state)
         coverage = COVERAGE.saturated if settled else COVERAGE.partial
@@ -144,6 +177,11 @@ class SCYFI(AbstractCycleSolver):
             arrived=arrived,
             stuck=state.num_stuck,
         )
+
+    def _glued_outcome(self, state: _State) -> Outcome:
+        """Return what glued words brought, without a claim: they are no independent draws."""
+        stats = {"glued_walks": state.num_ended, "glued_candidates": int(state.steps.sum())}
+        return Outcome(state.catalog, stats=stats)
 
     def _stats(self, problem: CycleProblem, state: _State) -> dict[str, Any]:
         """Counts; `first_found` counts candidates as if walks ran one after another."""
@@ -179,19 +217,6 @@ def _quiet(state: _State) -> bool:
     """Return whether the last half of the walks brought nothing new, and not too few arrived."""
     enough = np.count_nonzero(state.converged) >= FEW_SEARCHES
     return bool(enough) and _last_news(state) < len(state.steps) // 2
-
-
-def _begin_round(problem: CycleProblem, state: _State) -> None:
-    """Draw a new table of starts and begin the walks of a round."""
-    assert problem.key is not None and problem.sample is not None
-    limit = state.limits[state.round]
-    first = state.limits[state.round - 1] if state.round else 0
-    state.steps = np.concatenate([state.steps, np.zeros(limit - first, np.int32)])
-    state.converged = np.concatenate([state.converged, np.zeros(limit - first, bool)])
-    generator = generator_of(problem.key, problem.period, state.round)
-    seeding = problem.seeding or default_seeding(problem.map, problem.period)
-    table = seed_table(seeding, problem.sample, problem.period, generator)
-    state.walks.begin(table, int(generator.integers(2**63)), first, limit)
 
 
 def _digest(state: _State, ended: Ended) -> None:

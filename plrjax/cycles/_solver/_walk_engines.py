@@ -231,14 +231,19 @@ def host_itineraries(
 
 
 class LoopWalks(AbstractWalks):
-    """One walk at a time on each core, in the compiled loop of `_walk_loop`."""
+    """One walk at a time on each core, in the compiled loop of `_walk_loop`.
+
+    `along`: itineraries are read along the virtual cycles, not along orbits.
+    """
 
     segments = 1
 
-    def __init__(self, map: PiecewiseAffineMap, period: int, max_steps: int):
+    def __init__(
+        self, map: PiecewiseAffineMap, period: int, max_steps: int, along: bool = False
+    ):
         from . import _walk_loop as loop
 
-        self.loop, self.period, self.over = loop, period, True
+        self.loop, self.period, self.over, self.along = loop, period, True, along
         self.lanes = num_threads()
         self.net = net_of(map, period)
         self.green = green_of(map, self.net, period)
@@ -290,7 +295,7 @@ class LoopWalks(AbstractWalks):
         room, desk = self.desks[0]
         ended = self._blank(min(_SAMPLED, self.limit))
         short = desk._replace(marks=desk.marks[:2])
-        total = self.loop.walk(self.net, self.green, room, self.table, short, ended, 0, KRYLOV)
+        total = self.loop.walk(self.net, self.green, room, self.table, short, ended, 0, KRYLOV, self.along)
         expected = total / max(int(ended.steps.sum()), 1)
         for room, _ in self.desks:
             room.expected[0] = expected if expected < _TOO_MANY else np.inf
@@ -304,5 +309,7 @@ class LoopWalks(AbstractWalks):
     def _walk(self, desk: tuple[Any, Any], first: int, last: int) -> Any:
         """Make the walks from `first` to below `last`."""
         ended = self._blank(last - first)
-        self.loop.walk(self.net, self.green, desk[0], self.table, desk[1], ended, first, ANY)
+        self.loop.walk(
+            self.net, self.green, desk[0], self.table, desk[1], ended, first, ANY, self.along
+        )
         return ended

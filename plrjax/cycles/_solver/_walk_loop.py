@@ -74,9 +74,11 @@ def walk(
     ended: Ended,
     first: int,
     way: int,
+    along: bool,
 ) -> int:
     """Make the walks from number `first` on, one for each place of `ended`, solving in one `way`.
 
+    `along`: the next word is read along the virtual cycle, not along the orbit (`evaluate`).
     With `KRYLOV` returns how many iterations GMRES took in all.
     """
     iterations = 0
@@ -85,7 +87,7 @@ def walk(
         _begin(table, first + place, word)
         status, steps, mark = RUNNING, 0, np.uint64(0)
         while status == RUNNING:
-            regular = evaluate(net, green, room, word, desk.next, way)
+            regular = evaluate(net, green, room, word, desk.next, way, along)
             iterations += room.used[0] if way == KRYLOV else 0
             steps += 1
             if not regular:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, PRNGKeyArray
+from jaxtyping import Bool, Float, PRNGKeyArray
 
 from .._piecewise_affine import PiecewiseAffineMap
 from .._results import COVERAGE
@@ -39,13 +39,20 @@ def nodes_for(map: PiecewiseAffineMap, nodes: int) -> int:
     return int(nodes * min(1.0, NODE_COST / cost))
 
 
+class KnownCycle(NamedTuple):
+    """A cycle that was found: its itinerary and its points."""
+
+    itinerary: Bool[np.ndarray, "time unit"]
+    points: Float[np.ndarray, "time state"]
+
+
 @dataclasses.dataclass(frozen=True)
 class CycleProblem:
     """All k-cycles of one period of a map, with what a solver may need to find them.
 
     **Fields:** `sample` is None for solvers that do not need simulated orbits; `key` likewise;
     `known`: itineraries of cycles that earlier solvers of the plan found, to start from; `settled`:
-    these expect no more; `around`: those of all cycles of any period so far; `original`: the map in the user's units of state (None: `map` is);
+    these expect no more; `around`: the cycles of all periods found so far; `original`: the map in the user's units of state (None: `map` is);
     `periods`: all periods of a joint search.
     """
 
@@ -57,7 +64,7 @@ class CycleProblem:
     num_searches: int | None = None
     known: tuple[np.ndarray, ...] = ()
     settled: bool = False
-    around: tuple[Bool[np.ndarray, "_ unit"], ...] = ()
+    around: "tuple[KnownCycle, ...]" = ()
     original: PiecewiseAffineMap | None = None
     periods: tuple[int, ...] = ()
 
@@ -95,12 +102,12 @@ class Outcome:
         """Return the words of the cycles of a period."""
         return {e.word.tobytes() for e in self.catalog.entries if e.period == period}
 
-    def itineraries(self) -> tuple[np.ndarray, ...]:
-        """Return the itineraries of the cycles, of all periods, that a search can start from."""
+    def known(self) -> tuple[KnownCycle, ...]:
+        """Return the cycles, of all periods, that a search can start from."""
         good = (VERDICT.cycle, VERDICT.border, VERDICT.on_border)
         units = self.catalog.map.num_units
         entries = (entry for entry in self.catalog.entries if entry.verdict in good)
-        return tuple(unpack(entry.word, units) for entry in entries)
+        return tuple(KnownCycle(unpack(entry.word, units), entry.points) for entry in entries)
 
     def after(self, before: "Outcome", period: int, ended: bool) -> "Outcome":
         """Return what two solvers of a plan say together; the earlier one was `before`.

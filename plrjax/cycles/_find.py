@@ -20,7 +20,15 @@ from .._progress import AbstractProgress
 from .._results import COVERAGE, RESULTS
 from ._arguments import check_budget, checked_periods
 from ._balance import balanced, with_a_unit
-from ._base import EVERYWHERE, AbstractCycleSolver, AbstractPlan, CycleProblem, Outcome, Stage
+from ._base import (
+    EVERYWHERE,
+    AbstractCycleSolver,
+    AbstractPlan,
+    CycleProblem,
+    KnownCycle,
+    Outcome,
+    Stage,
+)
 from ._catalog import REJECTED, Catalog, merge
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
@@ -254,8 +262,8 @@ def _task(
         period=period,
         periods=periods,
         num_searches=stage.num_searches,
-        known=tuple(word for outcome in before for word in outcome.itineraries()),
-        around=_itineraries(outcomes),
+        known=tuple(cycle.itinerary for outcome in before for cycle in outcome.known()),
+        around=_around(outcomes),
         settled=bool(before) and min(o.coverage for o in before) >= COVERAGE.saturated,
     )
     if stage.solver.needs_sample(task.map, period):
@@ -263,10 +271,10 @@ def _task(
     return task
 
 
-def _itineraries(outcomes: dict[int, Outcome]) -> tuple[np.ndarray, ...]:
-    """Return the itineraries of all cycles found, each once."""
-    words = (word for outcome in outcomes.values() for word in outcome.itineraries())
-    return tuple({(len(word), word.tobytes()): word for word in words}.values())
+def _around(outcomes: dict[int, Outcome]) -> tuple[KnownCycle, ...]:
+    """Return all cycles found, each once."""
+    cycles = (cycle for outcome in outcomes.values() for cycle in outcome.known())
+    return tuple({(len(c.points), c.itinerary.tobytes()): c for c in cycles}.values())
 
 
 def _words(periods: tuple[int, ...], *catalogs: Catalog) -> set[bytes]:

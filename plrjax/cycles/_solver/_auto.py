@@ -94,7 +94,7 @@ class Auto(AbstractPlan):
                 solver = PathFollowing(min_searches=first, max_searches=16 * count)
                 stages.append(Stage(solver, (period,), paths))
             if total is None:
-                glued = SCYFI(glued=True, max_steps=12, min_searches=512, max_searches=4096)
+                glued = SCYFI(glued=True, max_steps=12, min_searches=512, max_searches=1024)
                 again = Stage(glued, (period,), upon_news=True)
                 stages = [Stage(glued, (period,)), *stages, again]
             return stages

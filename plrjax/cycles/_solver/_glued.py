@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, UInt64
+from jaxtyping import Bool, Int, UInt64
 
+from .._base import KnownCycle
 from .._seeding import SeedTable
 from ._newton_step import unit_marks
 
@@ -12,21 +13,17 @@ _SPARE = 3
 """Words drawn for each one wanted: many come out the same up to a rotation, or are known."""
 
 
-def glued_starts(
-    words: Sequence[Bool[np.ndarray, "_ unit"]],
-    period: int,
-    count: int,
-    generator: np.random.Generator,
+def glued_words(
+    cycles: Sequence[KnownCycle], period: int, count: int, generator: np.random.Generator
 ) -> SeedTable:
     """Return up to `count` words of k letters, each c letters of one cycle and k - c of another.
 
-    Both are taken from a random time on and repeated where they are shorter (a pseudo-orbit that
-    jumps twice: where the cycles come near each other one of the map is near it). Words that are
-    known, and rotations of one another, are left out.
+    Words that are known, and rotations of one another, are left out.
     """
-    drawn = _glue(words, period, _SPARE * count, generator)
+    drawn = np.concatenate([cycle.itinerary for cycle in cycles])
+    drawn = drawn[_glued(cycles, period, _SPARE * count, generator)]
     names = _names(drawn)
-    known = [word for word in words if not period % len(word)]
+    known = [cycle.itinerary for cycle in cycles if not period % len(cycle.points)]
     repeated = [np.tile(word, (period // len(word), 1)) for word in known]
     taken = _names(np.stack(repeated)) if repeated else np.zeros(0, np.uint64)
     _, first = np.unique(names, return_index=True)
@@ -35,21 +32,21 @@ def glued_starts(
     return SeedTable(drawn[first].reshape(-1, drawn.shape[2]), starts, np.ones(len(first), int))
 
 
-def _glue(
-    words: Sequence[Bool[np.ndarray, "_ unit"]],
-    period: int,
-    count: int,
-    generator: np.random.Generator,
-) -> Bool[np.ndarray, "word time unit"]:
-    """Return words glued at random, every time of every cycle as likely as the others."""
-    lengths = np.array([len(word) for word in words])
-    rows, first = np.concatenate(list(words)), np.cumsum(lengths) - lengths
-    cycle = np.repeat(np.arange(len(words)), lengths)
-    pairs = generator.integers(len(rows), size=(2, count, 1))
+def _glued(
+    cycles: Sequence[KnownCycle], period: int, count: int, generator: np.random.Generator
+) -> Int[np.ndarray, "start time"]:
+    """Return rows of all cycles, one behind the other: pieces of two that follow one another.
+
+    Both begin at random, every time of every cycle as likely as the others, and are repeated where
+    they are shorter. Such a pseudo-orbit jumps twice; where the jumps are small an orbit is near.
+    """
+    lengths = np.array([len(cycle.points) for cycle in cycles])
+    first, cycle = np.cumsum(lengths) - lengths, np.repeat(np.arange(len(cycles)), lengths)
+    pairs = generator.integers(lengths.sum(), size=(2, count, 1))
     cut, t = generator.integers(1, max(period, 2), size=(count, 1)), np.arange(period)
     begin, length = first[cycle[pairs]], lengths[cycle[pairs]]
     left, right = begin + (pairs - begin + np.stack([t + 0 * cut, t - cut])) % length
-    return rows[np.where(t < cut, left, right)]
+    return np.where(t < cut, left, right)
 
 
 def _names(words: Bool[np.ndarray, "word time unit"]) -> UInt64[np.ndarray, " word"]:

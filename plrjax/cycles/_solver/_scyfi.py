@@ -19,7 +19,7 @@ from .._base import (
 )
 from .._catalog import REJECTED, Catalog
 from .._seeding import default_seeding, generator_of, seed_table
-from ._glued import glued_starts
+from ._glued import glued_words
 from ._walk import CONVERGED, SINGULAR
 from ._walk_engines import AbstractWalks, Ended, LoopWalks, walks_of
 
@@ -129,7 +129,7 @@ class SCYFI(AbstractCycleSolver):
         first = state.limits[state.round - 1] if state.round else 0
         generator = generator_of(problem.key, problem.period, state.round)
         if self.glued:
-            table = glued_starts(problem.around, problem.period, limit - first, generator)
+            table = glued_words(problem.around, problem.period, limit - first, generator)
             limit = first + len(table.counts)
             state.limits[state.round] = limit
         else:

@@ -28,7 +28,7 @@ from plrjax.cycles._verify import VERDICT
 
 METHODS = {
     "walks": SCYFI(),
-    "points": PathFollowing(hops=0),
+    "points": PathFollowing(hops=0.0),
     "mixture": PathFollowing(),
     "auto": Auto(),
 }

@@ -26,9 +26,8 @@ vectors QR takes a fifth of the time it takes with blocks alone, at 256 two thir
 
 _LEAST, _LEAST_IN_BLOCK = 3e-11, 5e-7
 """Smallest R_ii, over the longest column of all and of its block, that `separate` accepts. Columns
-then are orthonormal up to 1e-5 (eps over the first) and .01 (16 eps over the second squared). What is
-removed with a panel is off by eps times the longest over the shortest R_ii there, so the first is
-multiplied by that."""
+then are orthonormal up to 1e-5 (eps over the first) and .01 (16 eps over the second squared). The
+first is multiplied by how uneven the R_ii of a panel are: so far off is what it removes."""
 
 ORTHONORMAL = 2e-3
 """Strain of few vectors up to which they are orthonormal to half of the digits."""

@@ -1,6 +1,7 @@
 """Nanoseconds per step of one orbit with all exponents: plrjax's pooled orbits against numba loops.
 
-All follow chaotic PLRNNs z' = A z + W relu(z) + h in float64, tangent frames included. Run
+Those follow chaotic PLRNNs z' = A z + W relu(z) + h in float64, tangent frames included; a second
+table is of LSTMs, one orbit each, against PyTorch (where it is installed). Run
 `python -m benchmarks.lyapunov`; `--memory` measures the gradient instead; `--help` lists more.
 """
 
@@ -17,6 +18,7 @@ import jax.random as jr
 import numpy as np
 
 import plrjax as plr
+from benchmarks import lyapunov_lstm as lstm
 from benchmarks import lyapunov_reference as reference
 from plrjax._lyapunov._plan import make_plan
 from plrjax._lyapunov._runner import Runner
@@ -28,6 +30,8 @@ _LARGE = {50: (0, 2.5, 6.0), 100: (0, 3.0, 10.0)}
 """Seed, gain and inhibition of networks that were chosen because they are chaotic and bounded."""
 _SAMPLE = 0.15
 """Seconds of one sample, about."""
+_LONGEST = 10**6
+"""Longer than any interval chosen."""
 _HEAD = (
     "M | lambda_1 | orbits | tau | loop, QR each | loop, tau | plrjax, QR each | plrjax, tau | "
     "ratio QR each | loop QR each / plrjax tau | ratio tau | noise | eager torch / plrjax"
@@ -44,17 +48,21 @@ def network(size: int) -> plr.PLRNN:
     return plr.from_arrays("plrnn", A=A, W=W, h=draw.standard_normal(size))
 
 
+class TooLong(Exception):
+    """Growth varied more than in the pilot; holds the interval that a run would go on with."""
+
+
 class Pooled:
     """plrjax's orbits on their way, past both transients."""
 
-    def __init__(self, model: plr.PLRNN, interval: int | None):
+    def __init__(self, model: plr.PLRNN, interval: int):
         options = {"key": jr.key(0), "inputs": None, "num_steps": 1, "num_exponents": None}
         options |= {"num_transient": 500, "num_orbits": None, "spread": 1e-3}
         self.plan = make_plan(model, np.full(model.state_size, 0.1), **options)
         self.runner = Runner(self.plan)
         self.runner.begin()
         self.runner.pilot()
-        self.runner.interval = self.runner.longest if interval is None else interval
+        self.runner.interval = min(interval, self.runner.longest)
         self.runner.advance(500)
         self.interval, self.length, self.steps, self.sum = self.runner.interval, 1, 0, 0.0
 
@@ -62,7 +70,7 @@ class Pooled:
         """Measure for a while."""
         sums = self.runner.call(self.interval, self.length, 1)
         if sums is None:
-            raise RuntimeError(f"an interval of {self.interval} was not safe")
+            raise TooLong(self.runner.interval)
         self.sum = self.sum + np.asarray(sums.logs)[0]
         self.steps += self.interval * self.length
 
@@ -79,10 +87,20 @@ def lengthen(run, seconds: float) -> None:
 
 
 def row(size: int, repeats: int) -> str:
-    """Measure one size and return its line of the table."""
+    """Measure one size and return its line; again where the interval had to be shortened."""
+    interval = _LONGEST
+    while True:
+        try:
+            return measured(size, repeats, interval)
+        except TooLong as error:
+            interval = error.args[0]
+
+
+def measured(size: int, repeats: int, interval: int) -> str:
+    """Measure one size with that interval at most."""
     model = network(size)
     loops = reference.competitors(model)
-    ours = {"qr1": Pooled(model, 1), "auto": Pooled(model, None)}
+    ours = {"qr1": Pooled(model, 1), "auto": Pooled(model, interval)}
     tau = ours["auto"].interval
     for name, run in reference.competitors(model, tau).items():
         loops[f"{name}@{tau}"] = run
@@ -145,7 +163,8 @@ def memory(size: int = 20, num_steps: int = 2_000) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", default="2,3,10,50,100", help="numbers of states")
+    parser.add_argument("--size", default="2,3,10,50,100", help="numbers of states of PLRNNs")
+    parser.add_argument("--lstm", default="64,128,256", help="numbers of units of LSTMs")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--memory", action="store_true", help="the gradient's memory instead")
     options = parser.parse_args()
@@ -155,8 +174,11 @@ def main() -> None:
     print(f"core {FACTS['core']}, settings in time: {FACTS['in_time']}; nanoseconds per step")
     print(_HEAD)
     with float64_scope(), one_thread_per_solve():
-        for size in map(int, options.size.split(",")):
-            print(row(size, options.repeats), flush=True)
+        for size in filter(None, options.size.split(",")):
+            print(row(int(size), options.repeats), flush=True)
+    print(lstm.HEAD)
+    for size in filter(None, options.lstm.split(",")):
+        print(lstm.row(int(size), options.repeats), flush=True)
 
 
 if __name__ == "__main__":

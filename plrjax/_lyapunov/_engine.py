@@ -74,10 +74,10 @@ class _Run(NamedTuple):
     time: Int[Array, ""]
 
 
-def _begin_run(lanes: Lanes, rounding, time) -> _Run:
+def _begin_run(states, frames, rounding, time) -> _Run:
     one = jnp.ones(rounding.shape)
-    total, worst = jnp.zeros(lanes.states.shape), jnp.zeros(rounding.shape[1])
-    return _Run(*lanes, total, one, jnp.zeros(one.shape, jnp.int64), rounding, worst, time)
+    total, worst = jnp.zeros(states.shape), jnp.zeros(rounding.shape[1])
+    return _Run(states, frames, total, one, jnp.zeros(one.shape, jnp.int64), rounding, worst, time)
 
 
 def _times(run: _Run, lengths) -> _Run:
@@ -124,9 +124,8 @@ def _exactly_in_rows(rows: Float[Array, "lane vector state"]) -> Separated:
     return found._replace(frames=rows_of(found.frames))
 
 
-def _run_slot(model, inputs, run: _Run, interval, length) -> _Run:
+def _run_slot(model, inputs, few: bool, run: _Run, interval, length) -> _Run:
     """Go on for `length` intervals in chunks; where columns were lost, repeat the chunk exactly."""
-    few = _are_few(run.frames)
     move, quickly, exactly = (
         (push_lanes, separate, _exactly) if few else (push_rows, separate_rows, _exactly_in_rows)
     )
@@ -141,18 +140,13 @@ def _run_slot(model, inputs, run: _Run, interval, length) -> _Run:
         again = lambda: _go_on(push, exactly, run, interval, stop)
         return lax.cond(lost, again, lambda: quick)
 
-    if not few:
-        run = run._replace(frames=rows_of(run.frames))
+    def squared_up(run):
+        """Make the frames orthonormal, so that the product of all R_ii is exact."""
+        found = exactly(run.frames)
+        return _times(run._replace(frames=found.frames), found.lengths)
+
     run = lax.while_loop(lambda run: run.time < end, one_chunk, run)
-    if not few:
-        return _squared_up(run._replace(frames=frames_of(run.frames)))
-    return lax.cond(jnp.any(run.worst > ORTHONORMAL), _squared_up, lambda run: run, run)
-
-
-def _squared_up(run: _Run) -> _Run:
-    """Make the frames orthonormal, so that the product of all R_ii is exact."""
-    found = orthonormalize(run.frames)
-    return _times(run._replace(frames=found.frames), found.lengths)
+    return lax.cond(jnp.any(run.worst > ORTHONORMAL), squared_up, lambda run: run, run)
 
 
 def _are_few(frames) -> bool:
@@ -163,19 +157,23 @@ def _are_few(frames) -> bool:
 @eqx.filter_jit
 def measure(model, lanes: Lanes, inputs, start, interval, length, count) -> tuple[Lanes, Sums]:
     """Go on for `count` slots of `length` intervals of `interval` steps from time `start`."""
+    few = _are_few(lanes.frames)
 
     def one_slot(i, carry):
-        lanes, sums, time = carry
-        run = _run_slot(model, inputs, _begin_run(lanes, sums.rounding, time), interval, length)
+        where, sums, time = carry
+        run = _begin_run(*where, sums.rounding, time)
+        run = _run_slot(model, inputs, few, run, interval, length)
         logs, total = sums.logs.at[i].set(_logs(run)), sums.states.at[i].set(run.total)
         sums = sums._replace(logs=logs, states=total, rounding=run.rounding)
-        return Lanes(run.states, run.frames), sums, run.time
+        return (run.states, run.frames), sums, run.time
 
     vectors, states = lanes.frames.shape[1:], lanes.states.shape
     logs, total, rounding = (jnp.zeros(s) for s in ((SLOTS, *vectors), (SLOTS, *states), vectors))
     yes = jnp.ones(states[1:], bool)
     sums = Sums(logs, total, rounding, yes, yes)
-    lanes, sums, _ = lax.fori_loop(0, count, one_slot, (lanes, sums, start))
+    where = (lanes.states, lanes.frames if few else rows_of(lanes.frames))
+    (reached, frames), sums, _ = lax.fori_loop(0, count, one_slot, (where, sums, start))
+    lanes = Lanes(reached, frames if few else frames_of(frames))
     finite = jnp.isfinite(lanes.states).all(axis=0)
     both = finite & jnp.isfinite(lanes.frames).all(axis=(0, 1))
     return lanes, sums._replace(finite=both, finite_states=finite)

@@ -20,9 +20,14 @@ MAX_UNROLLED = 10
 _BLOCK = 16
 """Vectors orthonormalized at a time where there are many: the fastest of 8 to 50 (measured)."""
 
+_PANEL = 64
+"""Vectors after which all the rest are updated: products large enough to run at full speed. At 512
+vectors QR takes a fifth of the time it takes with blocks alone, at 256 two thirds (measured)."""
+
 _LEAST, _LEAST_IN_BLOCK = 3e-11, 5e-7
 """Smallest R_ii, over the longest column of all and of its block, that `separate` accepts. Columns
-then are orthonormal up to 1e-5 (eps over the first) and .01 (16 eps over the second squared)."""
+then are orthonormal up to 1e-5 (eps over the first) and .01 (16 eps over the second squared). The
+first is multiplied by how uneven the R_ii of a panel are: so far off is what it removes."""
 
 ORTHONORMAL = 2e-3
 """Strain of few vectors up to which they are orthonormal to half of the digits."""
@@ -141,31 +146,56 @@ def separate(frames: Float[Array, "state vector lane"]) -> Separated:
 
 
 def separate_rows(rows: Float[Array, "lane vector state"]) -> Separated:
-    """Separate many vectors by Gram-Schmidt in blocks, and within blocks by Cholesky's factors.
+    """Separate many vectors by Gram-Schmidt in panels, and blocks, and there by Cholesky's factors.
 
     All of it is products with triangular matrices, so `lengths` belong to the frame returned,
     however far that is from orthonormal.
     """
     rest, removed = rows, jnp.zeros(rows.shape[:2], rows.dtype)
+    panels, uneven = [], jnp.ones(rows.shape[0], rows.dtype)
+    while rest.shape[1]:
+        panel = _separate_panel(rest[:, :_PANEL], removed[:, :_PANEL])
+        panels.append(panel)
+        rest, removed = rest[:, _PANEL:], removed[:, _PANEL:]
+        if rest.shape[1]:
+            shares = rest @ panel.rows.mT
+            rest = rest - shares @ panel.rows
+            removed = removed + jnp.sum(shares * shares, axis=2)
+            uneven = jnp.maximum(uneven, panel.lengths.max(axis=1) / panel.lengths.min(axis=1))
+    done, length, square = (jnp.concatenate(x, axis=1) for x in list(zip(*panels))[:3])
+    rounding = jnp.sqrt(square.max(axis=1, keepdims=True)) / length
+    in_block = jnp.sqrt(jnp.stack([panel.spread for panel in panels]).max(axis=0))
+    strain = jnp.maximum(_LEAST * uneven * rounding.max(axis=1), _LEAST_IN_BLOCK * in_block)
+    return Separated(done, length.T, rounding.T, strain)
+
+
+class _Panel(NamedTuple):
+    """Vectors of a panel made a frame, their R_ii, their squares, and the worst block's spread."""
+
+    rows: Float[Array, "lane vector state"]
+    lengths: Float[Array, "lane vector"]
+    squares: Float[Array, "lane vector"]
+    spread: Float[Array, " lane"]
+
+
+def _separate_panel(rest, removed) -> _Panel:
+    """Separate vectors, of whose squares `removed` is gone already, in blocks."""
     done, lengths, squares, spread = [], [], [], []
     while rest.shape[1]:
-        panel = rest[:, :_BLOCK]
-        size = panel.shape[1]
-        products = rest @ panel.mT
+        block = rest[:, :_BLOCK]
+        size = block.shape[1]
+        products = rest @ block.mT
         inverse, length = _inverse_factor(products[:, :size])
         own = jnp.diagonal(products[:, :size], axis1=1, axis2=2)
         squares.append(removed[:, :size] + own)
         spread.append(own.max(axis=1) / jnp.square(length.min(axis=1)))
-        done.append(inverse @ panel)
+        done.append(inverse @ block)
         lengths.append(length)
         shares = products[:, size:] @ inverse.mT
         rest = rest[:, size:] - shares @ done[-1]
         removed = removed[:, size:] + jnp.sum(shares * shares, axis=2)
-    length, square = jnp.concatenate(lengths, axis=1), jnp.concatenate(squares, axis=1)
-    rounding = jnp.sqrt(square.max(axis=1, keepdims=True)) / length
-    in_block = jnp.sqrt(jnp.stack(spread).max(axis=0))
-    strain = jnp.maximum(_LEAST * rounding.max(axis=1), _LEAST_IN_BLOCK * in_block)
-    return Separated(jnp.concatenate(done, axis=1), length.T, rounding.T, strain)
+    joined = (jnp.concatenate(x, axis=1) for x in (done, lengths, squares))
+    return _Panel(*joined, jnp.stack(spread).max(axis=0))
 
 
 def _inverse_factor(gram):

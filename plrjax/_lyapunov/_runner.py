@@ -24,7 +24,11 @@ _SECONDS = 0.25
 _SLOT_WORK = 1.2e8
 """M^2 k times orbits times steps of one slot, about: a fraction of a second."""
 _AUDITS, _AUDIT_STEPS = 8, 16
-"""How often, and for how many steps at least, sums of exponents are held against ln|det J|."""
+"""How often, and for how many steps at least, sums of exponents are held against ln|det J|; fewer
+steps where all of the audits would take longer than one slot."""
+_PILOT_SLOTS = 4
+"""Length of the pilot in slots where steps are expensive, but `SLOTS` steps at least: it must not
+take longer than a short run (at 256 exponents 192 steps take a second)."""
 
 
 class NothingFinite(Exception):
@@ -87,7 +91,8 @@ class Runner:
     def pilot(self) -> None:
         """Try QR at every step on a copy of the orbits; learn the longest safe interval."""
         available = PILOT if self.inputs is None else len(self.inputs) - self.time
-        steps, lanes, logs = min(PILOT, available), self.lanes, []
+        enough = max(SLOTS, _PILOT_SLOTS * self.unit(1))
+        steps, lanes, logs = min(PILOT, available, enough), self.lanes, []
         while steps > 0:
             self._tick()
             count = min(SLOTS, steps)
@@ -197,7 +202,8 @@ class Runner:
         size, num_vectors = self.lanes.frames.shape[:2]
         if num_vectors < size or self.dead.any():
             return True
-        length = min(-(-_AUDIT_STEPS // self.interval), block // self.interval)
+        enough = max(1, min(_AUDIT_STEPS, self.unit(1) // _AUDITS))
+        length = min(-(-enough // self.interval), block // self.interval)
         steps = length * self.interval
         times = self._times(self.time, self.interval, length, 1)
         _, sums = measure(self.model, self.lanes, self.inputs, *times)

@@ -153,7 +153,7 @@ def candidates(size: int, period: int) -> Row:
         these = walks(size, period)
         return Work(these.run, len(these.words))
 
-    taken = loop if loop_is_faster(map) else None
+    taken = loop if loop_is_faster(map, period) else None
     needed = functools.partial(candidate_bytes, size, period)
     return Row(f"candidates, M={size}, k={period}", lanes, taken, needed)
 

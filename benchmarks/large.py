@@ -112,7 +112,9 @@ class Walks:
         for n in range(1, STEPS):
             ended = engine._blank(self.count)
             short = desk._replace(marks=desk.marks[:n])
-            engine.loop.walk(engine.net, engine.green, room, engine.table, short, ended, 0, 0, False)
+            engine.loop.walk(
+                engine.net, engine.green, room, engine.table, short, ended, 0, 0, False
+            )
             parts.append(ended.words[steps > n])
         return np.concatenate(parts).astype(bool)
 

@@ -22,7 +22,7 @@ from plrjax import SCYFI, Auto, CycleProblem, Exhaustive, PathFollowing, Piecewi
 from plrjax._parallel import one_thread_per_solve
 from plrjax._results import COVERAGE
 from plrjax.cycles._balance import balanced
-from plrjax.cycles._find import _sample
+from plrjax.cycles._run import _sample
 from plrjax.cycles._solver import _pivots, _walk
 from plrjax.cycles._verify import VERDICT
 

@@ -35,6 +35,7 @@ from ._lyapunov import gradient_norms as gradient_norms
 from ._lyapunov import kaplan_yorke_dimension as kaplan_yorke_dimension
 from ._lyapunov import lyapunov_exponents as lyapunov_exponents
 from ._lyapunov import lyapunov_spectrum as lyapunov_spectrum
+from ._many import Results as Results
 from ._piecewise_affine import AbstractPLRNN as AbstractPLRNN
 from ._piecewise_affine import PiecewiseAffineMap as PiecewiseAffineMap
 from ._progress import AbstractProgress as AbstractProgress

@@ -43,6 +43,10 @@ class RESULTS(_MessageEnum):
         """Return what a table says of a computation that did not go well."""
         return [] if self is RESULTS.successful else [f"result: {self}. {self.message}"]
 
+    def cells(self) -> dict[str, str]:
+        """Return what a row of a table says of a computation that did not go well."""
+        return {} if self is RESULTS.successful else {"result": str(self)}
+
 
 class COVERAGE(_MessageEnum):
     """What the word "all" may honestly claim for a search, from weakest to strongest."""

@@ -32,6 +32,7 @@ FLOORS = {
     "_trials": 1,
     "_elimination": 1,
     "_job": 1.5,
+    "_many": 1.6,
     "_caches": 0,
     "_progress": 0,
     "_host": 0,

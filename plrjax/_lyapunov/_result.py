@@ -12,6 +12,9 @@ from .._saved import AbstractSaved
 from .._tables import Table, plural
 from ._measures import kaplan_yorke_dimension
 
+_ROW_EXPONENTS = 3
+"""Exponents that a table of many networks shows of each."""
+
 _MOST_ROWS = 20
 
 
@@ -148,6 +151,13 @@ class LyapunovSpectrum(AbstractSaved):
             )
             for label in range(len(self.attractor_exponents))
         )
+
+    def _row(self) -> dict[str, str]:
+        """Return what a table of many networks says of this one."""
+        pairs = zip(self.exponents[:_ROW_EXPONENTS], self.standard_error)
+        row = {f"exponent {i}": f"{x:.4g} ± {e:.1g}" for i, (x, e) in enumerate(pairs, start=1)}
+        row |= {"sum > 0": f"{self.entropy_sum:.4g}", "dimension": f"{self.kaplan_yorke:.4g}"}
+        return row | {"attractors": str(len(self.attractor_exponents))} | self.result.cells()
 
     def _table(self) -> Table:
         pairs = zip(self.exponents, self.standard_error)

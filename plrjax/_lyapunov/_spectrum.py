@@ -1,6 +1,8 @@
 """The host layer: many orbits in float64, guarded, with error bars."""
 
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, overload
 
 from jaxtyping import PRNGKeyArray
 
@@ -8,6 +10,7 @@ from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._host import on_host
 from .._job import deadline_of, job
+from .._many import Results, each_of, networks_of
 from .._numerics import float64_scope
 from .._parallel import one_thread_per_solve
 from .._progress import AbstractProgress
@@ -24,9 +27,9 @@ _FEWEST_INTERVALS = 64
 """An interval chosen from a pilot leaves at least this many in the run."""
 
 
-@on_host("lyapunov_exponents can be traced")
+@overload
 def lyapunov_spectrum(
-    model: AbstractDynamics | Any,
+    model: Sequence[AbstractDynamics],
     state: Any,
     *,
     key: PRNGKeyArray,
@@ -40,7 +43,45 @@ def lyapunov_spectrum(
     max_seconds: float | int | None = None,
     throw: bool = True,
     progress: AbstractProgress | None = None,
-) -> LyapunovSpectrum:
+) -> Results[LyapunovSpectrum]: ...
+
+
+@overload
+def lyapunov_spectrum(
+    model: AbstractDynamics | Callable[..., Any],
+    state: Any,
+    *,
+    key: PRNGKeyArray,
+    inputs: Any = None,
+    num_steps: int | None = None,
+    num_exponents: int | None = None,
+    qr_every: int | str = "auto",
+    num_transient: int = 1_000,
+    num_orbits: int | None = None,
+    spread: float | int = 1e-3,
+    max_seconds: float | int | None = None,
+    throw: bool = True,
+    progress: AbstractProgress | None = None,
+) -> LyapunovSpectrum: ...
+
+
+@on_host("lyapunov_exponents can be traced")
+def lyapunov_spectrum(
+    model,
+    state: Any,
+    *,
+    key: PRNGKeyArray,
+    inputs: Any = None,
+    num_steps: int | None = None,
+    num_exponents: int | None = None,
+    qr_every: int | str = "auto",
+    num_transient: int = 1_000,
+    num_orbits: int | None = None,
+    spread: float | int = 1e-3,
+    max_seconds: float | int | None = None,
+    throw: bool = True,
+    progress: AbstractProgress | None = None,
+):
     """Compute the Lyapunov exponents of a recurrent network, with error bars.
 
     A random orthonormal frame is pushed along each of many orbits z_{t+1} = F(z_t, s_t),
@@ -51,7 +92,8 @@ def lyapunov_spectrum(
 
     **Main arguments:**
 
-    - `model`: any `AbstractDynamics` (an LSTM's state is (h, c): 2H exponents), or a callable
+    - `model`: any `AbstractDynamics` (an LSTM's state is (h, c): 2H exponents), many of them in a
+        list or stacked along a leading axis, all from the same `state`, or a callable
         `step(state)` or `step(state, input)`. A plain function is compiled once, as by `jax.jit`;
         closures, and methods of objects that are no modules, anew in every call.
     - `state`: an initial state (M,), or several (orbits, M), which may lie in different basins.
@@ -76,11 +118,18 @@ def lyapunov_spectrum(
     - `throw`: raise where no orbit stays finite, instead of saying so in `result`.
     - `progress`: `NoProgress()`, or a `ProgressBar` (default: a bar after two seconds).
 
-    **Returns:** a `LyapunovSpectrum`. Ctrl-C returns what was measured until then, with
-    `result == RESULTS.interrupted`.
+    **Returns:** a `LyapunovSpectrum`; of many networks `Results` with one for each. Ctrl-C returns
+    what was measured until then, with `result == RESULTS.interrupted`.
 
     **Raises:** `ValueError` naming the argument; `RuntimeError` where no orbit stays finite.
     """
+    networks = networks_of(model)
+    if networks is not None:
+        options = {"state": state, "inputs": inputs, "num_steps": num_steps, "throw": False}
+        options |= {"num_exponents": num_exponents, "qr_every": qr_every, "spread": spread}
+        options |= {"num_transient": num_transient, "num_orbits": num_orbits}
+        analyze = functools.partial(lyapunov_spectrum, **options)
+        return each_of(networks, analyze, key=key, max_seconds=max_seconds, progress=progress)
     deadline = deadline_of(max_seconds)
     interval = None
     if not (isinstance(qr_every, str) and qr_every == "auto"):

@@ -52,8 +52,8 @@ class CycleProblem:
 
     **Fields:** `sample` is None for solvers that do not need simulated orbits; `key` likewise;
     `known`: itineraries of cycles that earlier solvers of the plan found, to start from; `settled`:
-    these expect no more; `around`: the cycles of all periods found so far; `original`: the map in the user's units of state (None: `map` is);
-    `periods`: all periods of a joint search.
+    these expect no more; `around`: the cycles of all periods found so far; `original`: the map in
+    the user's units of state (None: `map` is); `periods`: all periods of a joint search.
     """
 
     map: PiecewiseAffineMap

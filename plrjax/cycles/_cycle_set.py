@@ -12,6 +12,7 @@ from .._results import COVERAGE, RESULTS, STABILITY, UNDECIDED_INDEX
 from .._saved import AbstractSaved
 from .._tables import Table
 from ..words import unpack
+from ._work import pieces_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +150,17 @@ class CycleSet(AbstractSaved):
     def __iter__(self):
         return (self[row] for row in range(len(self)))
 
+    def effort(self) -> dict[str, tuple[float, int]]:
+        """Return seconds spent by each solver of the search, and the cycles that it was first at.
+
+        `stats["work"]` has the whole course: solver, period, seconds and cycles known.
+        """
+        spent: dict[str, tuple[float, int]] = {}
+        for piece in pieces_of(self.stats.get("work", {})):
+            seconds, news = spent.get(piece.solver, (0.0, 0))
+            spent[piece.solver] = (seconds + piece.seconds, news + piece.news)
+        return spent
+
     def orbit(self, row: int) -> Float[np.ndarray, "time state"]:
         """Return the points of one cycle without padding."""
         return self.points[row, : self.period[row]]
@@ -222,6 +234,12 @@ class CycleSet(AbstractSaved):
                 "point": [self.points[row, 0] for row in range(len(self))],
             }
         )
+
+    def _row(self) -> dict[str, str]:
+        """Return what a table of many networks says of this one."""
+        from . import _table
+
+        return _table.row_of(self)
 
     def _table(self) -> Table:
         from . import _table

@@ -1,9 +1,9 @@
 """The one user function: find the cycles of a network."""
 
-import dataclasses
+import functools
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, overload
 
 import jax
 import numpy as np
@@ -12,7 +12,8 @@ from jaxtyping import Bool, PRNGKeyArray
 from .._arguments import check_kind, checked_key
 from .._host import on_host
 from .._interrupts import held_back
-from .._job import deadline_of, job
+from .._job import deadline_of
+from .._many import Results, each_of, networks_of
 from .._memory import check_memory
 from .._parallel import one_thread_per_solve
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
@@ -22,34 +23,32 @@ from ._arguments import check_budget, checked_periods
 from ._balance import balanced, with_a_unit
 from ._base import (
     EVERYWHERE,
-    AbstractCycleSolver,
     AbstractPlan,
     CycleProblem,
-    KnownCycle,
     Outcome,
-    Stage,
 )
 from ._catalog import REJECTED, Catalog, merge
 from ._cycle_set import CycleSet
 from ._degree import degree_at_infinity
 from ._families import continua_around
-from ._notes import degree_note, few_converged_note, growth_notes, itinerary_notes, period_notes
+from ._notes import (
+    degree_note,
+    few_converged_note,
+    growth_notes,
+    itinerary_notes,
+    next_note,
+    period_notes,
+)
 from ._rows import row_arrays
-from ._seeding import AbstractSeeding, Sample, generator_of, simulate
+from ._run import run, sample_bytes
+from ._seeding import AbstractSeeding
 from ._solver._auto import Auto
 from ._solver._pivots import TRACES as PATH_TRACES
 from ._solver._walk import TRACES as WALK_TRACES
-from ._work import Work
-
-_COPIES = 8
-"""Arrays as large as the orbits: states, bits, starts, those sorted, itineraries of the lanes."""
-_SAMPLE_NUMBERS = 2**24
-"""States and bits of all simulated orbits together, at most; 64 orbits where that suffices."""
-_SAMPLE_WORK = 2**29
-"""Products of numbers in their simulation, about, at most: a fraction of a second."""
+from ._work import late_periods
 
 
-@on_host("cycle_sensitivity has derivatives of cycles")
+@overload
 def find_cycles(
     model: AbstractPLRNN,
     periods: int | Iterable[int],
@@ -61,7 +60,37 @@ def find_cycles(
     max_seconds: float | int | None = None,
     throw: bool = True,
     progress: AbstractProgress | None = None,
-) -> CycleSet:
+) -> CycleSet: ...
+
+
+@overload
+def find_cycles(
+    model: Sequence[AbstractPLRNN],
+    periods: int | Iterable[int],
+    *,
+    key: PRNGKeyArray | None = None,
+    solver: AbstractPlan | None = None,
+    seeding: AbstractSeeding | None = None,
+    num_searches: int | None = None,
+    max_seconds: float | int | None = None,
+    throw: bool = True,
+    progress: AbstractProgress | None = None,
+) -> Results[CycleSet]: ...
+
+
+@on_host("cycle_sensitivity has derivatives of cycles")
+def find_cycles(
+    model,
+    periods: int | Iterable[int],
+    *,
+    key: PRNGKeyArray | None = None,
+    solver: AbstractPlan | None = None,
+    seeding: AbstractSeeding | None = None,
+    num_searches: int | None = None,
+    max_seconds: float | int | None = None,
+    throw: bool = True,
+    progress: AbstractProgress | None = None,
+):
     """Find the fixed points and k-cycles of a ReLU network: F^k(z) = z with minimal period k.
 
     Every candidate is an itinerary, the sequence of linear subregions visited; inside it the map is
@@ -72,10 +101,11 @@ def find_cycles(
 
     **Main arguments:**
 
-    - `model`: a network of the PLRNN family, or a `PiecewiseAffineMap`.
+    - `model`: a network of the PLRNN family, or a `PiecewiseAffineMap`; or many in a list or
+        stacked along a leading axis (`equinox.filter_vmap`), which are searched one by one.
     - `periods`: a period or several, for example `range(1, 11)`.
-    - `key`: `jax.random.key(seed)`. May be left out with `Exhaustive()` and
-        `BranchAndBound()` only.
+    - `key`: `jax.random.key(seed)`; of many networks, number i has it with i folded in. May be left
+        out with `Exhaustive()` and `BranchAndBound()` only.
 
     **Other arguments:**
 
@@ -89,11 +119,20 @@ def find_cycles(
     - `throw`: raise where the computation failed, instead of saying so in `result`.
     - `progress`: `NoProgress()`, or a `ProgressBar` (default: a bar after two seconds).
 
-    **Returns:** a `CycleSet`. Ctrl-C returns what was found until then, with
-    `result == RESULTS.interrupted`.
+    **Returns:** a `CycleSet`; of many networks `Results` with one for each. Ctrl-C returns what was
+    found until then, with `result == RESULTS.interrupted`.
 
     **Raises:** `ValueError` naming the argument; `RuntimeError` where no walk met a finite system.
     """
+    networks = networks_of(model)
+    if networks is not None:
+        options = {"periods": periods, "solver": solver, "seeding": seeding}
+        options |= {"num_searches": num_searches, "throw": False}
+        for number, one in enumerate(networks):
+            lower(one, f"model[{number}]")
+        analyze = functools.partial(find_cycles, **options)
+        check_budget(num_searches, max_seconds)
+        return each_of(networks, analyze, key=key, max_seconds=max_seconds, progress=progress)
     original = lower(model)
     wanted = checked_periods(periods)
     check_budget(num_searches, max_seconds)
@@ -108,7 +147,7 @@ def find_cycles(
     begun, traces = time.perf_counter(), num_traces()
     map, unit = balanced(with_a_unit(original))
     chosen = solver or Auto()
-    check_memory("periods", wanted[-1], _sample_bytes(map, wanted[-1]))
+    check_memory("periods", wanted[-1], sample_bytes(map, wanted[-1]))
     for period in wanted:
         chosen.check(map, period)
     problem = CycleProblem(
@@ -122,11 +161,11 @@ def find_cycles(
     )
     deadline = deadline_of(max_seconds)
     with one_thread_per_solve():
-        outcomes, result, work = run(problem, chosen, deadline, progress)
+        outcomes, result, course = run(problem, chosen, deadline, progress)
     if result is RESULTS.successful and _nothing_finite(outcomes):
         result = RESULTS.not_finite
     stats = _statistics(wanted, chosen, outcomes)
-    stats |= {"work": work.table(), "seconds": time.perf_counter() - begun}
+    stats |= {"work": course.table(), "seconds": time.perf_counter() - begun}
     stats |= {"traces": num_traces() - traces}
     with held_back(), one_thread_per_solve():
         found = _collect(original, map, unit, wanted, outcomes, result, stats)
@@ -179,137 +218,6 @@ def cycles_of_itineraries(
         arrays = row_arrays(map, scaled, unit, merge([catalog]))
     notes = itinerary_notes(sorted(virtual), sorted(open_words))
     return CycleSet(**arrays, num_units=map.num_units, notes=notes)
-
-
-def run(
-    problem: CycleProblem,
-    plan: AbstractPlan,
-    deadline: float | None,
-    progress: AbstractProgress | None,
-) -> tuple[dict[int, Outcome], RESULTS, Work]:
-    """Run the solvers of a plan in turn; on Ctrl-C or at the deadline keep what is there.
-
-    Returned are outcomes by period: those that were reached.
-    """
-    outcomes: dict[int, Outcome] = {}
-    samples: dict[int, Sample] = {}
-    stages = plan.plan(problem)
-    ends = np.cumsum([0.0, *(sum(stage.periods) for stage in stages)])
-    ends /= max(ends[-1], 1.0)  # steps of an orbit, as the work that is to be expected
-    solver: AbstractCycleSolver | None = None
-    done, task, state, spent = 0, problem, None, Work()
-
-    def keep(ended: bool):
-        if solver is None:
-            return
-        for period in task.periods:
-            outcome = solver.outcome(dataclasses.replace(task, period=period), state)
-            outcome = dataclasses.replace(outcome, method=outcome.method or solver.name)
-            before = outcomes.get(period)
-            outcomes[period] = outcome.after(before, period, ended) if before else outcome
-
-    with job(progress, "cycles", deadline) as work:
-        for done, stage in enumerate(stages):
-            solver = None
-            periods = tuple(k for k in stage.periods if not _is_complete(outcomes.get(k)))
-            if not periods or (stage.upon_news and not spent.news):
-                continue
-            task = _task(problem, stage, periods, outcomes, samples)
-            known = _words(problem.periods, *(o.catalog for o in outcomes.values()))
-            work.update(ends[done], _note(periods, known))
-            for later in stages[done + 1 : done + 2]:
-                later.solver.prepare()
-            spent.begin(stage.solver, periods)
-            state, solver = stage.solver.init(task), stage.solver
-            while not solver.terminate(task, state):
-                work.check()
-                state = solver.step(task, state)
-                part = solver.progress(task, state)
-                share = ends[done] + part * (ends[done + 1] - ends[done])
-                found = solver.found(state)
-                known |= _words(problem.periods, *([] if found is None else [found]))
-                spent.enter(len(known))
-                work.update(share, solver.note(task, state) or _note(periods, known))
-            keep(ended=True)
-            spent.enter(len(known), ended=True)
-    if work.result is not RESULTS.successful:
-        keep(ended=False)
-        left = {k for stage in stages[done + 1 :] for k in stage.periods}
-        cut = {k: _cut_short(o) if k in left else o for k, o in outcomes.items()}
-        return cut, work.result, spent
-    exhausted = any(outcome.exhausted for outcome in outcomes.values())
-    return outcomes, RESULTS.budget_exhausted if exhausted else RESULTS.successful, spent
-
-
-def _cut_short(outcome: Outcome) -> Outcome:
-    """Return an outcome without the claim of random searches, as more was to follow."""
-    claims = outcome.coverage is COVERAGE.saturated
-    return dataclasses.replace(outcome, coverage=COVERAGE.partial) if claims else outcome
-
-
-def _task(
-    problem: CycleProblem,
-    stage: Stage,
-    periods: tuple[int, ...],
-    outcomes: dict[int, Outcome],
-    samples: dict[int, Sample],
-) -> CycleProblem:
-    """Return what a stage is to search, with what earlier ones found."""
-    period = max(periods)
-    before = [outcomes[k] for k in periods if k in outcomes]
-    task = dataclasses.replace(
-        problem,
-        period=period,
-        periods=periods,
-        num_searches=stage.num_searches,
-        known=tuple(cycle.itinerary for outcome in before for cycle in outcome.known()),
-        around=_around(outcomes),
-        settled=bool(before) and min(o.coverage for o in before) >= COVERAGE.saturated,
-    )
-    if stage.solver.needs_sample(task.map, period):
-        task = dataclasses.replace(task, sample=_sample(task, samples))
-    return task
-
-
-def _around(outcomes: dict[int, Outcome]) -> tuple[KnownCycle, ...]:
-    """Return all cycles found, each once."""
-    cycles = (cycle for outcome in outcomes.values() for cycle in outcome.known())
-    return tuple({(len(c.points), c.itinerary.tobytes()): c for c in cycles}.values())
-
-
-def _words(periods: tuple[int, ...], *catalogs: Catalog) -> set[bytes]:
-    """Return the words of all cycles found whose periods are wanted, each once."""
-    entries = (entry for catalog in catalogs for entry in catalog.entries)
-    return {entry.word.tobytes() for entry in entries if entry.period in periods}
-
-
-def _note(periods: tuple[int, ...], known: set[bytes]) -> str:
-    """Return what the bar says: periods searched now, and distinct cycles of all until now."""
-    span = f"period {periods[0]}" + (f" to {periods[-1]}" if len(periods) > 1 else "")
-    return f"{span}, {len(known)} cycle{'' if len(known) == 1 else 's'} found"
-
-
-def _is_complete(outcome: Outcome | None) -> bool:
-    return outcome is not None and outcome.is_complete
-
-
-def _sample_bytes(map: PiecewiseAffineMap, period: int) -> int:
-    """Return the memory of the fewest orbits simulated for a period, and what follows."""
-    return _COPIES * 4 * (320 + 2 * period) * (8 * map.state_size + map.num_units)
-
-
-def _sample(problem: CycleProblem, known: dict[int, Sample]) -> Sample:
-    """Simulate orbits long enough for windows of the period, once per length."""
-    assert problem.key is not None
-    steps = 128 * int(np.ceil((320 + 2 * problem.period) / 128))
-    if steps not in known:
-        width = problem.map.state_size + problem.map.num_units
-        work = steps * problem.map.state_size * problem.map.num_units
-        orbits = min(_SAMPLE_NUMBERS // (steps * width), _SAMPLE_WORK // work)
-        orbits = int(np.clip(orbits, 4, 64))
-        generator = generator_of(problem.key, 0, steps)
-        known[steps] = simulate(problem.map, orbits, steps, generator)
-    return known[steps]
 
 
 def _domain(outcomes: dict[int, Outcome]) -> str:
@@ -386,6 +294,7 @@ def _collect(
             notes += degree_note(k, everything.index_sum(k), degree.get(k))
     notes += growth_notes({k: int((arrays["period"] == k).sum()) for k in wanted}, coverage)
     notes += few_converged_note(outcomes)
+    notes += next_note(outcomes, late_periods(stats["work"]))
     notes += dict.fromkeys(note for outcome in outcomes.values() for note in outcome.notes)
     timed = not any(outcome.exhausted for outcome in outcomes.values())
     if result is RESULTS.budget_exhausted and timed:

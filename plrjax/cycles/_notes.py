@@ -70,14 +70,28 @@ def growth_notes(counts: dict[int, int], claims: dict[int, COVERAGE]) -> list[st
 
 def few_converged_note(outcomes: dict[int, Outcome]) -> list[str]:
     """Name the periods whose walks and paths hardly ever came upon a solution."""
-    few = []
-    for period, outcome in outcomes.items():
-        if outcome.searches and outcome.arrived < FEW_SEARCHES:
-            few.append(str(period))
+    few = [k for k, o in outcomes.items() if o.searches and o.arrived < FEW_SEARCHES]
     if not few:
         return []
-    shown = ", ".join(few[:20]) + (f" and {len(few) - 20} more" if len(few) > 20 else "")
     return [
-        f"period{'s' if len(few) > 1 else ''} {shown}: fewer than {FEW_SEARCHES} walks and paths "
+        f"{_periods(few)}: fewer than {FEW_SEARCHES} walks and paths "
         "came upon an admissible itinerary, too few to tell what may be missing"
     ]
+
+
+def next_note(outcomes: dict[int, Outcome], late: list[int]) -> list[str]:
+    """Say what to do about periods that still brought new cycles when their time was half over."""
+    open_ones = [k for k in late if k in outcomes and outcomes[k].coverage is COVERAGE.partial]
+    if not open_ones:
+        return []
+    return [
+        f"{_periods(open_ones)}: new cycles came until late, so there are more; "
+        "Auto(effort=10) searches ten times as long"
+    ]
+
+
+def _periods(periods: list[int]) -> str:
+    """Return "period 3" or "periods 3, 5", and how many more where there are many."""
+    shown = ", ".join(map(str, periods[:20]))
+    more = f" and {len(periods) - 20} more" if len(periods) > 20 else ""
+    return f"period{'s' if len(periods) > 1 else ''} {shown}{more}"

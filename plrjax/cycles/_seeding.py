@@ -17,6 +17,9 @@ from .._piecewise_affine import PiecewiseAffineMap, structure_of
 _BURN_IN = 300
 _HUGE = 1e120
 
+_RENORMALIZED = 4
+"""Steps after which tangent vectors of a simulation get length 1 again: none grows by 1e70 each."""
+
 _SCALE_WORK = 2**29
 """Operations, about, that the natural scale is worth: its order of size is all that counts."""
 
@@ -68,38 +71,50 @@ def simulate(
         return box * generator.standard_normal((count, map.state_size))
 
     read, push = _applied(map)
-    z = fresh(num_orbits)
-    regions = np.empty((num_orbits, num_steps, map.num_units), bool)
-    states = np.empty((num_orbits, num_steps, map.state_size))
-    v = generator.standard_normal(z.shape)
+    regions = np.empty((num_steps, num_orbits, map.num_units), bool)
+    states = np.empty((num_steps, num_orbits, map.state_size))
+    both = np.concatenate([fresh(num_orbits), generator.standard_normal(states.shape[1:])])
+    z, v = both[:num_orbits], both[num_orbits:]
     growth, steps = np.zeros(num_orbits), np.zeros(num_orbits)
+    largest = _HUGE * max(scale, 1.0)
     with quiet_floats():
         for t in range(num_steps):
-            states[:, t] = z
-            y = read(z) + map.h2
-            regions[:, t] = y > 0
-            outputs = np.where(np.tile(y > 0, (2, 1)), np.concatenate([y, read(v)]), 0.0)
-            z, v = np.split(push(np.concatenate([z, v]), outputs), 2)
-            z = z + map.h1
-            norm = np.linalg.norm(v, axis=1)
-            alive = norm > 0
-            growth += np.where(alive & (t >= 50), np.log(np.where(alive, norm, 1.0)), 0.0)
-            steps += t >= 50
-            v = np.where(alive[:, None], v / np.where(alive, norm, 1.0)[:, None], 1.0)
-            lost = ~(np.abs(z).max(axis=1) < _HUGE * max(scale, 1.0))
-            if lost.any():
+            states[t] = z
+            y = read(both)
+            y[:num_orbits] += map.h2
+            np.greater(y[:num_orbits], 0.0, out=regions[t])
+            both[:] = push(both, (y.reshape(2, *regions[t].shape) * regions[t]).reshape(y.shape))
+            z += map.h1
+            if t % _RENORMALIZED == _RENORMALIZED - 1:
+                growth, steps = _renormalized(v, growth, steps, t)
+            if not max(z.max(), -z.min()) < largest:
+                lost = ~(np.abs(z).max(axis=1) < largest)
                 z[lost] = fresh(int(lost.sum()))
                 growth[lost] = steps[lost] = 0.0
     long = steps >= min(100, num_steps - 50)
     rate = float((growth[long] / np.maximum(steps[long], 1)).max()) if long.any() else 0.0
-    return Sample(states, regions, rate, scale)
+    order = lambda rows: np.ascontiguousarray(np.swapaxes(rows, 0, 1))
+    return Sample(order(states), order(regions), rate, scale)
+
+
+def _renormalized(
+    v: np.ndarray, growth: np.ndarray, steps: np.ndarray, t: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give tangent vectors length 1; return log growth and steps, counted from step 50 on."""
+    norm = np.linalg.norm(v, axis=1)
+    alive = (norm > 0) & (norm < np.inf)
+    if t >= 50:
+        growth = growth + np.where(alive, np.log(np.where(alive, norm, 1.0)), 0.0)
+        steps = steps + _RENORMALIZED
+    v[:] = np.where(alive[:, None], v / np.where(alive, norm, 1.0)[:, None], 1.0)
+    return growth, steps
 
 
 def _applied(map: PiecewiseAffineMap) -> tuple[Callable, Callable]:
     """Return z -> W2 z and (z, y) -> A z + W1 y, without products by diagonal A or W2 = 1."""
     diagonal, plain = structure_of(map)
     a, A, W1, W2 = np.diag(map.A), map.A.T, map.W1.T, map.W2.T
-    read = (lambda z: z) if plain else (lambda z: z @ W2)
+    read = (lambda z: z.copy()) if plain else (lambda z: z @ W2)
     return read, (lambda z, y: z * a + y @ W1) if diagonal else (lambda z, y: z @ A + y @ W1)
 
 
@@ -160,8 +175,14 @@ class FlippedItineraries(AbstractSeeding):
             raise ValueError(f"probability: expected a number in [0, 1], got {self.probability!r}")
 
     def rows(self, sample, period, generator):
-        flips = generator.random(sample.rows.shape) < self.probability
-        return sample.rows ^ flips, _windows(sample, period, 0, self.burn_in)
+        rows = sample.rows.copy()
+        if self.probability > 0:
+            gaps = generator.geometric(
+                self.probability, int(1.1 * self.probability * rows.size) + 99
+            )
+            places = np.cumsum(gaps) - 1
+            rows.reshape(-1)[places[places < rows.size]] ^= True
+        return rows, _windows(sample, period, 0, self.burn_in)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,8 +220,10 @@ class UniformItineraries(AbstractSeeding):
     """Fair coin flips, as the published algorithm starts (Eisenmann et al. 2023)."""
 
     def rows(self, sample, period, generator):
-        rows = generator.random(sample.rows.shape) < 0.5
-        return rows, np.arange(max(len(rows) - period + 1, 1))
+        count, units = sample.rows.shape
+        bytes = np.frombuffer(generator.bytes(-(-count * units // 8)), np.uint8)
+        rows = np.unpackbits(bytes, count=count * units).reshape(count, units).view(bool)
+        return rows, np.arange(max(count - period + 1, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,8 +275,11 @@ def seed_table(
     """Return the rows and starts of every part of a strategy, one behind the other."""
     blocks: list[np.ndarray] = []
     starts: list[np.ndarray] = []
+    known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for part in seeding.parts():
-        rows, begin = part.rows(sample, period, generator)
+        if id(part) not in known:
+            known[id(part)] = part.rows(sample, period, generator)
+        rows, begin = known[id(part)]
         place = next((i for i, block in enumerate(blocks) if block is rows), len(blocks))
         if place == len(blocks):
             blocks.append(rows)

@@ -81,6 +81,16 @@ def _map(cycles) -> str:
     return f"of a map with {cycles.state_size} states and {cycles.num_units} units"
 
 
+def row_of(cycles) -> dict[str, str]:
+    """Return a row of a table of many networks: cycles by period, how many are stable, coverage."""
+    counts = cycles.counts()
+    row = {f"k={k}": str(number) for k, number in counts.items()}
+    row |= {"cycles": str(sum(counts.values()))}
+    row |= {"stable": str(np.count_nonzero(_kinds(cycles)["stable"]))}
+    row |= {"coverage": str(cycles.coverage).replace("_", " ")}
+    return row | cycles.result.cells()
+
+
 def of_search(cycles, reference: tuple[str, dict[int, int]] | None = None) -> Table:
     """Return a row per period, with the numbers of cycles of a reference system beside."""
     rows, left_out = _shown(_rows(cycles))

@@ -1,16 +1,26 @@
 """What a search spent on what, and what each solver brought."""
 
 import time
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from ._base import AbstractCycleSolver
 
+class Piece(NamedTuple):
+    """Work between two entries of a course: by which solver, on which period, and what it brought.
 
-class Work:
-    """The course of a search: cycles known after so many seconds, and the solver at work.
-
-    A row is kept whenever something new was found and when a solver ended.
+    **Fields:** `end`: seconds after the search began at which it ended; `seconds` that it took;
+    `news`: cycles that were new.
     """
+
+    solver: str
+    period: int
+    end: float
+    seconds: float
+    news: int
+
+
+class Course:
+    """The course of a search: an entry whenever something new was found and when a solver ended."""
 
     def __init__(self) -> None:
         self.begun = time.perf_counter()
@@ -22,9 +32,9 @@ class Work:
         """Whether the last solver found something new."""
         return self.cycles > self.before
 
-    def begin(self, solver: AbstractCycleSolver, periods: tuple[int, ...]) -> None:
+    def begin(self, solver: str, periods: tuple[int, ...]) -> None:
         """Say who works from now on, and on which periods (named by the first)."""
-        self.solver, self.period, self.before = solver.name, periods[0], self.cycles
+        self.solver, self.period, self.before = solver, periods[0], self.cycles
 
     def enter(self, cycles: int, ended: bool = False) -> None:
         """Note how many cycles are known now."""
@@ -37,3 +47,27 @@ class Work:
         """Return the columns solver, period, seconds and cycles."""
         columns = list(zip(*self.rows)) or [()] * 4
         return dict(zip(("solver", "period", "seconds", "cycles"), map(list, columns)))
+
+
+def pieces_of(table: Mapping[str, list[Any]]) -> Iterator[Piece]:
+    """Return the pieces of work of a course, given by its columns."""
+    before, known = 0.0, 0
+    names = ("solver", "period", "seconds", "cycles")
+    for solver, period, seconds, cycles in zip(*(table.get(name, ()) for name in names)):
+        yield Piece(solver, period, seconds, seconds - before, cycles - known)
+        before, known = seconds, cycles
+
+
+def late_periods(table: Mapping[str, list[Any]]) -> list[int]:
+    """Return the periods of which new cycles came in the second half of the time spent on them."""
+    spent: dict[int, list[Piece]] = {}
+    for piece in pieces_of(table):
+        spent.setdefault(piece.period, []).append(piece)
+    late = []
+    for period, pieces in sorted(spent.items()):
+        half, done, news = sum(piece.seconds for piece in pieces) / 2, 0.0, 0
+        for piece in pieces:
+            done += piece.seconds
+            news += piece.news if done > half else 0
+        late += [period] if news else []
+    return late

@@ -6,6 +6,7 @@ from ._branches import branch_curves as branch_curves
 from ._branches import branches as branches
 from ._common import bare_figure as bare_figure
 from ._common import require_matplotlib as require_matplotlib
+from ._course import course as course
 from ._cycles import cycles as cycles
 from ._cycles import cycles_per_period as cycles_per_period
 from ._cycles import multipliers as multipliers

@@ -85,7 +85,7 @@ class Auto(AbstractPlan):
             return [Stage(Exhaustive(max_bits=self.max_bits), (period,))]
         follows = plan_of(map, period).num_unknowns <= MAX_UNKNOWNS
         work = work_per_path(map, period)
-        count = int(min(self.effort * WORK[period == 1] / work, 4096)) if follows else 0
+        count = int(self.effort * min(WORK[period == 1] / work, 4096)) if follows else 0
         if count >= FEW_PATHS:
             walks, paths = (None, None) if total is None else ((total + 1) // 2, total // 2)
             first = max(count // FRUITLESS_ROUNDS, 64)
@@ -93,7 +93,7 @@ class Auto(AbstractPlan):
             if paths != 0:
                 solver = PathFollowing(min_searches=first, max_searches=16 * count)
                 stages.append(Stage(solver, (period,), paths))
-            if total is None:
+            if total is None and period > 1:
                 glued = SCYFI(glued=True, max_steps=12, min_searches=512, max_searches=1024)
                 again = Stage(glued, (period,), upon_news=True)
                 stages = [Stage(glued, (period,)), *stages, again]

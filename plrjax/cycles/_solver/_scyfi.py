@@ -87,13 +87,15 @@ class SCYFI(AbstractCycleSolver):
     def init(self, problem: CycleProblem) -> _State:
         growth = problem.sample.growth if problem.sample is not None else 0.0
         if self.glued:
-            walks: AbstractWalks = LoopWalks(problem.map, problem.period, self.max_steps, along=True)
+            walks: AbstractWalks = LoopWalks(
+                problem.map, problem.period, self.max_steps, along=True
+            )
         else:
             walks = walks_of(
                 problem.map, problem.period, growth, self.max_steps, self.lanes, self.devices
             )
         state = _State(walks, Catalog(problem.map), self._round_limits(problem))
-        state.over = self.glued and not problem.around
+        state.over = self.glued and len(problem.around) < 2
         return state
 
     def _round_limits(self, problem: CycleProblem) -> list[int]:
@@ -116,6 +118,8 @@ class SCYFI(AbstractCycleSolver):
     def step(self, problem: CycleProblem, state: _State) -> _State:
         if state.walks.over:
             self._begin_round(problem, state)
+        if state.over:
+            return state
         _digest(state, state.walks.advance())
         if state.walks.over:
             state.over = self._settled(problem, state)
@@ -130,8 +134,10 @@ class SCYFI(AbstractCycleSolver):
         generator = generator_of(problem.key, problem.period, state.round)
         if self.glued:
             table = glued_words(problem.around, problem.period, limit - first, generator)
-            limit = first + len(table.counts)
-            state.limits[state.round] = limit
+            state.over = not len(table.counts)
+            if state.over:
+                return
+            limit = state.limits[state.round] = first + len(table.counts)
         else:
             seeding = problem.seeding or default_seeding(problem.map, problem.period)
             table = seed_table(seeding, problem.sample, problem.period, generator)

@@ -40,6 +40,15 @@ _MOST_CELLS = 2**24
 """Bits of itineraries that a piece of work hands over, at most."""
 
 
+_MANY_UNITS = 100
+
+_LAST_PERIODS = (4, 10)
+_LEAST_STATES = {"plain": (8, 10, 10), "many": (2, 4, 4), "few": (8, 12, 16)}
+"""States from which on a CPU is faster with one walk at a time than with lanes, for periods up to
+these and beyond: of networks whose units are their states, of others with many units, and with few.
+Measured by `python -m benchmarks.large --crossover`, whose README has the figures."""
+
+
 class Ended(NamedTuple):
     """Walks that ended: their numbers, how (`_walk`), after how many steps, and where.
 
@@ -91,19 +100,17 @@ def walks_of(
     layout = make_layout(map, period, growth, lanes)
     asked = lanes is not None or devices is not None
     if jax.default_backend() == "cpu" and not asked and layout.segments == 1:
-        if loop_is_faster(map):
+        if loop_is_faster(map, period):
             return LoopWalks(map, period, max_steps)
     return LaneWalks(map, layout, period, max_steps, devices)
 
 
-def loop_is_faster(map: PiecewiseAffineMap) -> bool:
-    """Return whether a CPU makes walks faster one at a time than in lanes.
-
-    Measured at periods 1 and 10 by `python -m benchmarks.large --crossover`; see its README.
-    """
+def loop_is_faster(map: PiecewiseAffineMap, period: int) -> bool:
+    """Return whether a CPU makes walks faster one at a time than in lanes (`_LEAST_STATES`)."""
     diagonal, plain = structure_of(map)
-    many = map.num_units >= 100
-    return map.state_size >= (10 if diagonal and plain else 5 if many else 16)
+    kind = "plain" if diagonal and plain else "many" if map.num_units >= _MANY_UNITS else "few"
+    column = int(np.searchsorted(_LAST_PERIODS, period))
+    return map.state_size >= _LEAST_STATES[kind][column]
 
 
 class LaneWalks(AbstractWalks):
@@ -238,9 +245,7 @@ class LoopWalks(AbstractWalks):
 
     segments = 1
 
-    def __init__(
-        self, map: PiecewiseAffineMap, period: int, max_steps: int, along: bool = False
-    ):
+    def __init__(self, map: PiecewiseAffineMap, period: int, max_steps: int, along: bool = False):
         from . import _walk_loop as loop
 
         self.loop, self.period, self.over, self.along = loop, period, True, along
@@ -295,7 +300,9 @@ class LoopWalks(AbstractWalks):
         room, desk = self.desks[0]
         ended = self._blank(min(_SAMPLED, self.limit))
         short = desk._replace(marks=desk.marks[:2])
-        total = self.loop.walk(self.net, self.green, room, self.table, short, ended, 0, KRYLOV, self.along)
+        total = self.loop.walk(
+            self.net, self.green, room, self.table, short, ended, 0, KRYLOV, self.along
+        )
         expected = total / max(int(ended.steps.sum()), 1)
         for room, _ in self.desks:
             room.expected[0] = expected if expected < _TOO_MANY else np.inf

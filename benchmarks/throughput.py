@@ -92,6 +92,26 @@ def kernel_call(pwa_map, period: int, *, steps: int = 4):
     return call, steps * layout.lanes
 
 
+def engine_call(pwa_map, period: int):
+    """Return what `kernel_call` does, or on a CPU, where that is faster, the same in the loop.
+
+    The loop solves for the random itineraries of the references, one after the other.
+    """
+    import jax
+
+    from plrjax.cycles._seeding import SeedTable
+    from plrjax.cycles._solver._walk_engines import LoopWalks, loop_is_faster
+
+    if jax.default_backend() != "cpu" or not loop_is_faster(pwa_map, period):
+        return kernel_call(pwa_map, period)
+    count = num_candidates(pwa_map.state_size, period)
+    words = np.random.default_rng(1).random((count * period, pwa_map.num_units)) < 0.5
+    engine = LoopWalks(pwa_map, period, max_steps=1)
+    starts = period * np.arange(count)[:, None]
+    engine.begin(SeedTable(words, starts, np.ones(count, int)), 0, 0, count)
+    return (lambda: engine._walk(engine.desks[0], 0, count)), count
+
+
 def search_call(pwa_map, period: int, *, seconds: float = 0.3):
     """Return a function that runs a whole search, and its candidate evaluations.
 
@@ -154,7 +174,7 @@ def row(state_size: int, period: int, *, repeats: int = 9, search: bool = True) 
     calls["walk"] = reference_walk_call("loops", state_size, period)
     missing = []
     pwa_map = piecewise_affine_map(state_size)
-    makers = {"kernel": kernel_call} | ({"search": search_call} if search else {})
+    makers = {"kernel": engine_call} | ({"search": search_call} if search else {})
     for name, make in makers.items():
         try:
             calls[name] = make(pwa_map, period)

@@ -86,7 +86,7 @@ def next_note(outcomes: dict[int, Outcome], late: list[int]) -> list[str]:
         return []
     return [
         f"{_periods(open_ones)}: new cycles came until late, so there are more; "
-        "Auto(effort=10) searches ten times as long"
+        "Auto(effort=10), or a larger num_searches, searches longer"
     ]
 
 

@@ -36,14 +36,20 @@ _MOST_BYTES = 1 << 30
 """Of a complete search that is tried first; words this long are left to walks."""
 
 
+_GLUED = SCYFI(glued=True, max_steps=12, min_searches=512, max_searches=1024)
+"""Words that lead to a cycle do so in some 5 to 10 steps. After 1024 walks paths bring more."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Auto(AbstractPlan):
-    """Enumeration of short words; for longer ones walks, then paths.
+    """Enumeration of short words; for longer ones glued words, walks, then paths.
 
     Words of at most 22 bits (14 where no region makes I - A^k regular) are enumerated. Otherwise
-    `SCYFI` walks come first: they meet the easy cycles soonest. Then `PathFollowing`, which finds
-    what walks cannot, goes on while it brings anything new. Where paths are so long that few can be
-    followed, walks go on until they settle, and paths start from the cycles found only.
+    words glued from the cycles of all periods found until then come first, and `SCYFI` walks, which
+    meet the easy cycles soonest. Then `PathFollowing`, which finds what walks cannot, goes on while
+    it brings anything new, and less long where many paths arrive; what it brings is glued again.
+    Where paths are so long that few can be followed, walks go on until they settle, and paths start
+    from the cycles found only.
 
     Longer periods first go to `BranchAndBound` together, with a limit of about 1e5 nodes:
     small networks come out complete. Only what it cannot settle in all of R^M is left to walks and
@@ -80,23 +86,27 @@ class Auto(AbstractPlan):
 
     def _stages(self, problem: CycleProblem, period: int) -> list[Stage]:
         """Return the solvers of one period, in turn."""
-        map, total = problem.map, problem.num_searches
-        if self._enumerates(map, period):
+        if self._enumerates(problem.map, period):
             return [Stage(Exhaustive(max_bits=self.max_bits), (period,))]
+        stages = self._searches(problem, period)
+        if period == 1 or problem.num_searches is not None:
+            return stages
+        again = Stage(_GLUED, (period,), upon_news=True)
+        return [Stage(_GLUED, (period,)), *stages, again]
+
+    def _searches(self, problem: CycleProblem, period: int) -> list[Stage]:
+        """Return walks and paths, by what a path costs."""
+        map, total = problem.map, problem.num_searches
         follows = plan_of(map, period).num_unknowns <= MAX_UNKNOWNS
         work = work_per_path(map, period)
         count = int(self.effort * min(WORK[period == 1] / work, 4096)) if follows else 0
         if count >= FEW_PATHS:
             walks, paths = (None, None) if total is None else ((total + 1) // 2, total // 2)
-            first = max(count // FRUITLESS_ROUNDS, 64)
             stages = [Stage(SCYFI(min_searches=256, max_searches=512), (period,), walks)]
             if paths != 0:
-                solver = PathFollowing(min_searches=first, max_searches=16 * count)
+                least = max(count // FRUITLESS_ROUNDS, 64)
+                solver = PathFollowing(min_searches=least, max_searches=16 * count)
                 stages.append(Stage(solver, (period,), paths))
-            if total is None and period > 1:
-                glued = SCYFI(glued=True, max_steps=12, min_searches=512, max_searches=1024)
-                again = Stage(glued, (period,), upon_news=True)
-                stages = [Stage(glued, (period,)), *stages, again]
             return stages
         stages = [Stage(SCYFI(), (period,), total)]
         few = int(self.effort * WORK[False] / work) if follows else 0

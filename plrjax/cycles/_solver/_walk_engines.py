@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int, UInt64
 
+from ..._memory import check_memory
 from ..._numerics import float64_scope, quiet_floats
 from ..._parallel import device_mesh, num_threads, over_devices
 from ..._piecewise_affine import PiecewiseAffineMap, structure_of
@@ -42,8 +43,8 @@ _MOST_CELLS = 2**24
 
 _MANY_UNITS = 100
 
-_LAST_PERIODS = (4, 10)
-_LEAST_STATES = {"plain": (8, 10, 10), "many": (2, 4, 4), "few": (8, 12, 16)}
+_LAST_PERIODS = (2, 4, 10)
+_LEAST_STATES = {"plain": (8, 12, 12, 12), "many": (2, 2, 4, 4), "few": (8, 8, 12, 16)}
 """States from which on a CPU is faster with one walk at a time than with lanes, for periods up to
 these and beyond: of networks whose units are their states, of others with many units, and with few.
 Measured by `python -m benchmarks.large --crossover`, whose README has the figures."""
@@ -248,6 +249,9 @@ class LoopWalks(AbstractWalks):
     def __init__(self, map: PiecewiseAffineMap, period: int, max_steps: int, along: bool = False):
         from . import _walk_loop as loop
 
+        size, units, threads = map.state_size, map.num_units, num_threads()
+        room = 8 * threads * (4 * size**2 + 3 * size * units)
+        check_memory("model", f"walks of {size} states on {threads} cores", room)
         self.loop, self.period, self.over, self.along = loop, period, True, along
         self.lanes = num_threads()
         self.net = net_of(map, period)

@@ -19,7 +19,8 @@ def test_a_search_that_met_nothing_is_not_saturated(shared):
     few = plr.find_cycles(model, 12, key=jr.key(0), solver=solver, progress=QUIET)
     assert few.stats["crossed"][12] == 0 and len(few) == 0
     assert few.coverage is COVERAGE.partial and np.isnan(few.unseen[12].missing_mass)
-    more = plr.find_cycles(model, 12, key=jr.key(0), solver=plr.PathFollowing(), progress=QUIET)
+    solver = plr.PathFollowing(min_searches=512)
+    more = plr.find_cycles(model, 12, key=jr.key(0), solver=solver, progress=QUIET)
     assert more.coverage is COVERAGE.saturated and more.counts() == {12: 39}
     assert more.stats["crossed"][12] >= 20
 

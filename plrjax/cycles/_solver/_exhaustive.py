@@ -33,7 +33,7 @@ class AbstractEnumeration(abc.ABC):
 
     @abc.abstractmethod
     def tasks(self, problem: CycleProblem) -> list:
-        """Return independent pieces of work that together cover every itinerary."""
+        """Return independent pieces of work that cover every itinerary, or a rotation of it."""
 
     @abc.abstractmethod
     def candidates(
@@ -59,8 +59,14 @@ class PlainLoop(AbstractEnumeration):
         return words[admissible(problem.map, words)], 0
 
 
+_FEWEST_OPEN = 10
+"""Bits of a branch, at least, that make its lanes worth their overhead."""
+
+
 class SchurComplement(AbstractEnumeration):
     """Recursive Schur complements of the reduced system: some tens of nanoseconds per itinerary.
+
+    Of long words most rotations are left out, as one of them stands for all.
 
     Patterns behind a pivot too small to be trusted are tried one by one, up to `max_suspects` of
     them; the rest is counted, and the result then claims no completeness.
@@ -74,11 +80,14 @@ class SchurComplement(AbstractEnumeration):
         system = reduced_system(problem.map, problem.period)
         if system is None:
             return PlainLoop().tasks(problem)
+        system = _unit_by_unit(system)
         branches, suspects = [root_branch(system.B, system.c)], []
-        while branches and len(branches[0].system) > BATCH_BITS:
+        for depth in range(1, _bits_to_decide(problem) + 1):
             parts = [split(branch) for branch in branches]
             branches = [child for children, _ in parts for child in children]
             suspects += [bits for _, bad in parts for bits in bad]
+            if depth <= problem.period or depth % problem.period == 0:
+                branches = [b for b in branches if _may_be_largest(b.bits, problem.period)]
         return [(system, branch) for branch in branches] + [(system, bits) for bits in suspects]
 
     def candidates(self, problem, task):
@@ -111,6 +120,32 @@ class SchurComplement(AbstractEnumeration):
         return np.concatenate(found), untried
 
 
+def _unit_by_unit(system: ReducedSystem) -> ReducedSystem:
+    """Return the system with its unknowns in the order "unit time" instead of "time unit"."""
+    order = np.arange(len(system.c)).reshape(system.period, -1).T.reshape(-1)
+    return system._replace(B=system.B[np.ix_(order, order)], c=system.c[order])
+
+
+def _bits_to_decide(problem: CycleProblem) -> int:
+    """Return how many bits tell the branches apart: whole units, where enough lanes are left."""
+    period, units = problem.period, problem.map.num_units
+    least = max(period * units - BATCH_BITS, 0)
+    whole = -(-least // period) * period
+    return whole if period * units - whole >= _FEWEST_OPEN else least
+
+
+def _may_be_largest(bits: tuple[bool, ...], period: int) -> bool:
+    """Return whether words that begin so can be the largest of their rotations.
+
+    The others are rotations of words in other branches. `bits` decide one unit after the other, at
+    all times each; of the first unit any number may be decided, of later ones all.
+    """
+    if len(bits) < period:
+        return all(bits[shift:] <= bits[: len(bits) - shift] for shift in range(1, len(bits)))
+    letters = list(zip(*(bits[i : i + period] for i in range(0, len(bits), period))))
+    return all(letters[shift:] + letters[:shift] <= letters for shift in range(1, period))
+
+
 def _in_batches(prefixes: list[tuple[int, tuple[bool, ...]]], unknowns: int, size: int):
     """Yield all patterns behind prefixes (how many, decided bits, last unknown first), by `size`.
 
@@ -139,8 +174,9 @@ def _numbered_words(numbers: np.ndarray, period: int, num_units: int) -> np.ndar
 
 
 def _words_of(patterns: np.ndarray, system: ReducedSystem) -> np.ndarray:
-    """Return patterns of the reduced system as itineraries, reflected units turned back."""
-    return patterns.reshape(-1, system.period, len(system.reference)) ^ system.reference
+    """Return patterns "unit time" as itineraries, reflected units turned back."""
+    words = patterns.reshape(-1, len(system.reference), system.period)
+    return np.swapaxes(words, 1, 2) ^ system.reference
 
 
 def admissible(

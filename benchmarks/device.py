@@ -40,10 +40,10 @@ from plrjax._lyapunov._plan import make_plan
 from plrjax._numerics import float64_scope
 from plrjax._parallel import one_thread_per_solve
 from plrjax.cycles._solver._krylov import MAX_ITERATIONS
+from plrjax.cycles._solver._loop_walks import loop_is_faster
 from plrjax.cycles._solver._newton_step import KRYLOV_SIZE, Layout, make_layout
 from plrjax.cycles._solver._path_engines import AbstractEngine, LaneEngine, table_size
 from plrjax.cycles._solver._path_starts import form_of
-from plrjax.cycles._solver._walk_engines import loop_is_faster
 
 CANDIDATES = ((2, 1), (2, 80), (10, 10), (50, 10), (100, 10), (300, 10), (500, 10))
 """(M, k): from overhead alone to products of large matrices; a CPU takes the loop from M=10 on."""

@@ -21,8 +21,8 @@ from benchmarks.reference import reference
 from plrjax._numerics import float64_scope
 from plrjax._piecewise_affine import PiecewiseAffineMap
 from plrjax.cycles._seeding import default_seeding, seed_table, simulate
-from plrjax.cycles._solver import _walk_engines as engines
 from plrjax.cycles._solver import _walk_loop as walk_loop
+from plrjax.cycles._solver._loop_walks import LoopWalks
 from plrjax.cycles._solver._newton_step import make_layout, newton_step, parameters_of
 
 STEPS = 12
@@ -93,7 +93,7 @@ class Walks:
         self.map, self.period, self.count = map, period, count
         sample = simulate(map, 4, 128 * int(np.ceil((320 + 2 * period) / 128)), draw)
         self.table = seed_table(default_seeding(map, period), sample, period, draw)
-        self.engine = engines.LoopWalks(map, period, STEPS)
+        self.engine = LoopWalks(map, period, STEPS)
         self.engine.begin(self.table, 7, 0, count)
         self.words = self._words()
 

@@ -100,7 +100,7 @@ def engine_call(pwa_map, period: int):
     import jax
 
     from plrjax.cycles._seeding import SeedTable
-    from plrjax.cycles._solver._walk_engines import LoopWalks, loop_is_faster
+    from plrjax.cycles._solver._loop_walks import LoopWalks, loop_is_faster
 
     if jax.default_backend() != "cpu" or not loop_is_faster(pwa_map, period):
         return kernel_call(pwa_map, period)

@@ -11,7 +11,8 @@ import plrjax as plr
 from plrjax._piecewise_affine import PiecewiseAffineMap
 from plrjax.cycles import _seeding as seeding
 from plrjax.cycles._solver import _loop_rooms as rooms
-from plrjax.cycles._solver import _walk_engines as engines
+from plrjax.cycles._solver import _loop_walks
+from plrjax.cycles._solver._loop_walks import LaneWalks, LoopWalks
 from plrjax.cycles._solver._newton_step import make_layout
 from plrjax.cycles._solver._walk import CONVERGED, SINGULAR
 
@@ -41,7 +42,7 @@ def drawn(kind: str, size: int, seed: int) -> PiecewiseAffineMap:
 
 def one_step(map: PiecewiseAffineMap, word: np.ndarray, way: int):
     """Return z_1, the itinerary of the orbit, and how a walk of one step from a word ended."""
-    engine = engines.LoopWalks(map, len(word), max_steps=1)
+    engine = LoopWalks(map, len(word), max_steps=1)
     start = np.zeros((1, 1), int), np.ones(1, int)
     engine.begin(seeding.SeedTable(word, *start), 0, 0, 1)
     room, desk = engine.desks[0]
@@ -124,8 +125,8 @@ def test_the_walks_are_those_of_the_lanes(kind, size, seed):
     ends = []
     layout = make_layout(map, period, lanes=32)
     for walks in (
-        engines.LoopWalks(map, period, 24),
-        engines.LaneWalks(map, layout, period, 24, None),
+        LoopWalks(map, period, 24),
+        LaneWalks(map, layout, period, 24, None),
     ):
         walks.begin(table, 11, 0, 200)
         found = {}
@@ -143,7 +144,7 @@ def test_threads_change_nothing(monkeypatch):
     map = random_plrnn(4, 14, 1.6)
     found = []
     for threads in (1, 3):
-        monkeypatch.setattr(engines, "num_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(_loop_walks, "num_threads", lambda threads=threads: threads)
         options = {"key": jr.key(0), "solver": plr.SCYFI(), "num_searches": 700, "progress": QUIET}
         found.append(plr.find_cycles(map, [1, 2, 3], **options))
     assert found[0].stats["lanes"] == {1: 1, 2: 1, 3: 1} and found[1].stats["lanes"][1] == 3

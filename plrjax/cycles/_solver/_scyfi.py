@@ -20,8 +20,9 @@ from .._base import (
 from .._catalog import REJECTED, Catalog
 from .._seeding import default_seeding, generator_of, seed_table
 from ._glued import glued_words
+from ._loop_walks import LoopWalks, walks_of
 from ._walk import CONVERGED, SINGULAR
-from ._walk_engines import AbstractWalks, Ended, LoopWalks, walks_of
+from ._walk_engines import AbstractWalks, Ended, NoWalks
 
 _POLISH = 8
 
@@ -85,18 +86,17 @@ class SCYFI(AbstractCycleSolver):
         return "glued words" if self.glued else "SCYFI"
 
     def init(self, problem: CycleProblem) -> _State:
-        growth = problem.sample.growth if problem.sample is not None else 0.0
+        nothing = self.glued and len(problem.around) < 2
+        walks = NoWalks() if nothing else self._walks(problem)
+        return _State(walks, Catalog(problem.map), self._round_limits(problem), over=nothing)
+
+    def _walks(self, problem: CycleProblem) -> AbstractWalks:
+        """Return who makes the walks."""
+        map, period = problem.map, problem.period
         if self.glued:
-            walks: AbstractWalks = LoopWalks(
-                problem.map, problem.period, self.max_steps, along=True
-            )
-        else:
-            walks = walks_of(
-                problem.map, problem.period, growth, self.max_steps, self.lanes, self.devices
-            )
-        state = _State(walks, Catalog(problem.map), self._round_limits(problem))
-        state.over = self.glued and len(problem.around) < 2
-        return state
+            return LoopWalks(map, period, self.max_steps, along=True)
+        growth = problem.sample.growth if problem.sample is not None else 0.0
+        return walks_of(map, period, growth, self.max_steps, self.lanes, self.devices)
 
     def _round_limits(self, problem: CycleProblem) -> list[int]:
         """Return the number of walks at the end of each round.

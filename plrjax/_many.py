@@ -3,11 +3,12 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import equinox as eqx
 import jax
 import jax.random as jr
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ._job import deadline_of, job
@@ -15,7 +16,14 @@ from ._progress import AbstractProgress, NoProgress
 from ._results import RESULTS
 from ._tables import AbstractTabular, Table, plural
 
-_Result = TypeVar("_Result")
+
+class HasRow(Protocol):
+    """A result that a table of many shows as a row."""
+
+    def _row(self) -> dict[str, str]: ...
+
+
+_Result = TypeVar("_Result", bound=HasRow)
 
 _MAX_ROWS = 40
 """Networks that a printed table shows; of more it shows the first half and the last."""
@@ -73,7 +81,7 @@ def networks_of(model: Any) -> list[Any] | None:
         return list(model)
     shifts = (getattr(model, name, None) for name in ("h", "h1", "b"))
     shift = next((array for array in shifts if array is not None), None)
-    if not isinstance(model, eqx.Module) or getattr(shift, "ndim", 1) != 2:
+    if not isinstance(model, eqx.Module) or shift is None or np.ndim(shift) != 2:
         return None
     arrays, rest = eqx.partition(model, eqx.is_array)
     take = lambda i: eqx.combine(jax.tree.map(lambda array: array[i], arrays), rest)

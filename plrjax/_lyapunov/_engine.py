@@ -161,7 +161,8 @@ def measure(model, lanes: Lanes, inputs, start, interval, length, count) -> tupl
 
     def one_slot(i, carry):
         where, sums, time = carry
-        run = _begin_run(*where, sums.rounding, time)
+        states, frames = where
+        run = _begin_run(states, frames, sums.rounding, time)
         run = _run_slot(model, inputs, few, run, interval, length)
         logs, total = sums.logs.at[i].set(_logs(run)), sums.states.at[i].set(run.total)
         sums = sums._replace(logs=logs, states=total, rounding=run.rounding)

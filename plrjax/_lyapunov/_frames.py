@@ -194,8 +194,8 @@ def _separate_panel(rest, removed) -> _Panel:
         shares = products[:, size:] @ inverse.mT
         rest = rest[:, size:] - shares @ done[-1]
         removed = removed[:, size:] + jnp.sum(shares * shares, axis=2)
-    joined = (jnp.concatenate(x, axis=1) for x in (done, lengths, squares))
-    return _Panel(*joined, jnp.stack(spread).max(axis=0))
+    rows, length, square = (jnp.concatenate(x, axis=1) for x in (done, lengths, squares))
+    return _Panel(rows, length, square, jnp.stack(spread).max(axis=0))
 
 
 def _inverse_factor(gram):

@@ -128,7 +128,7 @@ def lyapunov_spectrum(
         options = {"state": state, "inputs": inputs, "num_steps": num_steps, "throw": False}
         options |= {"num_exponents": num_exponents, "qr_every": qr_every, "spread": spread}
         options |= {"num_transient": num_transient, "num_orbits": num_orbits}
-        analyze = functools.partial(lyapunov_spectrum, **options)
+        analyze: Any = functools.partial(lyapunov_spectrum, **options)
         return each_of(networks, analyze, key=key, max_seconds=max_seconds, progress=progress)
     deadline = deadline_of(max_seconds)
     interval = None

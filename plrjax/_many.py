@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -17,6 +17,7 @@ from ._results import RESULTS
 from ._tables import AbstractTabular, Table, plural
 
 
+@runtime_checkable
 class HasRow(Protocol):
     """A result that a table of many shows as a row."""
 

@@ -22,7 +22,7 @@ from plrjax import SCYFI, Auto, CycleProblem, Exhaustive, PathFollowing, Piecewi
 from plrjax._parallel import one_thread_per_solve
 from plrjax._results import COVERAGE
 from plrjax.cycles._balance import balanced
-from plrjax.cycles._run import _sample
+from plrjax.cycles._run import _task
 from plrjax.cycles._solver import _pivots, _walk
 from plrjax.cycles._verify import VERDICT
 
@@ -150,14 +150,6 @@ def families(quick: bool = False) -> list[Family]:
     return rows
 
 
-def problem_of(case: Case, solver, key) -> CycleProblem:
-    """Return the problem as `find_cycles` poses it."""
-    problem = CycleProblem(balanced(case.map)[0], case.period, key)
-    if solver.needs_sample(problem.map, case.period):
-        return dataclasses.replace(problem, sample=_sample(problem, {}))
-    return problem
-
-
 def search(
     solver, case: Case, *, seed: int = 0, seconds: float = np.inf, wanted: set[bytes] | None = None
 ) -> Search:
@@ -166,29 +158,61 @@ def search(
     One that stops by itself before is started again with another key. The clock runs where
     `find_cycles` searches, and stands while the results so far are counted here.
     """
-    first: dict[bytes, float] = {}
-    ends, run, complete = [0.0], 0, False
-    key = jax.random.key(seed)
-    begun = time.process_time()
-    problem = problem_of(case, solver, key)
-    spent = time.process_time() - begun
-    enough = lambda: complete or spent >= seconds or (wanted is not None and wanted <= first.keys())
-    while not enough():
+    clock = Clock({}, [0.0], seconds, wanted)
+    map, key, run = balanced(case.map)[0], jax.random.key(seed), 0
+    while not clock.is_over:
+        folded = jax.random.fold_in(key, run)
+        problem = CycleProblem(map, case.period, folded, periods=(case.period,))
+        run_plan(solver, problem, clock)
+        run += 1
+    return Search(clock.first, clock.ends)
+
+
+@dataclasses.dataclass
+class Clock:
+    """CPU seconds spent, and at which of them each cycle was first seen."""
+
+    first: dict[bytes, float]
+    ends: list[float]
+    seconds: float
+    wanted: set[bytes] | None
+    complete: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to do, or no time."""
+        found = self.wanted is not None and self.wanted <= self.first.keys()
+        return self.complete or self.ends[-1] >= self.seconds or found
+
+    def call(self, function, *arguments):
+        """Call a function while the clock runs."""
         begun = time.process_time()
-        problem = dataclasses.replace(problem, key=jax.random.fold_in(key, run))
-        state, run = solver.init(problem), run + 1
-        spent += time.process_time() - begun
-        while not solver.terminate(problem, state) and not enough():
-            begun = time.process_time()
-            state = solver.step(problem, state)
-            spent += time.process_time() - begun
-            ends.append(spent)
-            outcome = solver.outcome(problem, state)
-            for entry in outcome.catalog.entries:
-                if entry.period == case.period and entry.verdict == VERDICT.cycle:
-                    first.setdefault(entry.word.tobytes(), spent)
-            complete = outcome.coverage is COVERAGE.complete_in_floating_point
-    return Search(first, ends)
+        result = function(*arguments)
+        self.ends.append(self.ends[-1] + time.process_time() - begun)
+        return result
+
+    def see(self, outcome, period: int) -> None:
+        """Note what is known by now."""
+        for entry in outcome.catalog.entries:
+            if entry.period == period and entry.verdict == VERDICT.cycle:
+                self.first.setdefault(entry.word.tobytes(), self.ends[-1])
+        self.complete |= outcome.coverage is COVERAGE.complete_in_floating_point
+
+
+def run_plan(solver, problem: CycleProblem, clock: Clock) -> None:
+    """Run the stages of a plan as `find_cycles` does."""
+    period, outcomes, samples, news = problem.period, {}, {}, False
+    for stage in solver.plan(problem):
+        if clock.is_over or (stage.upon_news and not news):
+            continue
+        task = clock.call(_task, problem, stage, (period,), outcomes, samples)
+        state, known = clock.call(stage.solver.init, task), len(clock.first)
+        while not stage.solver.terminate(task, state) and not clock.is_over:
+            state = clock.call(stage.solver.step, task, state)
+            clock.see(stage.solver.outcome(task, state), period)
+        outcome, news = stage.solver.outcome(task, state), len(clock.first) > known
+        before = outcomes.get(period)
+        outcomes[period] = outcome.after(before, period, True) if before else outcome
 
 
 def compiled_search(*arguments, **options) -> Search:

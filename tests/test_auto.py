@@ -21,6 +21,7 @@ from systems import (
 )
 
 import plrjax as plr
+from benchmarks import recall
 from plrjax import COVERAGE, RESULTS
 
 BOTH = "SCYFI + PathFollowing"
@@ -225,3 +226,12 @@ def test_solvers_in_turn_keep_what_either_finds_and_claims():
     box = plr.BranchAndBound(box=1.0, method="words")
     found = search(LOZI, [6], solver=Turns(plr.SCYFI(), box, plr.PathFollowing()))
     assert found.coverage <= COVERAGE.saturated and found.coverage_domain == "all of R^M"
+
+
+def test_recall_benchmark_steps_a_plan_to_its_end():
+    case = recall.Case(LOZI, 8)
+    whole = recall.search(plr.Exhaustive(), case)
+    wanted, solver = set(whole.first), plr.Auto(max_bits=8, complete=False)
+    assert len(wanted) == LOZI_PRIMES[8]
+    found = recall.search(solver, case, wanted=wanted, seconds=60.0)
+    assert set(found.first) == wanted and found.ends == sorted(found.ends)

@@ -101,9 +101,9 @@ def test_long_words_walk_until_they_settle_and_hop_from_there():
     map = plrnn_map(**EIGHTY)
     cycles = search(map, 80)
     assert cycles.counts() == {80: 2} and cycles.coverage is COVERAGE.saturated
-    assert cycles.stats["walks"][80] >= 512
+    assert cycles.stats["walks"][80] >= 256
     assert cycles.stats["points"] == {80: 0} and 0 < cycles.stats["paths"][80] < 32
-    assert cycles.unseen[80].quiet_draws > 256
+    assert cycles.unseen[80].quiet_draws > 128
 
 
 def test_more_effort_follows_more_paths():
@@ -132,7 +132,7 @@ def test_bounded_network_adds_up_to_its_degree():
 
 def test_early_interrupt_keeps_the_finds():
     cycles = plr.find_cycles(
-        plrnn_map(**EIGHTY), 80, key=jr.key(0), progress=PressesCtrlC(2), solver=STAGES
+        plrnn_map(**EIGHTY), 80, key=jr.key(0), progress=PressesCtrlC(3), solver=STAGES
     )
     assert cycles.result is RESULTS.interrupted and cycles.coverage is COVERAGE.partial
     assert cycles.stats["solver"][80].startswith("SCYFI")

@@ -101,9 +101,9 @@ def test_long_words_walk_until_they_settle_and_hop_from_there():
     map = plrnn_map(**EIGHTY)
     cycles = search(map, 80)
     assert cycles.counts() == {80: 2} and cycles.coverage is COVERAGE.saturated
-    assert cycles.stats["walks"][80] >= 256
+    assert cycles.stats["walks"][80] >= 512
     assert cycles.stats["points"] == {80: 0} and 0 < cycles.stats["paths"][80] < 32
-    assert cycles.unseen[80].quiet_draws > 128
+    assert cycles.unseen[80].quiet_draws > 200
 
 
 def test_more_effort_follows_more_paths():

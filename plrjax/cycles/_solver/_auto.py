@@ -108,7 +108,7 @@ class Auto(AbstractPlan):
                 solver = PathFollowing(min_searches=least, max_searches=16 * count)
                 stages.append(Stage(solver, (period,), paths))
             return stages
-        stages = [Stage(SCYFI(min_searches=256), (period,), total)]
+        stages = [Stage(SCYFI(min_searches=512), (period,), total)]
         few = int(self.effort * WORK[False] / work) if follows else 0
         if few and total is None:
             hops = PathFollowing(min_searches=few, max_searches=few, hops=1.0, per_known=2)

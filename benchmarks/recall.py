@@ -309,6 +309,8 @@ def main() -> None:
     measured = []
     with one_thread_per_solve():
         for family in families(options.quick):
+            for solver in METHODS.values():  # loops are compiled, or loaded, on first use
+                search(solver, family.cases[0], seconds=1.0)
             results = [measure(family, case) for case in family.cases]
             measured.append((family, results))
             report(family, results)

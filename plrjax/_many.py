@@ -11,6 +11,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from ._arguments import checked_key
 from ._job import deadline_of, job
 from ._progress import AbstractProgress, NoProgress
 from ._results import RESULTS
@@ -101,7 +102,10 @@ def each_of(
 
     Network i has the key with i folded in, whatever the others are. Ctrl-C and the time limit
     keep what is done.
+
+    **Raises:** `ValueError` naming `key` or `max_seconds`.
     """
+    key = None if key is None else checked_key(key)
     begun, deadline, done = time.perf_counter(), deadline_of(max_seconds), []
     with job(progress, "networks", deadline) as work:
         for number, network in enumerate(networks):

@@ -18,6 +18,7 @@ from systems import (
 
 import plrjax as plr
 from plrjax import COVERAGE
+from plrjax.cycles._solver._exhaustive import _may_be_largest as may_be_largest
 
 
 def by_plain_loop(map, periods):
@@ -119,3 +120,31 @@ def test_units_that_do_nothing_are_no_obstacle():
     padded, plain = by_schur(map, range(1, 4)), by_schur(base, range(1, 4))
     assert padded.counts() == plain.counts()
     assert words_of(padded) == words_of(by_plain_loop(map, range(1, 4)))
+
+
+@pytest.mark.parametrize("period, units", [(2, 4), (3, 3), (4, 2)])
+def test_of_the_rotations_of_a_word_one_is_kept_at_every_depth(period, units):
+    """Those that survive all cuts stand for the others: exactly one, whatever the word."""
+    depths = [*range(1, period), *range(period, period * units + 1, period)]
+    for number in range(2 ** (period * units)):
+        word = np.array([number >> i & 1 for i in range(period * units)], bool)
+        word = word.reshape(units, period)
+        rotations = {tuple(np.roll(word, s, axis=1).ravel().tolist()) for s in range(period)}
+        kept = [w for w in rotations if all(may_be_largest(w[:d], period) for d in depths)]
+        assert len(kept) == 1
+
+
+@pytest.mark.parametrize("size, period, seed", [(4, 4, 17), (4, 4, 25), (4, 4, 30)])
+def test_long_words_without_rotations_agree_with_the_plain_loop(size, period, seed):
+    """Words of 16 bits, of which those of one unit tell branches apart."""
+    map = random_plrnn(seed, size, 3.0)
+    found = by_schur(map, period)
+    assert len(found) > 1 and words_of(found) == words_of(by_plain_loop(map, period))
+
+
+def test_words_of_21_bits_agree_with_a_search_of_another_kind():
+    """Here two units tell branches apart."""
+    map = random_plrnn(5, 7, 3.0)
+    solver = plr.BranchAndBound(method="words")
+    found, proven = by_schur(map, 3), plr.find_cycles(map, 3, solver=solver, progress=QUIET)
+    assert len(found) == 6 and words_of(found) == words_of(proven)

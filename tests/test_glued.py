@@ -10,6 +10,7 @@ from systems import LOZI, LOZI_PRIMES, QUIET, check_cycles, random_plrnn
 import plrjax as plr
 from plrjax.cycles._base import KnownCycle
 from plrjax.cycles._solver._glued import glued_words
+from plrjax.cycles._work import late_periods
 
 
 class GluedAlone(plr.cycles.AbstractPlan):
@@ -89,3 +90,20 @@ def test_course_of_a_search():
     effort = found.effort()
     assert sum(news for _, news in effort.values()) == len(found)
     assert sum(seconds for seconds, _ in effort.values()) <= found.stats["seconds"]
+    axes = plr.plot.course(found)
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert [text.split(":")[0] for text in texts] == list(effort)
+    assert axes.dataLim.ymax == len(found)
+    with pytest.raises(ValueError, match="cycles: expected the result of find_cycles"):
+        plr.plot.course(plr.cycles_of_itineraries(LOZI, [np.ones((1, 1), bool)]))
+
+
+def test_periods_with_news_in_the_second_half_of_their_time_are_late():
+    table = {
+        "solver": ["a", "b", "a", "b", "b"],
+        "period": [2, 2, 3, 3, 3],
+        "seconds": [1.0, 4.0, 5.0, 5.5, 9.0],
+        "cycles": [3, 3, 4, 6, 7],
+    }
+    assert late_periods(table) == [3]
+    assert late_periods(dict(table, cycles=[3, 3, 4, 6, 6])) == []

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from systems import QUIET, random_plrnn, random_shallow, words_of
 
 import plrjax as plr
+from plrjax import _memory
 from plrjax._piecewise_affine import PiecewiseAffineMap
 from plrjax.cycles import _seeding as seeding
 from plrjax.cycles._solver import _loop_rooms as rooms
@@ -40,14 +41,14 @@ def drawn(kind: str, size: int, seed: int) -> PiecewiseAffineMap:
     return PiecewiseAffineMap(A, W1, W2, draw.standard_normal(size), h2)
 
 
-def one_step(map: PiecewiseAffineMap, word: np.ndarray, way: int):
+def one_step(map: PiecewiseAffineMap, word: np.ndarray, way: int, along: bool = False):
     """Return z_1, the itinerary of the orbit, and how a walk of one step from a word ended."""
     engine = LoopWalks(map, len(word), max_steps=1)
     start = np.zeros((1, 1), int), np.ones(1, int)
     engine.begin(seeding.SeedTable(word, *start), 0, 0, 1)
     room, desk = engine.desks[0]
     ended = engine._blank(1)
-    engine.loop.walk(engine.net, engine.green, room, engine.table, desk, ended, 0, way, False)
+    engine.loop.walk(engine.net, engine.green, room, engine.table, desk, ended, 0, way, along)
     return room.z, ended.words[0].astype(bool), ended.status[0]
 
 
@@ -93,6 +94,27 @@ def test_where_gmres_stalls_a_candidate_is_solved_directly():
     z, _, status = one_step(map, np.ones((1, size), bool), KRYLOV)
     assert status == CONVERGED
     np.testing.assert_allclose(z, np.linalg.solve(np.eye(size) - W, h), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_signs_along_the_virtual_cycle(kind):
+    """Each state is pushed on by the affine piece of its own letter, whatever its signs are."""
+    map, draw, differ = drawn(kind, 12, 2), np.random.default_rng(4), 0
+    few = rooms.green_of(map, rooms.net_of(map, 4), 4).b.size
+    for _ in range(10):
+        word = draw.random((4, map.num_units)) < 0.5
+        for way in (ANY, DIRECT, BY_MAPS, KRYLOV, FEW_UNITS):
+            if way == FEW_UNITS and not (few and word.sum() <= map.state_size):
+                continue
+            z, seen, _ = one_step(map, word, way, along=True)
+            signs = []
+            for region in word:
+                J, c = map.affine_piece(region)
+                signs.append(map.pre_activations(z) > 0)
+                z = J @ z + c
+            assert np.array_equal(seen, signs)
+        differ += not np.array_equal(seen, one_step(map, word, DIRECT)[1])
+    assert differ  # else nothing was tried that the orbit does not do as well
 
 
 @pytest.mark.parametrize("kind", ["units are states", "full A"])
@@ -151,3 +173,9 @@ def test_threads_change_nothing(monkeypatch):
     assert words_of(found[0]) == words_of(found[1]) and len(found[0])
     assert found[0].stats["candidates"] == found[1].stats["candidates"]
     assert found[0].stats["first_found"] == found[1].stats["first_found"]
+
+
+def test_walks_too_large_for_the_machine_are_refused(monkeypatch):
+    monkeypatch.setattr(_memory, "machine_bytes", lambda: 10_000)
+    with pytest.raises(ValueError, match="model: walks of 30 states .* would take"):
+        LoopWalks(random_plrnn(0, 30, 0.5), 2, 24)

@@ -51,9 +51,9 @@ class CycleProblem:
     """All k-cycles of one period of a map, with what a solver may need to find them.
 
     **Fields:** `sample` is None for solvers that do not need simulated orbits; `key` likewise;
-    `known`: itineraries of cycles that earlier solvers of the plan found, to start from; `settled`:
-    these expect no more; `around`: the cycles of all periods found so far; `original`: the map in
-    the user's units of state (None: `map` is); `periods`: all periods of a joint search.
+    `known`: itineraries of cycles that earlier solvers of the plan found, to start from; `around`:
+    the cycles of all periods found so far; `original`: the map in the user's units of state (None:
+    `map` is); `periods`: all periods of a joint search.
     """
 
     map: PiecewiseAffineMap
@@ -63,7 +63,6 @@ class CycleProblem:
     seeding: AbstractSeeding | None = None
     num_searches: int | None = None
     known: tuple[np.ndarray, ...] = ()
-    settled: bool = False
     around: "tuple[KnownCycle, ...]" = ()
     original: PiecewiseAffineMap | None = None
     periods: tuple[int, ...] = ()

@@ -104,7 +104,6 @@ def _task(
         num_searches=stage.num_searches,
         known=tuple(cycle.itinerary for outcome in before for cycle in outcome.known()),
         around=_around(outcomes),
-        settled=bool(before) and min(o.coverage for o in before) >= COVERAGE.saturated,
     )
     if stage.solver.needs_sample(task.map, period):
         task = dataclasses.replace(task, sample=_sample(task, samples))

@@ -83,7 +83,8 @@ def simulate(
             y = read(both)
             y[:num_orbits] += map.h2
             np.greater(y[:num_orbits], 0.0, out=regions[t])
-            both[:] = push(both, (y.reshape(2, *regions[t].shape) * regions[t]).reshape(y.shape))
+            outputs = np.where(regions[t], y.reshape(2, *regions[t].shape), 0.0)
+            both[:] = push(both, outputs.reshape(y.shape))
             z += map.h1
             if t % _RENORMALIZED == _RENORMALIZED - 1:
                 growth, steps = _renormalized(v, growth, steps, t)

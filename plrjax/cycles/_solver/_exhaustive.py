@@ -137,13 +137,15 @@ def _bits_to_decide(problem: CycleProblem) -> int:
 def _may_be_largest(bits: tuple[bool, ...], period: int) -> bool:
     """Return whether words that begin so can be the largest of their rotations.
 
-    The others are rotations of words in other branches. `bits` decide one unit after the other, at
-    all times each; of the first unit any number may be decided, of later ones all.
+    Words are compared by the order of their bits here, so that those that fail here are rotations
+    of words in other branches, at whatever depth. `bits` decide one unit after the other, at all
+    times each; of the first unit any number may be decided, of later ones all.
     """
     if len(bits) < period:
         return all(bits[shift:] <= bits[: len(bits) - shift] for shift in range(1, len(bits)))
-    letters = list(zip(*(bits[i : i + period] for i in range(0, len(bits), period))))
-    return all(letters[shift:] + letters[:shift] <= letters for shift in range(1, period))
+    units = [bits[i : i + period] for i in range(0, len(bits), period)]
+    turned = lambda shift: sum((unit[shift:] + unit[:shift] for unit in units), ())
+    return all(turned(shift) <= bits for shift in range(1, period))
 
 
 def _in_batches(prefixes: list[tuple[int, tuple[bool, ...]]], unknowns: int, size: int):

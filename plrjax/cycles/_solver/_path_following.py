@@ -58,7 +58,9 @@ class PathFollowing(AbstractCycleSolver):
     **Arguments:**
 
     - `max_pivots`: boundaries after which one leg of a path is given up.
-    - `min_searches`: least number of paths (None: by cost per pivot, 256 to 4096).
+    - `min_searches`: least number of paths (None: by cost per pivot, 256 to 4096). After them the
+      search ends once the last half brought nothing new and 64 paths from points arrived, or, where
+      fewer do, after eight times as many.
     - `max_searches`: paths at which the search gives up settling (None: 64 times the least).
     - `max_cycles`: cycles at which the search of a period stops, as `partial`.
     - `hops`: share of the starts that are known cycles, once there are any; 1 for nothing else.
@@ -124,7 +126,7 @@ class PathFollowing(AbstractCycleSolver):
         if problem.num_searches:
             return problem.num_searches, problem.num_searches
         least = self.min_searches or _least_paths(problem)
-        most = self.max_searches or (FRUITLESS_ROUNDS if problem.settled else 64) * least
+        most = self.max_searches or 64 * least
         if self.per_known is not None:
             most = min(most, self.per_known * len(problem.known))
         return min(least, most), most

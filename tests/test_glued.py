@@ -91,8 +91,8 @@ def test_course_of_a_search():
     assert sum(news for _, news in effort.values()) == len(found)
     assert sum(seconds for seconds, _ in effort.values()) <= found.stats["seconds"]
     axes = plr.plot.course(found)
-    texts = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert [text.split(":")[0] for text in texts] == list(effort)
+    labels = axes.get_legend_handles_labels()[1]
+    assert [label.split(":")[0] for label in labels] == list(effort)
     assert axes.dataLim.ymax == len(found)
     with pytest.raises(ValueError, match="cycles: expected the result of find_cycles"):
         plr.plot.course(plr.cycles_of_itineraries(LOZI, [np.ones((1, 1), bool)]))

@@ -11,6 +11,8 @@ from . import systems as systems
 from . import training as training
 from . import words as words
 from ._caches import enable_compilation_cache as enable_compilation_cache
+from ._census import Census as Census
+from ._census import census as census
 from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._dynamics import Dynamics as Dynamics
 from ._dynamics import jacobian as jacobian

@@ -17,7 +17,9 @@ LONGEST_REST = 30.0
 _WATCH_SECONDS = 0.5
 """From one look at the parent to the next."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
+_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+"""What ends a process of ours in order; Slurm sends USR1 before the time is over, if asked to."""
 _begun: list[bool] = []
 """Whether any computation has begun in this process."""
 

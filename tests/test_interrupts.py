@@ -111,10 +111,12 @@ if {pressed}: _interrupts._seen.append(2)
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
 def test_a_worker_ends_with_its_parent():
     """The parent is killed, the worker holds our pipe: its end is the end of what we read."""
-    worker = "from plrjax._interrupts import end_with; import time; end_with({}); time.sleep(600)"
-    parent = f"""
-import os, subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", {worker!r}.format(os.getpid())])
+    parent = """
+import os, time
+from plrjax._executors import ProcessPool
+pool = ProcessPool(1)
+assert pool.submit(os.getpid).result() != os.getpid()
+pool.submit(time.sleep, 600)
 print("begun", flush=True)
 time.sleep(600)
 """

@@ -25,6 +25,7 @@ _COMMANDS = {
     "evaluate": "Evaluate",
     "bifurcations": "Bifurcations",
     "scan": "Scan",
+    "census": "Census",
     "verify": "Verify",
     "info": "Info",
 }

@@ -41,8 +41,12 @@ class AbstractAnalysis(abc.ABC):
     kernels: ClassVar[tuple[str, ...]] = ()
     """Modules of compiled loops that are worth compiling while JAX is imported."""
 
-    file: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
-    """Network file (see README for the formats); without it, the embedded example."""
+    files: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[FILE ...]")
+    ] = ()
+    """Network file (see README for the formats); without it, the embedded example. Many networks:
+    several files, patterns such as 'nets/*.npz', folders of training runs, or tables of networks
+    (@nets.csv, @nets.toml)."""
     seed: int = 0
     """Seed of all random numbers; the same seed gives the same result."""
     max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
@@ -54,11 +58,27 @@ class AbstractAnalysis(abc.ABC):
     index: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Which snapshot, where the file holds several."""
     out: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
-    """Save the result to this .npz or .safetensors file."""
+    """Save the result to this .npz or .safetensors file; of many networks, keep results and table
+    in this folder, and go on there with what is missing."""
     plot: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
     """Draw the result to this .png, .pdf or .svg file (extra 'plot')."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the result as JSON on stdout; everything else goes to stderr."""
+    workers: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
+    """Processes on this machine, each with its own device and its share of the cores."""
+    executor: Annotated[str | None, tyro.conf.arg(metavar="ENGINE")] = None
+    """Where many networks are analyzed: slurm, dask:ADDRESS or processes:N."""
+    executor_options: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
+    """With --executor slurm: a .toml file with options of sbatch (partition = "gpu", gpus = 1),
+    `setup` (lines of shell before each job) and `jobs` (how many at once)."""
+    shard: Annotated[str | None, tyro.conf.arg(metavar="I/N|array")] = None
+    """Do every N-th piece of the work from the I-th on, I from 0; array: the share of this task of
+    a Slurm job array."""
+
+    @property
+    def file(self) -> str | None:
+        """The one file, or None."""
+        return self.files[0] if self.files else None
 
     @abc.abstractmethod
     def prepare(self) -> None:
@@ -114,9 +134,8 @@ class AbstractAnalysis(abc.ABC):
         return finish(found, self.out, self.plot, lambda figure: self.draw(found, model, figure))
 
 
-def finish(found, out: str | None, plot: str | None, draw: Callable[[Any], None]) -> EXIT:
-    """Save what was found and translate the outcome; a failure writes nothing."""
-    from .._files import NOT_WRITTEN
+def exit_code(result) -> EXIT:
+    """Return what the shell is told of an outcome."""
     from .._results import RESULTS
 
     codes = {
@@ -124,12 +143,19 @@ def finish(found, out: str | None, plot: str | None, draw: Callable[[Any], None]
         RESULTS.budget_exhausted: EXIT.budget_exhausted,
         RESULTS.interrupted: EXIT.interrupted,
     }
-    code = codes.get(found.result, EXIT.failure)
+    return codes.get(result, EXIT.failure)
+
+
+def finish(found, out: str | None, plot: str | None, draw: Callable[[Any], None]) -> EXIT:
+    """Save what was found and translate the outcome; a failure writes nothing."""
+    from .._files import NOT_WRITTEN
+
+    code = exit_code(found.result)
     if code != EXIT.finished:
         complain(found.result.message)
     if code == EXIT.failure:
         return code
-    for target, write in ((out, found.save), (plot, functools.partial(_save_plot, draw))):
+    for target, write in ((out, found.save), (plot, functools.partial(save_plot, draw))):
         try:
             if target is not None:
                 write(target)
@@ -139,7 +165,7 @@ def finish(found, out: str | None, plot: str | None, draw: Callable[[Any], None]
     return EXIT.failure if any(NOT_WRITTEN in note for note in found.notes) else code
 
 
-def _save_plot(draw: Callable[[Any], None], target: str) -> None:
+def save_plot(draw: Callable[[Any], None], target: str) -> None:
     """Draw, and put the file in place only when it is complete."""
     from .. import plot
     from .._files import write_bytes

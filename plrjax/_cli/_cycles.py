@@ -6,13 +6,27 @@ from typing import Annotated, ClassVar, Literal
 
 import tyro
 
-from ._common import AbstractAnalysis, check_target
+from ._common import check_target
+from ._many import AbstractNetworkAnalysis
 
 _MAX_PERIOD = 10**4
 
 
+def find_and_certify(
+    model, *, key, max_seconds=None, throw=True, progress=None, periods, solver, num_searches
+):
+    """Find cycles, and prove existence and stability of each."""
+    from .. import RESULTS, certify, find_cycles
+
+    found = find_cycles(
+        model, periods, key=key, solver=solver, num_searches=num_searches,
+        max_seconds=max_seconds, throw=throw, progress=progress,
+    )  # fmt: skip
+    return found if found.result is RESULTS.interrupted else certify(model, found)
+
+
 @dataclasses.dataclass(frozen=True)
-class Cycles(AbstractAnalysis):
+class Cycles(AbstractNetworkAnalysis):
     """Find the fixed points and k-cycles of a network, their stability, and how sure one can be.
 
     Exit codes: 0 finished, 1 failure, 2 bad input, 3 the budget ran out, 130 Ctrl-C, 143 SIGTERM;
@@ -36,8 +50,6 @@ class Cycles(AbstractAnalysis):
     """With --solver complete: search |z| <= R only; by default where all cycles must be."""
     max_nodes: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """With --solver complete: stop after so many nodes, with a partial result."""
-    workers: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
-    """With --solver complete: processes to search with."""
     certificate: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
     """With --rigorous: write the proof to this .json file, for 'plrjax verify'."""
     checkpoint: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
@@ -51,13 +63,19 @@ class Cycles(AbstractAnalysis):
         """Refuse options of the complete search without it, and others with it."""
         if self.rigorous and self.solver not in ("auto", "complete"):
             raise ValueError(f"--rigorous: is about --solver complete, got {self.solver}")
+        if self.is_many:
+            for name in ("certificate", "checkpoint"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"--{name}: is about one network, and many are given")
         if not self._is_complete:
             for name in ("box", "max_nodes", "checkpoint"):
                 if getattr(self, name) is not None:
                     flag = "--" + name.replace("_", "-")
                     raise ValueError(f"{flag}: only meaningful with --solver complete")
-            if self.workers != 1:
-                raise ValueError("--workers: only meaningful with --solver complete")
+            if self.workers != 1 and not self.is_many:
+                raise ValueError(
+                    "--workers: only meaningful with --solver complete, or for many networks"
+                )
         if self.box is not None and not 0 < self.box <= 1e250:
             raise ValueError(f"--box: expected a positive number up to 1e250, got {self.box}")
         if self.certificate is not None and not self.rigorous:
@@ -77,7 +95,7 @@ class Cycles(AbstractAnalysis):
                 rigorous=self.rigorous,
                 box=self.box,
                 max_nodes=self.max_nodes,
-                workers=self.workers,
+                workers=1 if self.is_many else self.workers,
                 certificate=self.certificate,
                 checkpoint=self.checkpoint,
                 model_file=self.file if self.certificate is not None else None,
@@ -90,21 +108,12 @@ class Cycles(AbstractAnalysis):
         }
         return solvers[self.solver]()
 
-    def compute(self, model, key):
-        from .. import RESULTS, certify, find_cycles
+    def analysis(self):
+        from .. import find_cycles
 
-        found = find_cycles(
-            model,
-            parse_periods(self.periods),
-            key=key,
-            solver=self._solver(),
-            num_searches=self.num_searches,
-            max_seconds=self.max_seconds,
-            throw=False,
-        )
-        if self.certify and found.result is not RESULTS.interrupted:
-            return certify(model, found)
-        return found
+        arguments = {"periods": parse_periods(self.periods), "solver": self._solver()}
+        arguments |= {"num_searches": self.num_searches}
+        return (find_and_certify if self.certify else find_cycles), arguments
 
     def as_text(self, found) -> str:
         from ..cycles._table import of_search

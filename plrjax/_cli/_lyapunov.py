@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from ._common import AbstractAnalysis, readable
+from ._common import readable
+from ._many import AbstractNetworkAnalysis
 
 if TYPE_CHECKING:
     import numpy
@@ -15,7 +16,7 @@ _MAX_INPUT_BYTES = 2**32
 
 
 @dataclasses.dataclass(frozen=True)
-class Lyapunov(AbstractAnalysis):
+class Lyapunov(AbstractNetworkAnalysis):
     """Compute the Lyapunov exponents of a network, with error bars.
 
     Orbits start at random (standard normal) states unless --state says where; those that settle on
@@ -50,26 +51,13 @@ class Lyapunov(AbstractAnalysis):
             checked_positive("--dt", self.dt)
         self._initial_state()
 
-    def compute(self, model, key):
-        from .. import lyapunov_spectrum
-
-        state = self._initial_state()
-        inputs = None if self.inputs is None else _read_inputs(self.inputs)
-        if state is None:
-            state = self._random_states(model.state_size, inputs)
-        return lyapunov_spectrum(
-            model,
-            state,
-            key=key,
-            inputs=inputs,
-            num_steps=self.num_steps,
-            num_transient=self.num_transient,
-            num_exponents=self.num_exponents,
-            num_orbits=self.num_orbits,
-            qr_every="auto" if self.qr_every is None else self.qr_every,
-            max_seconds=self.max_seconds,
-            throw=False,
-        )
+    def analysis(self):
+        names = ("num_steps", "num_transient", "num_exponents", "num_orbits", "seed")
+        arguments = {name: getattr(self, name) for name in names}
+        arguments |= {"state": self._initial_state()}
+        arguments |= {"qr_every": "auto" if self.qr_every is None else self.qr_every}
+        arguments |= {"inputs": None if self.inputs is None else _read_inputs(self.inputs)}
+        return spectrum_from_random_states, arguments
 
     def as_text(self, found) -> str:
         return str(found)
@@ -116,14 +104,26 @@ class Lyapunov(AbstractAnalysis):
                 f"--state: expected numbers such as 0.1,0,-2, got {self.state!r}"
             ) from error
 
-    def _random_states(self, size: int, inputs: "numpy.ndarray | None") -> "numpy.ndarray":
-        """Return standard normal states, one for each orbit."""
-        import numpy as np
 
-        count = self.num_orbits
+def spectrum_from_random_states(
+    model, *, key, seed: int, state, inputs, num_orbits, max_seconds=None, throw=True,
+    progress=None, **settings,
+):  # fmt: skip
+    """Compute a spectrum of orbits that start at standard normal states, unless one is given."""
+    import numpy as np
+
+    from .. import lyapunov_spectrum
+
+    if state is None:
+        count = num_orbits
         if inputs is not None and inputs.ndim == 3:
             count = len(inputs)
-        return np.random.default_rng(self.seed).standard_normal((max(count or 32, 1), size))
+        shape = (max(count or 32, 1), model.state_size)
+        state = np.random.default_rng(seed).standard_normal(shape)
+    return lyapunov_spectrum(
+        model, state, key=key, inputs=inputs, num_orbits=num_orbits, max_seconds=max_seconds,
+        throw=throw, progress=progress, **settings,
+    )  # fmt: skip
 
 
 def _read_inputs(path: str) -> "numpy.ndarray":

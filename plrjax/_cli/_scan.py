@@ -1,37 +1,25 @@
 """The command `plrjax scan PLANE.TOML [FILE]`."""
 
-import contextlib
 import dataclasses
-import math
-import os
 import pathlib
 import re
-import subprocess
 import sys
-import tempfile
-import time
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from .._interrupts import end_with, reporting
-from .._temporary import temporary_folder
-from ._common import EMBEDDED, EXIT, AbstractAnalysis, complain, readable, say
+from ._common import EMBEDDED, EXIT, AbstractAnalysis, readable, say
 from ._cycles import parse_periods
+from ._engine import check_engine, engine_of, shard_of
 
 if TYPE_CHECKING:
     import numpy
 
 _KNOWN = ("axis", "measures", "network", "state", "targets", "tile")
 _STEPS = {"exponent": 2_000, "loss": 500, "gradient": 500, "orbit": 100}
-_PARENT = "PLRJAX_PARENT"
-"""Tells a worker which process began it, and that it ends with it."""
-_POLL_SECONDS = 0.2
 _MOST_BYTES = 1 << 20
 """Of PLANE.TOML, which a person writes."""
-_LEAST = 1e-3
-"""Seconds of a call that only reads what is there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,61 +37,47 @@ class Scan(AbstractAnalysis):
     printed and saved.
     """
 
-    file: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="PLANE.TOML")] = None
-    """What to scan and what to measure."""
-    network: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
-    """Network file; else the one that PLANE.TOML names, or the embedded example."""
+    files: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PLANE.TOML [FILE]")
+    ] = ()
+    """What to scan and what to measure; network file, else the one that PLANE.TOML names, or the
+    embedded example."""
     checkpoint: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Keep finished tiles here, and go on with those that are missing."""
-    workers: int = 1
-    """Processes on this machine, each with a share of the tiles and of the cores."""
-    shard: Annotated[str | None, tyro.conf.arg(metavar="I/N|array")] = None
-    """Measure every N-th tile from the I-th on, I from 0; array: the share of this task of a Slurm
-    job array (needs --checkpoint)."""
+
+    @property
+    def network(self) -> str | None:
+        """The network's file, where one is given."""
+        return self.files[1] if len(self.files) > 1 else None
 
     def prepare(self) -> None:
-        if _PARENT in os.environ:
-            end_with(int(os.environ[_PARENT]))
-        if self.workers < 1:
-            raise ValueError(f"--workers: expected a positive integer, got {self.workers}")
-        if self.shard is not None and (self.checkpoint is None or self.workers > 1):
-            raise ValueError("--shard: needs --checkpoint, and goes without --workers")
-        self._shard()
+        check_engine(self)
+        if len(self.files) > 2:
+            raise ValueError(f"FILE: expected one network at most, got {len(self.files) - 1}")
+        for name in ("shard", "executor"):
+            if getattr(self, name) is not None and self.checkpoint is None:
+                if not str(self.executor).startswith("processes:"):
+                    raise ValueError(f"--{name}: needs --checkpoint")
         self._plan()
 
     def compute(self, model, key):
-        from .._results import RESULTS
-
-        with contextlib.ExitStack() as stack:
-            folder, begun, finished = self.checkpoint, time.perf_counter(), True
-            if self.workers > 1:
-                if folder is None:
-                    folder = str(stack.enter_context(temporary_folder()))
-                finished = self._work(folder)
-            left = self.max_seconds
-            if self.workers > 1 and (left is not None or not finished):
-                spent = time.perf_counter() - begun
-                left = max(left - spent, _LEAST) if finished and left is not None else _LEAST
-            scan = self._scan(model, key, folder, left)
-            return scan if finished else dataclasses.replace(scan, result=RESULTS.interrupted)
-
-    def _scan(self, model, key, folder: str | None, max_seconds: float | None):
-        """Measure in this process what is missing in the folder."""
         from .. import scan_parameters
 
         plan = self._plan()
         try:
-            return scan_parameters(
-                model,
-                _axes(plan),
-                _measures(plan, model, pathlib.Path(self._plane()).parent),
-                key=key,
-                checkpoint=folder,
-                shard=self._shard(),
-                max_seconds=max_seconds,
-                throw=False,
-                **({"tile": plan["tile"]} if "tile" in plan else {}),
-            )
+            with engine_of(self, self.checkpoint) as executor:
+                return scan_parameters(
+                    model,
+                    _axes(plan),
+                    _measures(plan, model, pathlib.Path(self._plane()).parent),
+                    key=key,
+                    checkpoint=self.checkpoint,
+                    shard=shard_of(self),
+                    executor=executor,
+                    max_seconds=self.max_seconds,
+                    throw=False,
+                    **({"tile": plan["tile"]} if "tile" in plan else {}),
+                )
         except ValueError as error:
             raise ValueError(re.sub("^(shard|checkpoint):", r"--\1:", str(error))) from error
 
@@ -178,88 +152,6 @@ class Scan(AbstractAnalysis):
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         return plan
-
-    def _shard(self) -> tuple[int, int] | str | None:
-        if self.shard is None or self.shard == "array":
-            return self.shard
-        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", self.shard)
-        if match is None or not int(match[1]) < int(match[2]):
-            raise ValueError(f"--shard: expected I/N with 0 <= I < N, or array, got {self.shard!r}")
-        return int(match[1]), int(match[2])
-
-    def _work(self, folder: str) -> bool:
-        """Measure all tiles in worker processes, and return False after Ctrl-C."""
-        with contextlib.ExitStack() as stack:
-            logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(self.workers)]
-            processes = [
-                subprocess.Popen(
-                    self._command(folder, index),
-                    stdout=subprocess.DEVNULL,
-                    stderr=log,
-                    env={**os.environ, _PARENT: str(os.getpid())},
-                )
-                for index, log in enumerate(logs)
-            ]
-            _divide_cores(processes)
-            try:
-                self._watch(processes, folder)
-            except KeyboardInterrupt:
-                for process in processes:  # they keep the tiles that are finished
-                    process.terminate()
-                for process in processes:
-                    process.wait()
-                return False
-            for index, (process, log) in enumerate(zip(processes, logs)):
-                if process.returncode not in (EXIT.finished, EXIT.budget_exhausted):
-                    log.seek(0)
-                    last = log.read().decode(errors="replace").strip().splitlines()[-1:]
-                    complain(f"worker {index}: exit code {process.returncode} {''.join(last)}")
-        return True
-
-    def _watch(self, processes: list[subprocess.Popen], folder: str) -> None:
-        """Wait for the workers, with a bar of the tiles that are there."""
-        place, total = pathlib.Path(folder), _num_tiles(self._plan())
-        with reporting(None, "scan") as bar:
-            while any(process.poll() is None for process in processes):
-                done = sum(1 for _ in place.glob("tile_*.npz"))
-                bar.update(done / total, f"{done} of {total} tiles")
-                time.sleep(_POLL_SECONDS)
-
-    def _command(self, folder: str, index: int) -> list[str]:
-        options = {
-            "--checkpoint": folder,
-            "--shard": f"{index}/{self.workers}",
-            "--seed": self.seed,
-            "--max-seconds": self.max_seconds,
-            "--kind": self.kind,
-            "--num-relu": self.num_relu,
-            "--index": self.index,
-        }
-        files = [self._plane()] + ([self.network] if self.network is not None else [])
-        given = [(name, str(value)) for name, value in options.items() if value is not None]
-        arguments = [text for pair in given for text in pair]
-        return [sys.executable, "-m", "plrjax", "scan", *files, *arguments]
-
-
-def _num_tiles(plan: dict[str, Any]) -> int:
-    """Return into how many tiles the grid falls."""
-    from ..scans import DEFAULT_TILE
-
-    side, nums = plan.get("tile", DEFAULT_TILE), [axis.num for axis in _axes(plan)]
-    sides = [side] * 2 if len(nums) == 2 else [side * side]
-    return math.prod(-(-num // width) for num, width in zip(nums, sides))
-
-
-def _divide_cores(processes: list[subprocess.Popen]) -> None:
-    """Give each worker its own cores, where there are enough and the system can."""
-    if not hasattr(os, "sched_setaffinity"):
-        return
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < len(processes):
-        return
-    for index, process in enumerate(processes):
-        with contextlib.suppress(ProcessLookupError):  # it may have ended already
-            os.sched_setaffinity(process.pid, set(cores[index :: len(processes)]))
 
 
 def _check(plan: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from .._io import CHECKPOINT, CONFIG, RunWriter, open_run
 from .._results import RESULTS
 from ..training import L2
 from . import _training_parts as parts
-from ._common import EXIT, complain, key_of, plain, say
+from ._common import EXIT, complain, exit_code, key_of, plain, say
 from ._train_options import GATED, TrainOptions
 
 
@@ -118,12 +118,7 @@ def _say_outcome(options: TrainOptions, folder: RunFolder, run: TrainingRun) -> 
         shown = (f"{k} {v:.4g}" for k, v in last.items() if v == v)
         say(f"last row of {options.out}/metrics.csv: " + ", ".join(shown))
     total = options.resolved()["num_steps"]
-    codes = {
-        RESULTS.successful: EXIT.finished,
-        RESULTS.budget_exhausted: EXIT.budget_exhausted,
-        RESULTS.interrupted: EXIT.interrupted,
-    }
-    code = codes.get(run.result, EXIT.failure)
+    code = exit_code(run.result)
     if any(NOT_WRITTEN in note for note in run.notes):
         return EXIT.failure
     if run.result is RESULTS.not_finite:

@@ -4,6 +4,7 @@ from ._basins import basins as basins
 from ._bifurcations import bifurcations as bifurcations
 from ._branches import branch_curves as branch_curves
 from ._branches import branches as branches
+from ._census import census as census
 from ._common import bare_figure as bare_figure
 from ._common import require_matplotlib as require_matplotlib
 from ._course import course as course

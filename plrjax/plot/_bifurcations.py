@@ -21,10 +21,10 @@ from ._branches import (
     name_of,
     observed,
 )
-from ._common import BLUE, STABILITY_COLORS, legend
+from ._common import BLUE, STABILITY_COLORS, legend, new_figure
 from ._curves import curves_of, segment_edges, shown_range
 from ._marks import draw_lines, draw_strip, marks_of
-from ._training import _draw_losses, _draw_norms, _new_figure, _plain_ticks, _set_scale
+from ._training import _draw_losses, _draw_norms, _plain_ticks, _set_scale
 
 
 def bifurcations(
@@ -61,7 +61,7 @@ def bifurcations(
     heights = [0.35 + 0.12 * (len(marks_of(found)) + 2), *[1.5 if models is not None else 1.0]]
     heights = (heights + [1.0] * len(panels))[: len(panels)]
     if figure is None:
-        figure = _new_figure(9.5, 1.0 + 1.75 * sum(heights))
+        figure = new_figure(9.5, 1.0 + 1.75 * sum(heights))
     rows = figure.subplots(
         len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
     )[:, 0]

@@ -30,6 +30,14 @@ def bare_figure():
     return Figure(figsize=(11, 6), layout="constrained")
 
 
+def new_figure(width: float = 6.4, height: float = 4.8):
+    """Return a new figure of pyplot's, of a size in inches."""
+    require_matplotlib()
+    import matplotlib.pyplot as plt
+
+    return plt.figure(figsize=(width, height), layout="constrained")
+
+
 def new_axes(dimensions: int = 2, size: tuple[float, float] | None = None):
     """Return the Axes of a new figure, of a size in inches."""
     require_matplotlib()

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from .._piecewise_affine import PiecewiseAffineMap, lower
 from .._results import STABILITY
 from ..cycles._cycle_set import CycleSet
-from ._common import legend, new_axes, require_matplotlib
+from ._common import legend, new_axes, new_figure
 
 _STYLES = {
     STABILITY.stable: ("o", "black", "oo"),
@@ -147,11 +147,7 @@ def portrait(cycle_set: CycleSet, model=None, axes=None, figure=None):
     """
     if axes is None:
         axes = tuple(range(min(3, max(2, cycle_set.state_size))))
-    if figure is None:
-        require_matplotlib()
-        import matplotlib.pyplot as plt
-
-        figure = plt.figure(figsize=(11, 6), layout="constrained")
+    figure = new_figure(11.0, 6.0) if figure is None else figure
     grid = figure.add_gridspec(2, 2, width_ratios=[1.75, 1], height_ratios=[1.45, 1])
     projection = "3d" if len(axes) == 3 else None
     state_space = figure.add_subplot(grid[:, 0], projection=projection)

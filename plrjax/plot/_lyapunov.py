@@ -6,7 +6,7 @@ import numpy as np
 
 from .._lyapunov import CovariantVectors, GradientNorms, LyapunovSpectrum, SpectrumHistory
 from .._lyapunov._result import unit_size
-from ._common import BLUE, GREEN, ORANGE, PINK, RED, legend, new_axes, require_matplotlib
+from ._common import BLUE, GREEN, ORANGE, PINK, RED, legend, new_axes, new_figure
 
 _COLORS = (BLUE, ORANGE, GREEN, RED, PINK, "#56B4E9")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
@@ -96,11 +96,7 @@ def lyapunov(
 
     **Arguments:** `unit` and `dt` as in `spectrum`, for the left side; `figure`: one to draw into.
     """
-    if figure is None:
-        require_matplotlib()
-        import matplotlib.pyplot as plt
-
-        figure = plt.figure(figsize=(11, 4.5), layout="constrained")
+    figure = new_figure(11.0, 4.5) if figure is None else figure
     left, right = figure.subplots(1, 2)
     text = "" if np.isnan(found.kaplan_yorke) else f" (dimension {found.kaplan_yorke:.4g})"
     spectrum(found, unit, dt, ax=left).set_title("Lyapunov spectrum" + text)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._results import BIFURCATION
 from ..scans import ParameterScan
-from ._common import BLUE, GREEN, ORANGE, PINK, RED, legend, new_axes, require_matplotlib
+from ._common import BLUE, GREEN, ORANGE, PINK, RED, legend, new_axes, new_figure
 
 _KINDS = {
     BIFURCATION.border_collision: (RED, "-"),
@@ -144,11 +144,7 @@ def scan(found: ParameterScan, figure=None):
 
     **Arguments:** `figure`: one to draw into.
     """
-    if figure is None:
-        require_matplotlib()
-        import matplotlib.pyplot as plt
-
-        figure = plt.figure(layout="constrained")
+    figure = new_figure() if figure is None else figure
     names = [name for name in found.outputs if name != "coverage"]
     if len(found.axes) == 2:
         names = [name for name in names if name not in ("orbit", "num_stable_cycles")]

@@ -13,7 +13,7 @@ from .._tables import plural
 from ..bifurcations import Bifurcations, BifurcationTracker
 from ..metrics import Evaluation
 from ..training import EvaluationProbe, TrainingRun
-from ._common import BLUE, RED, legend, require_matplotlib
+from ._common import BLUE, RED, legend, new_figure
 from ._lyapunov import _COLORS, _LINES, spectrum_history
 from ._marks import draw_lines, draw_strip, marks_of
 
@@ -75,7 +75,7 @@ def training(
         panels.append(lambda ax: draw_strip(ax, events))
         heights.append(0.2 + 0.12 * (len(marks_of(events)) + 2))
     if figure is None:
-        figure = _new_figure(9.5 if per_parameter else 7.5, 0.6 + 1.75 * len(panels))
+        figure = new_figure(9.5 if per_parameter else 7.5, 0.6 + 1.75 * len(panels))
     rows = figure.subplots(
         len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
     )[:, 0]
@@ -238,13 +238,6 @@ def _mark_lost(ax, places: np.ndarray) -> None:
             places, np.full(len(places), 0.95), transform=ax.get_xaxis_transform(), ls="",
             marker="x", ms=4, color=RED, label="not finite", clip_on=False,
         )  # fmt: skip
-
-
-def _new_figure(width: float, height: float):
-    require_matplotlib()
-    import matplotlib.pyplot as plt
-
-    return plt.figure(figsize=(width, height), layout="constrained")
 
 
 def _checked_history(spectra: Any) -> SpectrumHistory | None:

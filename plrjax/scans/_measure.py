@@ -1,8 +1,6 @@
 """What a scan may measure at every pixel: the protocol."""
 
 import abc
-import functools
-import hashlib
 import inspect
 import types
 from collections.abc import Callable
@@ -11,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from .._digests import code_digest, plain_function
 from .._numerics import float64_scope
 from ._plane import Pixels, Plane
 
@@ -62,7 +61,7 @@ class FunctionMeasure(AbstractMeasure):
 
     def __init__(self, function: Callable):
         self.function = function
-        self.name = _plain(function).__name__.strip("<>")
+        self.name = plain_function(function).__name__.strip("<>")
         given = inspect.signature(function).parameters.values()
         open_ones = [one for one in given if one.default is one.empty and one.kind in _POSITIONAL]
         self.takes_key = len(open_ones) > 1
@@ -94,7 +93,7 @@ class FunctionMeasure(AbstractMeasure):
         return run
 
     def facts(self):
-        return {"measure": self.name, "code": _digest(self.function)}
+        return {"measure": self.name, "code": code_digest(self.function)}
 
 
 def as_measure(measure: Any) -> AbstractMeasure:
@@ -104,52 +103,9 @@ def as_measure(measure: Any) -> AbstractMeasure:
     """
     if isinstance(measure, AbstractMeasure):
         return measure
-    if isinstance(_plain(measure), types.FunctionType):
+    if isinstance(plain_function(measure), types.FunctionType):
         return FunctionMeasure(measure)
     raise ValueError(
         "measures: expected measures such as CycleCounts([1, 2]), or functions of the network, got "
         f"{measure!r}"
     )
-
-
-def _plain(function: Any) -> Any:
-    """Return the Python function inside partial and compiled ones."""
-    while not isinstance(function, types.FunctionType):
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        else:
-            break
-    return function
-
-
-def _digest(function: Callable) -> str:
-    """Return a hash of a function's code, of its defaults, and of what it closes over."""
-    plain = (bool, int, float, complex, str, bytes, type(None))
-    seen: set[int] = set()
-
-    def parts(item: Any) -> list[str]:
-        if isinstance(item, types.CodeType):
-            inner = [part for one in item.co_consts for part in parts(one)]
-            return [item.co_code.hex(), repr(item.co_names), *inner]
-        if isinstance(item, tuple | list):
-            return [part for one in item for part in parts(one)]
-        if isinstance(item, dict | frozenset):
-            return parts(sorted(item.items() if isinstance(item, dict) else item, key=repr))
-        if isinstance(item, functools.partial):
-            return parts([item.func, item.args, item.keywords])
-        if isinstance(item, types.FunctionType):
-            if id(item) in seen:  # it calls itself
-                return [item.__qualname__]
-            seen.add(id(item))
-            cells = [cell.cell_contents for cell in item.__closure__ or ()]
-            return parts([item.__qualname__, item.__code__, item.__defaults__,
-                          item.__kwdefaults__, cells])  # fmt: skip
-        if hasattr(item, "__wrapped__"):
-            return parts(item.__wrapped__)
-        if isinstance(item, np.ndarray | jax.Array):
-            return [str(item.dtype), repr(item.shape), np.asarray(item).tobytes().hex()]
-        return [repr(item)] if isinstance(item, plain) else []
-
-    return hashlib.sha256("\n".join(parts(function)).encode()).hexdigest()[:16]

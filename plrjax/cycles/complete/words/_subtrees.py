@@ -3,12 +3,8 @@
 import contextlib
 import dataclasses
 import functools
-import os
-import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +12,7 @@ from flint import ctx
 
 from ...._checker import BOTH, DEAD, Refused, Tree, far_leaf_of, leaf_of
 from ...._exact import Cycle, System
-from ...._interrupts import end_with
+from ...._executors import DIED, ProcessPool
 from ...._piecewise_affine import PiecewiseAffineMap
 from ..._balance import balanced
 from ._search import INWARD, STRICT, Sought, WordSearch, margins_of
@@ -193,9 +189,7 @@ def _leaf(task: Task, met: list[tuple]) -> Callable:
 _TASK: list[Task] = []
 
 
-def _begin(task: Task, parent: int) -> None:
-    end_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin(task: Task) -> None:
     _TASK[:] = [task]
 
 
@@ -209,17 +203,13 @@ def explorer(task: Task, workers: int) -> Iterator[Callable[[list[str], int], li
     if workers == 1:
         yield lambda prefixes, nodes: [explore(task, prefix, nodes) for prefix in prefixes]
         return
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(task, os.getpid())
-    )
-    try:
-        yield lambda prefixes, nodes: list(
-            pool.map(_explore_here, prefixes, [nodes] * len(prefixes))
-        )
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            "workers: a process could not start or died; a script needs "
-            "`if __name__ == '__main__':` around what it runs, or memory ran out"
-        ) from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    with ProcessPool(workers, _begin, (task,)) as pool:
+
+        def explored(prefixes: list[str], nodes: int) -> list[Subtree]:
+            flying = [pool.submit(_explore_here, prefix, nodes) for prefix in prefixes]
+            try:
+                return [future.result() for future in flying]
+            except BrokenProcessPool as error:
+                raise RuntimeError(DIED) from error
+
+        yield explored

@@ -1,0 +1,193 @@
+"""Which networks a census takes: files, patterns, run folders, manifests, models in memory."""
+
+import csv
+import dataclasses
+import glob
+import hashlib
+import io
+import os
+import pathlib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .._digests import digest_of
+from .._files import one_line, read_bytes
+from .._io import RunFolder, describe, load
+from .._many import networks_of
+
+MANIFESTS = (".csv", ".toml")
+_MAX_MANIFEST = 1 << 26
+"""Bytes; some 500,000 rows."""
+_LOADED = ("kind", "num_relu", "index")
+"""Columns of a manifest that `load` takes; all others are labels."""
+_SNAPSHOT = re.compile(r"step_(\d+)\.npz")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """One network of a census: where it is, or itself.
+
+    **Fields:** `name`: in tables; `path`: its file, None where `model` is it; `options`: of `load`;
+    `labels`: what else is known of it, by column.
+    """
+
+    name: str
+    path: str | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    labels: Mapping[str, str | int | float] = dataclasses.field(default_factory=dict)
+    model: Any = None
+
+    def get(self) -> Any:
+        """Return the network.
+
+        **Raises:** `OSError` or `ValueError` where its file cannot be read.
+        """
+        return self.model if self.path is None else load(self.path, **self.options)
+
+    def fact(self) -> list[Any]:
+        """Return what identifies it, content included."""
+        return [self.name, dict(self.options), dict(self.labels), self._digest()]
+
+    def _digest(self) -> str:
+        if self.path is None:
+            return digest_of(self.model)
+        try:
+            with open(self.path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        except OSError:  # a row of the table will say why
+            return "unreadable"
+
+
+def networks_from(networks: Any, options: Mapping[str, Any] | None = None) -> list[Network]:
+    """Return the networks of files, patterns, run folders, manifests and models, in order.
+
+    **Arguments:** `options`: what `load` is to be told of files that no manifest describes.
+
+    **Raises:** `ValueError` naming `networks` where there is none, or a pattern meets nothing.
+    """
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    found = list(_each(networks, given))
+    if not found:
+        raise ValueError("networks: expected at least one, got none")
+    return found
+
+
+def _each(networks: Any, options: Mapping[str, Any]) -> Iterator[Network]:
+    if isinstance(networks, RunFolder):
+        yield from _of_run(networks)
+    elif isinstance(networks, str | os.PathLike):
+        yield from _of_path(os.fspath(networks), options)
+    elif stack := networks_of(networks) if not isinstance(networks, list | tuple) else None:
+        yield from (Network(f"{number}", model=one) for number, one in enumerate(stack))
+    elif isinstance(networks, Iterable):
+        for number, one in enumerate(networks):
+            if isinstance(one, str | os.PathLike | RunFolder):
+                yield from _each(one, options)
+            else:
+                yield Network(f"{number}", model=one)
+    else:
+        yield Network("0", model=networks)
+
+
+def _of_path(path: str, options: Mapping[str, Any]) -> Iterator[Network]:
+    if path.startswith("@") or path.lower().endswith(MANIFESTS):
+        yield from _of_manifest(pathlib.Path(path.removeprefix("@")))
+    elif os.path.isdir(path) and not os.path.exists(os.path.join(path, "config.json")):
+        raise ValueError(
+            f"networks: {path} is no training run (it has no config.json); for the files in it "
+            f"give a pattern, such as '{path}/*.npz'"
+        )
+    elif os.path.isdir(path):
+        yield from _of_run(RunFolder(path))
+    elif not os.path.exists(path) and glob.has_magic(path):
+        found = sorted(glob.glob(path, recursive=True))
+        if not found:
+            raise ValueError(f"networks: no file matches {path}")
+        for one in found:
+            yield from _of_path(one, options)
+    else:
+        yield from _of_file(path, options)
+
+
+def _of_file(path: str, options: Mapping[str, Any]) -> Iterator[Network]:
+    """Give the network of a file, or all of its snapshots where none is chosen."""
+    count = _num_snapshots(path) if options.get("index") is None else None
+    if count is None:
+        yield Network(path, path, options)
+        return
+    for index in range(count):
+        yield Network(f"{path}[{index}]", path, {**options, "index": index}, {"index": index})
+
+
+def _num_snapshots(path: str) -> int | None:
+    """Return how many networks a file holds side by side; None for one, or none that is known."""
+    try:
+        return describe(path)["snapshots"]
+    except (OSError, ValueError):  # a row of the table will say why
+        return None
+
+
+def _of_run(run: RunFolder) -> Iterator[Network]:
+    """Give the snapshots of a training run, or its network where it has none."""
+    folder = run.path / "snapshots"
+    for step in run.steps.tolist():
+        path = str(folder / f"step_{step:09d}.npz")
+        yield Network(f"{run.path}:{step}", path, {}, {"run": str(run.path), "step": step})
+    if not len(run.steps):
+        yield Network(str(run.path), model=run.model, labels={"run": str(run.path)})
+
+
+def _of_manifest(path: pathlib.Path) -> Iterator[Network]:
+    """Give the rows of a table: `file`, what `load` takes, and labels.
+
+    **Raises:** `ValueError` naming the path, the row, and what is wrong there.
+    """
+    if not path.is_file():
+        raise ValueError(f"networks: {path}: no such file")
+    try:
+        text = read_bytes(path, _MAX_MANIFEST).decode()
+        rows = _toml_rows(text) if path.suffix.lower() == ".toml" else _csv_rows(text)
+    except (ValueError, RecursionError, csv.Error) as error:
+        raise ValueError(f"{path}: not a manifest of networks: {one_line(error)}") from error
+    for number, row in enumerate(rows, start=1):
+        file = row.pop("file", None)
+        if not (isinstance(file, str) and file):
+            raise ValueError(f"{path}: network {number}: file: missing; it says where it is")
+        options = {name: row.pop(name) for name in _LOADED if row.get(name, "") != ""}
+        for name in ("num_relu", "index"):
+            if name in options:
+                options[name] = _whole(f"{path}: network {number}: {name}", options[name])
+        labels = {str(name): value for name, value in row.items()}
+        place = str(path.parent / file)
+        name = f"{place}[{options['index']}]" if "index" in options else place
+        yield Network(name, place, options, labels)
+
+
+def _csv_rows(text: str) -> list[dict[str, Any]]:
+    rows = list(csv.DictReader(io.StringIO(text), strict=True))
+    if any(None in row or None in row.values() for row in rows):
+        raise ValueError("a row has other columns than the first line")
+    return rows
+
+
+def _toml_rows(text: str) -> list[dict[str, Any]]:
+    """Return the tables `[[network]]`, with what stands above them in each."""
+    found = tomllib.loads(text)
+    rows = found.pop("network", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("expected tables [[network]]")
+    rows = [{**found, **row} for row in rows]
+    for row in rows:
+        for name, value in row.items():
+            if not isinstance(value, str | int | float):
+                raise ValueError(f"{name}: expected a text or a number, got {value!r}")
+    return rows
+
+
+def _whole(place: str, value: Any) -> int:
+    try:
+        return int(value)
+    except ValueError as error:
+        raise ValueError(f"{place}: expected an integer, got {value!r}") from error

@@ -1,0 +1,302 @@
+"""Pieces of work on any executor of the `concurrent.futures` protocol (PEP 3148)."""
+
+import abc
+import collections
+import contextlib
+import glob
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+from ._arguments import is_whole
+from ._caches import enable_compilation_cache_by_environment
+from ._job import Job
+
+_POLL_SECONDS = 0.2
+"""From one look at the clock, and at Ctrl-C, to the next."""
+_ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT")
+_UNKNOWN = 16
+"""Pieces that an executor which does not say how many it runs at once is taken to run."""
+ATTEMPTS = 3
+"""How often a piece of work is begun whose worker dies."""
+_AHEAD = 2
+"""Pieces in flight for each that runs: the next one waits where the last one ends."""
+
+Piece = Callable[[], Any]
+"""What a worker does: it can be pickled, and called without arguments."""
+
+
+class AbstractPieces(abc.ABC):
+    """Where pieces of work come from, and what becomes of them."""
+
+    @abc.abstractmethod
+    def take(self) -> Piece | None:
+        """Return the next piece, or None where none is left for now."""
+
+    @abc.abstractmethod
+    def done(self, piece: Piece, value: Any) -> None:
+        """Take note of a piece that was done, and of what it returned."""
+
+    @abc.abstractmethod
+    def failed(self, piece: Piece, error: BaseException) -> None:
+        """Take note of a piece that was not done; what is not to be tried again is raised."""
+
+    @abc.abstractmethod
+    def share(self) -> tuple[float, str]:
+        """Return how much is done, and a note."""
+
+
+class Attempts:
+    """How often pieces were begun, by a name, and which must run alone.
+
+    Where a process dies, the standard library's pool gives up all that is in flight, and does not
+    say whose fault it was: each of them is begun again with nothing beside it.
+    """
+
+    def __init__(self):
+        self._flying: set[int] = set()
+        self._suspects: set[int] = set()
+        self._failures: collections.Counter[int] = collections.Counter()
+
+    def may_begin(self, name: int) -> bool:
+        """Whether a piece may begin now; if so, it does."""
+        if self._flying and (name in self._suspects or self._flying & self._suspects):
+            return False
+        self._flying.add(name)
+        return True
+
+    def ended(self, name: int) -> None:
+        """A piece is no longer in flight."""
+        self._flying.discard(name)
+        self._suspects.discard(name)
+
+    def is_suspect(self, name: int) -> bool:
+        """Whether a piece is to run alone."""
+        return name in self._suspects
+
+    def failed(self, name: int, error: BaseException | None = None) -> bool:
+        """Count a failure of what has ended, and return whether to give it up."""
+        alone = name in self._suspects
+        self.ended(name)
+        if isinstance(error, BrokenExecutor):
+            self._suspects.add(name)
+        self._failures[name] += alone or not isinstance(error, BrokenExecutor)
+        return self._failures[name] >= ATTEMPTS
+
+    def of(self, name: int) -> int:
+        """Return how often a piece has failed."""
+        return self._failures[name]
+
+
+class ProcessPool:
+    """Processes of the standard library's pool, started afresh; one that dies is replaced.
+
+    Each has its own device and its own share of the cores, chosen before it imports JAX, and ends
+    with the process that began it.
+
+    **Arguments:** `workers`: how many; `begin`, `arguments`: called first in each of them.
+    """
+
+    def __init__(self, workers: int, begin: Callable | None = None, arguments: tuple = ()):
+        self.workers, self._begin, self._arguments = workers, begin, arguments
+        self._context = multiprocessing.get_context("spawn")
+        self._pool: ProcessPoolExecutor | None = None
+        self._held: Any = None
+
+    def submit(self, piece: Callable, *arguments: Any) -> Future:
+        """Hand a call to the next process that is free.
+
+        **Raises:** `RuntimeError` where processes cannot be started at all.
+        """
+        for last in (False, True):
+            if self._pool is None:
+                self._pool = self._new()
+            try:
+                return self._pool.submit(piece, *arguments)
+            except BrokenProcessPool as error:
+                self._end()
+                if last:
+                    raise RuntimeError(DIED) from error
+        raise AssertionError("unreachable")
+
+    def _new(self) -> ProcessPoolExecutor:
+        told, self._held = self._context.Pipe(duplex=False)
+        settings = (self._context.Value("i", 0), told, self.workers, self._begin, self._arguments)
+        return ProcessPoolExecutor(
+            self.workers, mp_context=self._context, initializer=_begin, initargs=settings
+        )
+
+    def _end(self) -> None:
+        """Give the pool up, and the pieces that run with it."""
+        if self._pool is not None:
+            self._held.close()  # which ends the workers, whatever they do
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def __enter__(self) -> "ProcessPool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+
+DIED = (
+    "workers: a process could not start or died; a script needs `if __name__ == '__main__':` "
+    "around what it runs, or memory ran out"
+)
+
+
+def _begin(count, told, workers: int, begin: Callable | None, arguments: tuple):
+    """Begin a worker: its device, its cores, and when it ends."""
+    with count.get_lock():
+        number, count.value = count.value, count.value + 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began it hears Ctrl-C
+    _pin(number % workers, workers)
+    threading.Thread(target=_end_with, args=(told,), daemon=True).start()
+    enable_compilation_cache_by_environment()
+    if begin is not None:
+        begin(*arguments)
+
+
+def _end_with(told: Any) -> None:
+    """End this process once nobody holds the other end: the one that began it, or its pool, ended.
+
+    An event would not do: where a process is killed that waits for one, setting it never returns.
+    """
+    told.poll(None)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _pin(number: int, workers: int) -> None:
+    """Take the device and the cores of one worker of several; JAX is imported later."""
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    found = devices.split(",") if devices else sorted(glob.glob("/dev/nvidia[0-9]*"))
+    names = found if devices else [name.removeprefix("/dev/nvidia") for name in found]
+    if names and devices != "":
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[number % len(names)]
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) >= workers:
+            os.sched_setaffinity(0, cores[number::workers])
+
+
+@contextlib.contextmanager
+def _opened(executor: Any) -> Iterator[Any]:
+    """Give an executor; a number makes a pool of processes. What the caller gave stays open."""
+    if isinstance(executor, int):
+        with ProcessPool(executor) as pool:
+            yield pool
+    else:
+        yield executor
+
+
+def at_once(executor: Any) -> int:
+    """Return how many pieces an executor runs at once, or is taken to."""
+    if executor is None or isinstance(executor, int):
+        return executor or 1
+    count = getattr(executor, "_max_workers", None)
+    return count if isinstance(count, int) and count > 0 else _UNKNOWN
+
+
+def check_executor(executor: Any) -> None:
+    """Refuse what is neither a number of processes nor an executor.
+
+    **Raises:** `ValueError` naming `executor`.
+    """
+    whole = isinstance(executor, int) and not isinstance(executor, bool) and executor > 0
+    given = isinstance(executor, Executor) or callable(getattr(executor, "submit", None))
+    if executor is not None and (isinstance(executor, type) or not (whole or given)):
+        raise ValueError(
+            "executor: expected a number of processes, or an executor with `submit` as in "
+            f"concurrent.futures, got {executor!r}"
+        )
+
+
+def check_sendable(name: str, value: Any, executor: Any) -> None:
+    """Refuse what cannot be sent to the processes of the standard library's pool.
+
+    **Raises:** `ValueError` naming the argument.
+    """
+    if not isinstance(executor, int):
+        return
+    main = sys.modules["__main__"]
+    if getattr(value, "__module__", "") == "__main__" and not hasattr(main, "__file__"):
+        raise ValueError(
+            f"{name}: other processes cannot import what a notebook or a prompt defines; put "
+            f"{getattr(value, '__name__', value)} into a module"
+        )
+    try:
+        ForkingPickler.dumps(value)
+    except Exception as error:  # any, since a class says itself how it is sent
+        raise ValueError(f"{name}: cannot be sent to other processes: {error}") from error
+
+
+def run_pieces(executor: Any, pieces: AbstractPieces, work: Job) -> None:
+    """Do pieces of work until none is left, a bounded number in flight; Ctrl-C cancels the rest.
+
+    Without an executor they are done here, one after the other.
+    """
+    if executor is None:
+        while (piece := pieces.take()) is not None:
+            work.check()
+            pieces.done(piece, piece())
+            work.update(*pieces.share())
+        return
+    flying: dict[Future, Piece] = {}
+    most = _AHEAD * at_once(executor)
+    with _opened(executor) as pool:
+        try:
+            while True:
+                work.check()
+                while len(flying) < most and (piece := pieces.take()) is not None:
+                    flying[pool.submit(piece)] = piece
+                if not flying:
+                    return
+                for future in wait(flying, _POLL_SECONDS, FIRST_COMPLETED).done:
+                    _land(future, flying.pop(future), pieces)
+                work.update(*pieces.share())
+        finally:
+            for future in flying:
+                future.cancel()
+
+
+def _land(future: Future, piece: Piece, pieces: AbstractPieces) -> None:
+    """Hand on what became of a piece."""
+    if future.cancelled():
+        pieces.failed(piece, RuntimeError("the executor cancelled it"))
+    elif (error := future.exception()) is not None:
+        pieces.failed(piece, error)
+    else:
+        pieces.done(piece, future.result())
+
+
+def checked_shard(shard: Any) -> tuple[int, int]:
+    """Return (i, n), from the job array where that is asked for."""
+    if shard is None:
+        return 0, 1
+    if isinstance(shard, str) and shard == "array":
+        if not all(os.environ.get(name, "").isdigit() for name in _ARRAY):
+            raise ValueError(
+                f"shard: expected a Slurm job array, but {', '.join(_ARRAY)} are unset"
+            )
+        task, least, count = (int(os.environ[name]) for name in _ARRAY)
+        step = os.environ.get("SLURM_ARRAY_TASK_STEP", "1")
+        shard = ((task - least) // max(int(step) if step.isdigit() else 1, 1), count)
+    pair = tuple(shard) if isinstance(shard, tuple | list) else ()
+    if len(pair) != 2 or not all(map(is_whole, pair)) or not 0 <= pair[0] < pair[1]:
+        raise ValueError(f"shard: expected (i, n) with 0 <= i < n, or 'array', got {shard!r}")
+    return int(pair[0]), int(pair[1])

@@ -1,0 +1,161 @@
+"""Every executor gives what one process gives; workers that die cost nothing but time."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import analyses
+import jax.random as jr
+import numpy as np
+import pytest
+from test_census import network, numbers
+
+import plrjax as plr
+from plrjax import RESULTS
+
+QUIET = plr.NoProgress()
+MODELS = [network(1.0 + number) for number in range(7)]
+
+
+def without_seconds(found: plr.Census) -> list[dict]:
+    return [{**row, "seconds": 0} for row in found.rows]
+
+
+def test_processes_threads_and_one_process_agree(tmp_path):
+    call = dict(networks=MODELS, analysis=analyses.with_key, key=jr.key(1), progress=QUIET)
+    alone = plr.census(**call)
+    assert without_seconds(plr.census(**call, executor=2)) == without_seconds(alone)
+    with ThreadPoolExecutor(3) as threads:
+        found = plr.census(**call, executor=threads, out=tmp_path / "threads")
+        assert threads.submit(int).result() == 0, "what the caller gave stays open"
+    assert without_seconds(found) == without_seconds(alone) and len(found) == 7
+    with pytest.raises(ValueError, match="out: expected a folder that all workers see"):
+        plr.census(**call, executor=threads)
+
+
+def test_results_come_back_from_processes():
+    call = dict(networks=MODELS[:2], analysis=plr.find_cycles, periods=1, progress=QUIET)
+    call |= dict(solver=plr.Exhaustive())
+    assert list(plr.census(**call, executor=1)) == list(plr.census(**call))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be pinned here")
+def test_workers_have_their_own_device_and_cores(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    rows = plr.census(MODELS, analyses.where, executor=2, progress=QUIET).rows
+    workers = {row["process"]: (row["device"], row["cores"]) for row in rows}
+    assert os.getpid() not in workers and {one[0] for one in workers.values()} <= {"4", "7"}
+    if len(workers) == 2 and len(os.sched_getaffinity(0)) > 1:
+        (a, b) = workers.values()
+        assert a[0] != b[0] and a[1] != b[1]
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path):
+    call = dict(analysis=analyses.deadly, folder=str(tmp_path), progress=QUIET)
+    found = plr.census(MODELS, **call, executor=2)
+    assert numbers(found, "value") == [1, 2, 3, 4, 5, 6, 7] and (tmp_path / "died").exists()
+
+
+def test_a_network_that_always_kills_its_worker_is_a_row(tmp_path):
+    models = [*MODELS[:1], network(1e4), *MODELS[2:4]]
+    call = dict(analysis=analyses.deadly, folder=str(tmp_path), progress=QUIET)
+    found = plr.census(models, **call, executor=1)
+    assert numbers(found, "value") == [1, None, 3, 4] and found.num_failed == 1
+    assert "BrokenProcessPool" in found.rows[1]["error"] and "3 times" in found.rows[1]["error"]
+
+
+def test_an_executor_where_nothing_works(tmp_path):
+    class Broken(ThreadPoolExecutor):
+        def submit(self, *_, **__):
+            return super().submit(int, "no number")
+
+    with Broken(1) as broken, pytest.raises(RuntimeError, match="no piece of work could be done"):
+        plr.census(MODELS, analyses.norm, executor=broken, out=tmp_path, progress=QUIET)
+
+
+def test_ctrl_c_ends_the_workers(tmp_path, ctrl_c):
+    """What runs is given up at once, what is done is kept, and the same call goes on."""
+    call = dict(analysis=analyses.slow, out=tmp_path / "out", executor=1, progress=QUIET)
+
+    def press():
+        rows = tmp_path / "out" / "rows"
+        while not (rows.is_dir() and list(rows.glob("*.json"))):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    found = plr.census(MODELS, **call, seconds=0.2)
+    thread.join()
+    assert found.result is RESULTS.interrupted and 0 < len(found.rows) < 7
+    whole = plr.census(MODELS, **call, seconds=0.2)
+    assert numbers(whole, "norm") == [1, 2, 3, 4, 5, 6, 7] and whole.result is RESULTS.successful
+
+
+def test_a_scan_on_processes(tmp_path):
+    axes = [plr.Axis("A", (0, 0), 0.1, 0.9, 8), plr.Axis("W", (0, 1), -1.0, 1.0, 6)]
+    call = dict(axes=axes, measures=plr.CycleCounts([1]), tile=4, progress=QUIET)
+    here = plr.scan_parameters(network(1.0), **call)
+    away = plr.scan_parameters(network(1.0), **call, executor=2)
+    np.testing.assert_array_equal(away.numbers, here.numbers)
+    with pytest.raises(ValueError, match="measures: cannot be sent"):
+        plr.scan_parameters(network(1.0), axes[:1], lambda model: 1.0, executor=2)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="checkpoint: expected a"):
+        plr.scan_parameters(network(1.0), axes[:1], plr.CycleCounts([1]), executor=pool)
+
+
+_DRIVER = """
+import sys
+sys.path.insert(0, {tests!r})
+import analyses, plrjax as plr
+from test_census import network
+if __name__ == "__main__":
+    models = [network(1.0 + number) for number in range(40)]
+    plr.census(models, analyses.slow, seconds=0.05, out={out!r}, executor={executor})
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+def test_kill_minus_nine_of_drivers_and_workers(tmp_path):
+    """Two drivers on one folder, killed with their workers again and again: nothing is torn."""
+    out = tmp_path / "out"
+    text = _DRIVER.format(tests=str(pathlib.Path(__file__).parent), out=str(out), executor=2)
+    script = tmp_path / "driver.py"
+    script.write_text(text)
+    for patience in (0.3, 0.6, 0.9):
+        drivers = [subprocess.Popen([sys.executable, script]) for _ in range(2)]
+        begun = time.monotonic()
+        while not list(out.glob("rows/*.json")) and time.monotonic() < begun + 60:
+            time.sleep(0.02)
+        time.sleep(patience)
+        for driver in drivers:
+            driver.kill()
+        for driver in drivers:
+            driver.wait()
+    found = plr.census(
+        [network(1.0 + number) for number in range(40)], analyses.slow, seconds=0.05, out=out,
+        progress=QUIET,
+    )  # fmt: skip
+    assert numbers(found, "norm") == list(range(1, 41)) and found.result is RESULTS.successful
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_dask(tmp_path):
+    """Two worker processes; one is killed on the way."""
+    distributed = pytest.importorskip("distributed", reason="extra cluster is not installed")
+    call = dict(analysis=analyses.with_key, key=jr.key(1), progress=QUIET)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        pids = list(client.run(os.getpid).values())
+        threading.Timer(0.5, os.kill, (pids[0], signal.SIGKILL)).start()
+        found = plr.census(MODELS, **call, executor=client.get_executor(), out=tmp_path / "dask")
+    assert without_seconds(found) == without_seconds(plr.census(MODELS, **call))

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from .._arguments import is_whole
+from .._arguments import is_whole, require
 from .._dynamics import AbstractDynamics
-from .._extras import require
 from .._files import FORMAT, MAX_BYTES, one_line, read_arrays, read_bytes, write_bytes
 from .._json import parse_json
 from .._numerics import as_real

@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from .._arguments import check_kind, checked_key, checked_whole
+from .._arguments import check_kind, checked_key, checked_periods, checked_whole
 from .._host import on_host
 from .._job import deadline_of, job
 from .._numerics import as_float64
@@ -18,7 +18,6 @@ from .._piecewise_affine import AbstractPLRNN
 from .._progress import AbstractProgress, NoProgress
 from .._results import COVERAGE, RESULTS
 from ..cycles import AbstractCycleSolver, CycleSet, find_cycles
-from ..cycles._arguments import checked_periods
 from ._all_words import MOST_BITS, admissible_places, all_words, in_turn
 from ._events import Bifurcations
 from ._gather import gathered

@@ -8,9 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from .._arguments import check_kind, checked_key, checked_whole
+from .._arguments import check_kind, checked_key, checked_periods, checked_whole
 from .._piecewise_affine import AbstractPLRNN
-from ..cycles._arguments import checked_periods
 from ._detect import Search, Tracer
 from ._events import Bifurcations
 from ._path import LinearPath

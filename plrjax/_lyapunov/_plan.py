@@ -1,7 +1,7 @@
 """What a computation on the host is about: a model, starts, inputs, lengths, all checked."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.random as jr
 import numpy as np
@@ -54,23 +54,23 @@ class Plan:
         return self.starts.shape[1]
 
 
-def make_plan(
-    model: Any,
-    state: Any,
-    *,
-    key: Any,
-    inputs: Any,
-    num_steps: Any,
-    num_exponents: Any,
-    num_transient: Any,
-    num_orbits: Any,
-    spread: Any,
-    transients: int = 2,
-) -> Plan:
-    """Check what a user passed (inside the float64 scope) and draw where orbits start.
+class Lengths(NamedTuple):
+    """How long and how much, as a user passed it, not yet checked.
 
     The inputs must cover `transients` times `num_transient` rows, and the steps measured.
     """
+
+    num_steps: Any
+    num_exponents: Any
+    num_transient: Any
+    num_orbits: Any
+    spread: Any
+    transients: int = 2
+
+
+def make_plan(model: Any, state: Any, key: Any, inputs: Any, lengths: Lengths) -> Plan:
+    """Check what a user passed (inside the float64 scope) and draw where orbits start."""
+    num_steps, num_exponents, num_transient, num_orbits, spread, transients = lengths
     model, states = checked_states(model, state)
     draw, size = _generator(checked_key(key)), model.state_size
     num_transient = _checked_steps("num_transient", num_transient, 0)

@@ -12,6 +12,7 @@ from .._arguments import check_kind, checked_key, checked_periods, checked_whole
 from .._piecewise_affine import AbstractPLRNN
 from ._detect import Search, Tracer
 from ._events import Bifurcations
+from ._gather import PerNetwork
 from ._path import LinearPath
 
 
@@ -75,7 +76,7 @@ class BifurcationTracker:
             for values in (self._losses, self._norms)
         ]
         steps = np.array(self.steps, np.float64)
-        return self._tracer.found(steps=steps, losses=at[0], gradient_norms=at[1])
+        return self._tracer.found(PerNetwork(steps, *at))
 
 
 def piecewise(model: Any) -> AbstractPLRNN:

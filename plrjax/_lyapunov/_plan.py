@@ -16,7 +16,6 @@ from ._arguments import check_step, checked_inputs, checked_states
 _MAX_ORBITS, _MIN_ORBITS = 256, 8
 _WORK = 64_000
 """M^2 k times the number of orbits, about, by default: fills the vector units, no more."""
-_NUM_STEPS = 20_000
 _COPIES = 4
 """Of states and frames: before and after a step, and at the first and last of a stretch."""
 _MOST_STEPS = 2**53
@@ -85,7 +84,7 @@ def make_plan(model: Any, state: Any, key: Any, inputs: Any, lengths: Lengths) -
     rows = checked_inputs(inputs, num_orbits, before + (num_steps or 1))
     check_step(model, states, rows)
     if num_steps is None:
-        num_steps = _NUM_STEPS if rows is None else len(rows) - before
+        num_steps = 20_000 if rows is None else len(rows) - before
     if rows is not None and rows.ndim == 3:
         num_orbits = rows.shape[2]
     elif num_orbits is None:

@@ -16,7 +16,6 @@ from .._files import MAX_BYTES, create_bytes, read_arrays, read_bytes, write_arr
 from .._json import parse_json
 from .._temporary import clear
 
-_SETTINGS = "scan.json"
 _TYPE = "scan-tile"
 
 
@@ -34,7 +33,7 @@ class TileFolder:
         clear(self.folder)
         text = json.dumps(settings, indent=1, sort_keys=True)
         self.scan = hashlib.sha256(text.encode()).hexdigest()[:16]
-        path = self.folder / _SETTINGS
+        path = self.folder / "scan.json"
         if path.exists() or not create_bytes(path, text.encode()):
             self._check(path, json.loads(text))
 

@@ -18,6 +18,8 @@ import tyro
 
 from .._caches import compile_beside
 
+OUT_SUFFIXES = (".npz", ".safetensors")
+PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 EMBEDDED = "the embedded example network"
 
 
@@ -170,8 +172,8 @@ def key_of(seed: int):
 
 def check_targets(out: str | None, plot: str | None) -> None:
     """Refuse, before any work, files that could not be written, and plots without matplotlib."""
-    check_target("--out", out, (".npz", ".safetensors"))
-    check_target("--plot", plot, (".png", ".pdf", ".svg"))
+    check_target("--out", out, OUT_SUFFIXES)
+    check_target("--plot", plot, PLOT_SUFFIXES)
     if plot is not None:
         from ..plot import require_matplotlib
 

@@ -16,6 +16,7 @@ from .._files import MAX_BYTES, create_bytes, read_arrays, read_bytes, write_arr
 from .._json import parse_json
 from .._temporary import clear
 
+_SETTINGS = "scan.json"
 _TYPE = "scan-tile"
 
 
@@ -33,7 +34,7 @@ class TileFolder:
         clear(self.folder)
         text = json.dumps(settings, indent=1, sort_keys=True)
         self.scan = hashlib.sha256(text.encode()).hexdigest()[:16]
-        path = self.folder / "scan.json"
+        path = self.folder / _SETTINGS
         if path.exists() or not create_bytes(path, text.encode()):
             self._check(path, json.loads(text))
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Complex, Float, Int
 import plrjax as plr
 from plrjax._map_arrays import MapArrays
 from plrjax._parallel import one_thread_per_solve
-from plrjax.bifurcations._gather import gathered
+from plrjax.bifurcations._gather import PerNetwork, gathered
 from plrjax.bifurcations._segments import Atlas
 from plrjax.bifurcations._test_functions import candidates
 from plrjax.cycles._catalog import REJECTED, Catalog
@@ -213,9 +213,7 @@ def followed(
         dict.fromkeys(periods, plr.COVERAGE.partial),
         plr.RESULTS.successful,
         [],
-        steps=np.asarray(steps, float),
-        losses=nothing,
-        gradient_norms=nothing,
+        PerNetwork(np.asarray(steps, float), nothing, nothing),
     )
 
 

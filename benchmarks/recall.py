@@ -20,8 +20,8 @@ import numpy as np
 
 from plrjax import SCYFI, Auto, CycleProblem, Exhaustive, PathFollowing, PiecewiseAffineMap
 from plrjax._parallel import one_thread_per_solve
+from plrjax._piecewise_affine import balanced
 from plrjax._results import COVERAGE
-from plrjax.cycles._balance import balanced
 from plrjax.cycles._run import _task
 from plrjax.cycles._solver import _pivots, _walk
 from plrjax.cycles._verify import VERDICT

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from typing import TypeAlias
 
 import equinox as eqx
 import jax
@@ -11,7 +12,9 @@ from jaxtyping import Array, Float
 
 from ._memory import check_memory
 from ._numerics import float64_scope
-from ._types import State
+
+State: TypeAlias = Float[Array | np.ndarray, " state"]
+"""One state z, a flat vector."""
 
 
 class AbstractDynamics(eqx.Module):

@@ -26,8 +26,6 @@ MAX_BYTES = 1 << 30
 NOT_WRITTEN = "could not be written"
 """In all notes about files that are missing."""
 
-_NUMERIC = "fiubc"
-
 
 def one_line(error: BaseException) -> str:
     """Return the text of an error on one line."""
@@ -146,7 +144,7 @@ def write_arrays(path: str | os.PathLike, header: dict, arrays: dict[str, np.nda
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         wide = array.dtype.kind in "f" and array.dtype.itemsize > 8 or array.dtype.itemsize > 16
-        if (array.dtype.kind not in _NUMERIC or wide) and str(array.dtype) != "bfloat16":
+        if (array.dtype.kind not in "fiubc" or wide) and str(array.dtype) != "bfloat16":
             raise ValueError(f"{path}: {name}: cannot store dtype {array.dtype}")
         if name == HEADER or not name:
             raise ValueError(f"{path}: {name!r} cannot be the name of an array")

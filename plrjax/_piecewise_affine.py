@@ -5,16 +5,22 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import equinox as eqx
 import jax
 import numpy as np
+import scipy
 from jaxtyping import Array, Bool, Float
 
 from ._dynamics import AbstractDynamics
-from ._numerics import as_float64
-from ._types import Itinerary, Region
+from ._numerics import as_float64, quiet_floats
+
+Region: TypeAlias = Bool[np.ndarray, " unit"]
+"""Activation pattern of one linear subregion: True where a unit's pre-activation is > 0."""
+
+Itinerary: TypeAlias = Bool[np.ndarray, "time unit"]
+"""Regions visited by k consecutive states."""
 
 
 class AbstractPLRNN(AbstractDynamics):
@@ -232,3 +238,107 @@ def structure_of(map: PiecewiseAffineMap) -> tuple[bool, bool]:
     diagonal = np.array_equal(map.A, np.diag(np.diag(map.A)))
     plain = map.num_units == map.state_size and np.array_equal(map.W2, np.eye(map.state_size))
     return diagonal, plain and not map.h2.any()
+
+
+def balanced(map: PiecewiseAffineMap) -> tuple[PiecewiseAffineMap, Float[np.ndarray, " state"]]:
+    """Return the map in units d of state, z = d u, and d: powers of two, so nothing is rounded.
+
+    The units balance rows and columns of |A| + |W1| |W2| (Parlett, Reinsch 1969). Pre-activations,
+    and with them regions and words, stay the same. Maps whose entries would leave the range of
+    float64 are returned as they are.
+    """
+    ones = np.ones(map.state_size)
+    with quiet_floats():
+        coupling = np.abs(map.A) + np.abs(map.W1) @ np.abs(map.W2)
+        if not np.isfinite(coupling).all():
+            return map, ones
+        _, (unit, _) = scipy.linalg.matrix_balance(coupling, permute=False, separate=True)
+        parts = (
+            map.A * unit[None, :] / unit[:, None],
+            map.W1 / unit[:, None],
+            map.W2 * unit[None, :],
+            map.h1 / unit,
+        )
+        back = (
+            parts[0] * unit[:, None] / unit[None, :],
+            parts[1] * unit[:, None],
+            parts[2] / unit[None, :],
+            parts[3] * unit,
+        )
+    originals = (map.A, map.W1, map.W2, map.h1)
+    if not all(np.array_equal(a, b) for a, b in zip(back, originals)):
+        return map, ones
+    exact = map.unrounded and map.unrounded.scaled(unit)
+    return PiecewiseAffineMap(*parts, map.h2, unrounded=exact), unit
+
+
+def with_a_unit(map: PiecewiseAffineMap) -> PiecewiseAffineMap:
+    """Return a map without units with one that is always off: the engine wants at least one bit."""
+    if map.num_units:
+        return map
+    size = map.state_size
+    return PiecewiseAffineMap(map.A, np.zeros((size, 1)), np.zeros((1, size)), map.h1, [-1.0])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MergedUnits:
+    """A map whose units with one switching boundary are one (to rounding): of each the first.
+
+    **Fields:** `follows`: see `parallel_units`; `leads`: numbers of the units that were kept.
+    """
+
+    map: PiecewiseAffineMap
+    follows: list[list[int]]
+    leads: list[int]
+
+    def expand(self, letters: Bool[np.ndarray, "*batch lead"]) -> Bool[np.ndarray, "*batch unit"]:
+        """Return the regions of all units from those of the leads."""
+        columns = {lead: j for j, lead in enumerate(self.leads)}
+        regions = np.zeros((*letters.shape[:-1], len(self.follows)), bool)
+        for i, (lead, same) in enumerate(self.follows):
+            regions[..., i] = same if lead < 0 else letters[..., columns[lead]] == same
+        return regions
+
+
+def parallel_units(W2: np.ndarray, h2: np.ndarray) -> list[list[int]]:
+    """Return [j, same] for every unit: it is on where unit j is (or is not); [-1, on]: always.
+
+    The rows (W2, h2) of both are exactly parallel; j is the first of them.
+    """
+    first: dict[tuple, tuple[int, bool]] = {}
+    follows = []
+    for i, row in enumerate(np.c_[W2, h2]):
+        exact = [Fraction(float(x)) for x in row]
+        pivot = next((x for x in exact[:-1] if x), None)
+        if pivot is None:
+            follows.append([-1, int(row[-1] > 0)])
+            continue
+        lead, ahead = first.setdefault(tuple(x / pivot for x in exact), (i, pivot > 0))
+        follows.append([lead, int(ahead == (pivot > 0))])
+    if not first:
+        follows[0] = [0, 1]
+    return follows
+
+
+def merge_units(map: PiecewiseAffineMap, follows: list[list[int]] | None = None) -> MergedUnits:
+    """Return a map without the units that follow others; by default none does.
+
+    relu(c x) = c relu(x) for c > 0, and relu(-x) = relu(x) - x.
+    """
+    follows = [[i, 1] for i in range(map.num_units)] if follows is None else follows
+    leads = [i for i, (lead, _) in enumerate(follows) if lead == i]
+    place = {lead: j for j, lead in enumerate(leads)}
+    A, h1, W1 = map.A.copy(), map.h1.copy(), map.W1[:, leads].copy()
+    W2, h2 = map.W2[leads], map.h2[leads]
+    for i, (lead, same) in enumerate(follows):
+        if lead < 0:
+            h1 += same * map.W1[:, i] * map.h2[i]
+        elif lead != i:
+            j = place[lead]
+            pivot = np.abs(W2[j]).argmax()
+            weight = map.W1[:, i] * np.abs(map.W2[i, pivot] / W2[j, pivot])
+            W1[:, j] += weight
+            if not same:
+                A -= np.outer(weight, W2[j])
+                h1 -= weight * h2[j]
+    return MergedUnits(PiecewiseAffineMap(A, W1, W2, h1, h2), follows, leads)

@@ -13,7 +13,6 @@ MOST_PROGRAMS = 4096
 one or two GB; recompiling what is needed again is cheap beside them."""
 _SHARE = 0.5
 """Of the memory mappings that the system allows: the last programs may bring thousands."""
-_COMPILED = "/jax/core/compile/backend_compile_duration"
 _since = {"dropped": 0}
 _lock = threading.Lock()
 
@@ -40,7 +39,7 @@ def _listen() -> None:
 
 
 def _count(event: str, duration_secs: float, **facts) -> None:
-    if event == _COMPILED:
+    if event == "/jax/core/compile/backend_compile_duration":
         with _lock:
             _since["dropped"] += 1
 

@@ -16,7 +16,6 @@ PACKAGE = ROOT / "plrjax"
 # A module, or a sub-package as a whole, imports lower floors or its own sub-package only.
 # The public API (`plrjax`, its __init__) stands between the plots and the command line.
 FLOORS = {
-    "_types": 0,
     "_tables": 0,
     "_results": 0,
     "_temporary": 0,
@@ -43,7 +42,6 @@ FLOORS = {
     "_interrupts": 0.5,
     "_programs": 0,
     "_parallel": 0,
-    "_extras": 0,
     "_compiled": 0.5,
     "_lapack": 0.6,
     "_dynamics": 1,

@@ -1,6 +1,6 @@
 """Prunings under attack: no inequalities of a node contradict a cycle that passes through it.
 
-Nor is a box said to hold all bounded orbits where it does not.
+Nor is a box said to hold all bounded orbits, or cycles, where it does not.
 """
 
 import itertools
@@ -8,11 +8,11 @@ import itertools
 import flint
 import numpy as np
 import pytest
-from forgery import CASES, certificate, verified
-from systems import LOZI, chaotic
+from forgery import CASES, FAMILY, IDENTITY, KINK, certificate, refused, sealed, verified
+from systems import LOZI, chaotic, tent
 
 from plrjax import PiecewiseAffineMap, _checker, _exact
-from plrjax._checker import Refused, Tree
+from plrjax._checker import BOTH, ON_EMPTY, Refused, Tree
 
 
 def at_node(map, box, bits, facet=None, length=4):
@@ -195,3 +195,64 @@ def test_nothing_is_bounded_where_a_multiplier_is_not_below_one(slope, offset):
     arrays = [np.array(x, float) for x in ([[slope]], [[0.0]], [[1.0]], [offset], [0.0])]
     for radius in (1e-3, 1.0, 1e12):
         assert not _exact.bounded(arrays, np.array([[-radius], [radius]]))
+
+
+@pytest.mark.parametrize("map", [IDENTITY, FAMILY, tent(1.0)], ids=["identity", "family", "tent"])
+def test_no_tree_proves_that_a_family_stays_inside(map):
+    """All these have cycles of period one or two outside of |z| <= 1/4."""
+    draw, box = np.random.default_rng(4), np.array([[-0.25], [0.25]])
+    system = _exact.System(map.A, map.W1, map.W2, map.h1, map.h2)
+    arrays = (map.A, map.W1, map.W2, map.h1, map.h2)
+    for _ in range(300):
+        trees = []
+        for _ in range(2):
+            numbers = draw.integers(0, (4, 20)[draw.integers(2)], 60)
+            trees.append([int(draw.integers(3)), {"": numbers.tolist()}])
+        with pytest.raises((Refused, IndexError)):
+            _checker.check_radius(system, arrays, box, [1, 2], trees)
+
+
+def test_trees_that_prune_nothing_decide_every_word():
+    """Then all words of up to four letters are closed: no cycle may reach the box."""
+    for map, ends in (
+        (LOZI, ((8.0, None), (0.9, "a 4-cycle leaves"), (0.4, "a 1-cycle leaves"))),
+        (tent(2.0), ((np.nextafter(1.0, 2.0), None), (1.0, "a 1-cycle leaves"))),
+        (KINK, ((1e-3, None),)),
+        (FAMILY, ((2.0, "degenerate family"),)),
+        (IDENTITY, ((2.0, "degenerate family"),)),
+    ):
+        arrays = (map.A, map.W1, map.W2, map.h1, map.h2)
+        system, size = _exact.System(*arrays), map.state_size
+        for radius, says in ends:
+            box = np.array([[-radius] * size, [radius] * size])
+            for time in range(4):
+                trees = [[time, {"": [BOTH] * 15}] for _ in range(2 * size)]
+                if says is None:
+                    _checker.check_radius(system, arrays, box, [1, 2, 3, 4], trees)
+                    continue
+                with pytest.raises(Refused, match=says):
+                    _checker.check_radius(system, arrays, box, [1, 2, 3, 4], trees)
+
+
+def test_box_of_integers_that_floats_cannot_hold_is_refused():
+    """(3 y, (2^53 + 1) / 3) has a fixed point with x = 2^53 + 1, which is no float: so no box."""
+    edge, none = 2**53 + 1, np.zeros((2, 0))
+    map = PiecewiseAffineMap([[0.0, 3.0], [0.0, 0.0]], none, none.T, [0.0, edge // 3], [])
+    assert 3 * int(map.h1[1]) == edge
+    arrays = _exact.with_a_unit(map.A, map.W1, map.W2, map.h1, map.h2)
+    data = {"format": 1, "model": _checker.fingerprint(*arrays), "periods": [1],
+            "box": [[-edge] * 2, [edge] * 2], "everywhere": None, "degenerate": [], "cycles": [],
+            "tree": {"": [ON_EMPTY, 0]}, "file": None}  # fmt: skip
+    refused(map, data, "box: expected finite floats")
+    inside, outside = ([[-x, -x], [x, x]] for x in (float(edge - 1), float(edge + 1)))
+    assert verified(map, {**data, "box": inside})["cycles"] == []
+    refused(map, {**data, "box": outside}, "not those of the proof")
+
+
+def test_parameters_that_are_not_finite_are_refused():
+    map, data = certificate("lozi")
+    for value in (np.nan, np.inf):
+        arrays = [np.full((2, 2), value), map.W1, map.W2, map.h1, map.h2]
+        data["model"] = _checker.fingerprint(*arrays)
+        with pytest.raises(Refused, match="damaged"):
+            _checker.verify(sealed(data), *arrays)

@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 
-import flint
 import jax.random as jr
 import numpy as np
 import pytest
@@ -303,25 +302,3 @@ def test_planted_fixed_points_of_large_networks(gain):
     moduli = np.abs(np.linalg.eigvals(P))
     assert proven.stability[0] == plr.classify(moduli[None] + 0j, np.zeros((1, size)))[0]
     assert proven.index[0] == np.sign(np.linalg.det(np.eye(size) - P))
-
-
-def test_splitting_agrees_with_eigenvalues_and_refuses_the_circle():
-    from plrjax.cycles.proofs._spectrum_split import split_stability
-
-    draw, seen = np.random.default_rng(0), set()
-    for size in (1, 2, 3, 5, 8, 30, 60):
-        for gain in (0.3, 0.9, 1.5):
-            for shift in (0.0, 3.0):
-                P = gain * draw.standard_normal((size, size)) / np.sqrt(size)
-                P += shift * np.eye(size)
-                inside = (np.abs(np.linalg.eigvals(P)) < 1).sum()
-                code = split_stability(flint.arb_mat(P.tolist()))
-                expected = STABILITY.stable if inside == size else STABILITY.saddle
-                assert code == (expected if inside else STABILITY.unstable)
-                seen.add(code)
-    assert len(seen) == 3
-    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.5]])
-    assert split_stability(flint.arb_mat(turn.tolist())) is None
-    assert split_stability(flint.arb_mat(np.diag([1.0, 2.0]).tolist())) is None
-    wide = flint.arb_mat([[flint.arb(0.9, 0.2), 0], [0, 0.5]])
-    assert split_stability(wide) is None

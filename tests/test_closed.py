@@ -12,8 +12,7 @@ from plrjax.cycles import Catalog
 from plrjax.cycles.complete.closed._intervals import Bounds, propagate
 from plrjax.cycles.complete.closed._kernel import EMPTY, make_feasible, safe_bound
 from plrjax.cycles.complete.closed._relaxation import cycle_system, relax, unit_states
-from plrjax.cycles.complete.closed._scaling import scale
-from plrjax.cycles.complete.closed._search import ClosedSearch
+from plrjax.cycles.complete.closed._search import ClosedSearch, scale
 
 FOREVER = 1e6
 

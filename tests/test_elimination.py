@@ -1,13 +1,16 @@
-"""Batched elimination and cyclic systems against dense linear algebra."""
+"""Small linear algebra against NumPy: elimination, cyclic systems, Gram-Schmidt, split spectra."""
 
+import flint
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plrjax import _elimination
+from plrjax import STABILITY, _elimination
 from plrjax._elimination import CyclicSystem
+from plrjax._lyapunov._frames import separate_rows
 from plrjax._numerics import EPS, float64_scope
+from plrjax.cycles.proofs._spectrum_split import split_stability
 
 batched_solve = jax.jit(_elimination.batched_solve, static_argnames="unrolled")
 block_cyclic_solve = jax.jit(_elimination.block_cyclic_solve, static_argnames="unrolled")
@@ -103,3 +106,54 @@ def test_exactly_singular_cyclic_system_gives_nan_only_there():
     J = np.stack([np.ones((1, 1, 1)), np.full((1, 1, 1), 0.5)])
     z = CyclicSystem(J).solve(np.ones((2, 1, 1)))
     assert np.isnan(z[0]).all() and z[1, 0, 0] == 2.0
+
+
+def pushed(vectors: int, nats: float) -> np.ndarray:
+    """Vectors as a Jacobian leaves them, all nearly parallel to the first: R_ii fall by `nats`."""
+    draw = np.random.default_rng([vectors, round(nats)])
+    R = np.triu(0.3 * draw.standard_normal((vectors, vectors)), 1) + np.eye(vectors)
+    R = np.exp(-np.linspace(0.0, nats, vectors))[:, None] * R
+    return (np.linalg.qr(draw.standard_normal((vectors, vectors)))[0] @ R).T[None]
+
+
+@pytest.mark.parametrize("vectors, nats", [(65, 8.0), (150, 2.0), (150, 10.0), (150, 14.0)])
+def test_panels_find_the_factors_of_householder(vectors, nats):
+    """R_ii to eps times their rounding, and a frame as orthonormal as its strain says."""
+    rows = pushed(vectors, nats)
+    with float64_scope():
+        found = separate_rows(jnp.asarray(rows))
+    exact = np.abs(np.diagonal(np.linalg.qr(rows[0].T, mode="r")))
+    error = np.abs(np.asarray(found.lengths)[:, 0] / exact - 1.0)
+    frame, strain = np.asarray(found.frames)[0], float(found.strain[0])
+    off = np.abs(frame @ frame.T - np.eye(vectors)).max()
+    assert (error < 150 * EPS * np.asarray(found.rounding)[:, 0] + off**2).all()
+    assert strain < 1.0 and off < 0.02 * strain + 150 * EPS
+
+
+def test_a_panel_too_uneven_is_strained():
+    """Where a frame is orthonormal to less than .01 the steps must be repeated."""
+    with float64_scope():
+        found = separate_rows(jnp.asarray(pushed(150, 22.0)))
+    frame = np.asarray(found.frames)[0]
+    assert np.abs(frame @ frame.T - np.eye(150)).max() > 0.01
+    assert float(found.strain[0]) > 1.0
+
+
+def test_splitting_agrees_with_eigenvalues_and_refuses_the_circle():
+    draw, seen = np.random.default_rng(0), set()
+    for size in (1, 2, 3, 5, 8, 30, 60):
+        for gain in (0.3, 0.9, 1.5):
+            for shift in (0.0, 3.0):
+                P = gain * draw.standard_normal((size, size)) / np.sqrt(size)
+                P += shift * np.eye(size)
+                inside = (np.abs(np.linalg.eigvals(P)) < 1).sum()
+                code = split_stability(flint.arb_mat(P.tolist()))
+                expected = STABILITY.stable if inside == size else STABILITY.saddle
+                assert code == (expected if inside else STABILITY.unstable)
+                seen.add(code)
+    assert len(seen) == 3
+    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.5]])
+    assert split_stability(flint.arb_mat(turn.tolist())) is None
+    assert split_stability(flint.arb_mat(np.diag([1.0, 2.0]).tolist())) is None
+    wide = flint.arb_mat([[flint.arb(0.9, 0.2), 0], [0, 0.5]])
+    assert split_stability(wide) is None

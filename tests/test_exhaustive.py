@@ -18,7 +18,6 @@ from systems import (
 
 import plrjax as plr
 from plrjax import COVERAGE
-from plrjax.cycles._solver._exhaustive import _may_be_largest as may_be_largest
 
 
 def by_plain_loop(map, periods):
@@ -120,18 +119,6 @@ def test_units_that_do_nothing_are_no_obstacle():
     padded, plain = by_schur(map, range(1, 4)), by_schur(base, range(1, 4))
     assert padded.counts() == plain.counts()
     assert words_of(padded) == words_of(by_plain_loop(map, range(1, 4)))
-
-
-@pytest.mark.parametrize("period, units", [(2, 4), (3, 3), (4, 2)])
-def test_of_the_rotations_of_a_word_one_is_kept_at_every_depth(period, units):
-    """Those that survive all cuts stand for the others: exactly one, whatever the word."""
-    depths = [*range(1, period), *range(period, period * units + 1, period)]
-    for number in range(2 ** (period * units)):
-        word = np.array([number >> i & 1 for i in range(period * units)], bool)
-        word = word.reshape(units, period)
-        rotations = {tuple(np.roll(word, s, axis=1).ravel().tolist()) for s in range(period)}
-        kept = [w for w in rotations if all(may_be_largest(w[:d], period) for d in depths)]
-        assert len(kept) == 1
 
 
 @pytest.mark.parametrize("size, period, seed", [(4, 4, 17), (4, 4, 25), (4, 4, 30)])

@@ -1,4 +1,4 @@
-"""Glued words: the starts they make, and cycles of chaotic maps that nothing else comes upon."""
+"""Glued words: cycles of chaotic maps that nothing else comes upon."""
 
 import json
 
@@ -8,9 +8,6 @@ import pytest
 from systems import LOZI, LOZI_PRIMES, QUIET, check_cycles, random_plrnn
 
 import plrjax as plr
-from plrjax.cycles._base import KnownCycle
-from plrjax.cycles._solver._glued import glued_words
-from plrjax.cycles._work import late_periods
 
 
 class GluedAlone(plr.cycles.AbstractPlan):
@@ -22,39 +19,6 @@ class GluedAlone(plr.cycles.AbstractPlan):
     def plan(self, problem):
         first = plr.Exhaustive(), plr.SCYFI(glued=True)
         return [plr.cycles.Stage(first[k > self.enumerated], (k,)) for k in problem.periods]
-
-
-def known_cycles(*lengths, units=5):
-    draw = np.random.default_rng(0)
-    words = [draw.random((k, units)) < 0.5 for k in lengths]
-    return [KnownCycle(word, np.zeros((len(word), 2))) for word in words]
-
-
-def rotations(word):
-    return {np.roll(word, shift, axis=0).tobytes() for shift in range(len(word))}
-
-
-@pytest.mark.parametrize("period", [1, 2, 6, 7])
-def test_starts_are_pieces_of_two_cycles_and_none_twice(period):
-    cycles = known_cycles(2, 3, 6)
-    table = glued_words(cycles, period, 40, np.random.default_rng(1))
-    count = len(table.counts)
-    words = table.regions.reshape(count, period, 5)
-    assert (table.starts[:, 0] == period * np.arange(count)).all() and (table.counts == 1).all()
-    assert len({min(rotations(word)) for word in words}) == count
-    long = [np.resize(cycle.itinerary, (64, 5)) for cycle in cycles]
-    pieces = [[{w[t : t + n].tobytes() for t in range(6)} for w in long] for n in range(period)]
-    begins = [{w[t : t + period].tobytes() for t in range(6)} for w in long]
-    for word in words:
-        cut_somewhere = any(
-            any(word[:c].tobytes() in some for some in pieces[c])
-            and any(word[c:].tobytes() in some for some in pieces[period - c])
-            for c in range(1, period)
-        )
-        assert cut_somewhere or any(word.tobytes() in some for some in begins)
-    for cycle in (c for c in cycles if period % len(c.points) == 0):
-        repeated = np.tile(cycle.itinerary, (period // len(cycle.points), 1))
-        assert not any(word.tobytes() in rotations(repeated) for word in words)
 
 
 def test_short_cycles_of_the_lozi_map_give_the_longer_ones():
@@ -96,14 +60,3 @@ def test_course_of_a_search():
     assert axes.dataLim.ymax == len(found)
     with pytest.raises(ValueError, match="cycles: expected the result of find_cycles"):
         plr.plot.course(plr.cycles_of_itineraries(LOZI, [np.ones((1, 1), bool)]))
-
-
-def test_periods_with_news_in_the_second_half_of_their_time_are_late():
-    table = {
-        "solver": ["a", "b", "a", "b", "b"],
-        "period": [2, 2, 3, 3, 3],
-        "seconds": [1.0, 4.0, 5.0, 5.5, 9.0],
-        "cycles": [3, 3, 4, 6, 7],
-    }
-    assert late_periods(table) == [3]
-    assert late_periods(dict(table, cycles=[3, 3, 4, 6, 6])) == []

@@ -184,3 +184,19 @@ def test_driven_orbit_has_one_row_more_than_its_input(getkey):
     model = plr.TanhRNN(3, key=getkey(), input_size=2)
     orbit = plr.trajectory(model, jnp.zeros(3), 5, inputs=jnp.ones((5, 2)))
     assert orbit.shape == (6, 3)
+
+
+def test_panels_of_a_linear_map():
+    """More vectors than one panel: all exponents of z' = diag(d) z are ln|d|."""
+    size = 96
+    factors = np.exp(-np.linspace(0.0, 3.0, size))
+
+    def step(z):
+        return jnp.asarray(factors) * z
+
+    found = plr.lyapunov_spectrum(
+        step, np.ones(size), key=jr.key(0), num_steps=300, num_transient=2_500, num_orbits=1,
+        spread=0, progress=QUIET,
+    )  # fmt: skip
+    slack = 1e-9 + 5.0 * found.standard_error
+    assert (np.abs(found.exponents - np.log(factors)) < slack).all()

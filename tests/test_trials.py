@@ -1,4 +1,4 @@
-"""Trials of different lengths, and values that are missing: in windows, losses and forcing."""
+"""Trials of different lengths, values that are missing: networks learn from them, are scored."""
 
 from typing import Any
 
@@ -11,142 +11,14 @@ from command import main
 from systems import QUIET
 
 import plrjax as plr
-import plrjax.training as tr
-from plrjax._trials import checked_trials
-from plrjax.training._engine import Recipe, batch_loss
-from plrjax.training._loss import Networks
-from plrjax.training._windows import Windows, draw_windows, make_series
 
 KEY = jr.key(0)
-
-
-def exact(tree):
-    return jax.tree.map(lambda x: x.astype(float) if isinstance(x, jax.Array) else x, tree)
-
-
-def observations(name):
-    """A model of 4 states, and what is seen of them: all, the first 3, or 3 mixtures."""
-    model = exact(plr.ClippedShallowPLRNN(4, 10, key=jr.key(0)))
-    make = {"all": tr.Identity(4), "some": tr.Identity(3, 4, key=jr.key(1))}
-    made = make.get(name) or tr.Affine(3, 4, key=jr.key(1))
-    return model, exact(made)
-
-
-FORCINGS = {
-    "none": tr.NoForcing(),
-    "cut": tr.NoForcing(truncate=4),
-    "sparse": tr.SparseForcing(3),
-    "generalized": tr.GeneralizedForcing(0.3),
-}
-
-
-def loss_of(forcing, model, observation, x, seen):
-    """Return the loss that training would take of windows "time lane observation"."""
-    steps = len(x) - 1
-    recipe = Recipe(forcing, tr.default_optimizer(1), (), None, steps, x.shape[1])
-    schedule = forcing.schedule(forcing.init(), jr.key(0), jnp.zeros((), int), steps)
-    windows = Windows(jnp.asarray(x), None, None, None if seen is None else jnp.asarray(seen))
-    return batch_loss(Networks(model, observation), windows, recipe, schedule)
 
 
 @pytest.fixture
 def float64():
     with jax.enable_x64(True):
         yield
-
-
-@pytest.mark.parametrize("name", ["all", "some", "affine"])
-@pytest.mark.parametrize("forcing", FORCINGS)
-def test_where_nothing_is_missing_nothing_changes(float64, name, forcing):
-    """Losses and gradients are those of the engine for whole series."""
-    model, observation = observations(name)
-    x = np.random.default_rng(0).normal(size=(14, 2, 4 if name == "all" else 3))
-    both = [
-        jax.value_and_grad(
-            lambda nets, seen=seen: loss_of(FORCINGS[forcing], nets[0], nets[1], x, seen),
-            allow_int=True,
-        )(Networks(model, observation))
-        for seen in (None, np.ones(x.shape, bool))
-    ]
-    for one, other in zip(*map(jax.tree.leaves, both), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
-
-
-def by_hand(model, observation, x, seen, alpha):
-    """Return the sum of squared errors of one window, forced by what was observed alone."""
-    observe = lambda z: np.asarray(observation.observe(z))
-    z, total = observation.initial_state(jnp.asarray(x[0])), 0.0
-    for row, there in zip(x[1:], seen[1:]):
-        z = np.asarray(model.step(z))
-        total += np.square(observe(z) - row)[there].sum()
-        if there.any():
-            signal = np.asarray(observation.signal(jnp.where(there, row, observe(z))))
-            forced = np.asarray(observation.forced)
-            z = np.where(forced, (1 - alpha) * z + alpha * signal, z)
-        z = jnp.asarray(z)
-    return total
-
-
-@pytest.mark.parametrize("name", ["all", "some", "affine"])
-def test_what_is_missing_neither_counts_nor_forces(float64, name):
-    model, observation = observations(name)
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(14, 2, 4 if name == "all" else 3))
-    seen = rng.uniform(size=x.shape) < 0.6
-    seen[5] = False
-    seen[0] = True
-    expected = sum(by_hand(model, observation, x[:, i], seen[:, i], 0.3) for i in range(2))
-    for junk in (0.0, 1e3):
-        given = np.where(seen, x, junk)
-        found = loss_of(tr.GeneralizedForcing(0.3), model, observation, given, seen)
-        assert np.isclose(found, expected / seen[1:].sum(), rtol=1e-10)
-
-
-def test_windows_cross_neither_trials_nor_gaps():
-    """Each value is the number of its row: every window holds rows that follow one another."""
-    sizes = [30, 7, 50]
-    rows = np.split(np.arange(87.0)[:, None], np.cumsum(sizes)[:-1])
-    mask = [np.ones(size, bool) for size in sizes]
-    mask[0][10:13], mask[2][20:24], mask[2][40] = False, False, False
-    trials = checked_trials("x", rows, mask)
-    series = make_series(trials, None, None, 5, 3, np.float32)
-    assert series.starts.tolist() == [
-        *range(10), *range(13, 25), 30, 31, *range(37, 52), *range(61, 77), *range(78, 82)
-    ]  # fmt: skip
-    windows = draw_windows(series, KEY, 200, 5)
-    assert windows.observations is not None and windows.seen is not None
-    assert (np.diff(np.asarray(windows.observations)[..., 0], axis=0) == 1).all()
-    assert np.asarray(windows.seen)[0].all()
-    with pytest.raises(ValueError, match="sequence_length: expected at most 29, because the long"):
-        make_series(trials, None, None, 30, 3, np.float32)
-
-
-def test_missing_values_lie_between_their_neighbors():
-    x = np.array([[0.0, np.nan], [np.nan, 1.0], [np.nan, 5.0], [3.0, np.nan]])
-    trials = checked_trials("x", [x, x[::-1]])
-    half = [[0.0, 1.0], [1.0, 1.0], [2.0, 5.0], [3.0, 5.0]]
-    np.testing.assert_allclose(trials.values, half + half[::-1])
-    np.testing.assert_array_equal(trials.seen, np.isfinite(np.concatenate([x, x[::-1]])))
-    assert trials.note() == "50 % of all values are missing; 2 stretches between gaps in 2 trials"
-    assert checked_trials("x", np.zeros((2, 3, 1))).note() is None
-
-
-@pytest.mark.parametrize(
-    "value, mask, message",
-    [
-        (np.zeros(3), None, r"x: expected shape \(time, variable\)"),
-        ([np.zeros((3, 1)), np.zeros((3, 2))], None, "x: expected as many variables in every"),
-        ([np.zeros((3, 1)), np.zeros(3)], None, r"x\[1\]: expected shape"),
-        (np.full((3, 1), np.inf), None, "x: expected finite numbers, got 3 NaN or Inf"),
-        (np.zeros((3, 1)), [1, 0, 1], "mask: expected True where x was observed"),
-        (np.zeros((3, 2)), np.ones((3, 3), bool), "mask: expected shape"),
-        ([np.zeros((3, 2))] * 2, [np.ones(3, bool)], "mask: expected one for each of 2 trials"),
-        (np.zeros((3, 2)), np.array([[True, False]] * 3), "x: variable 1 is never observed"),
-    ],
-)
-def test_refusals(value, mask, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
-        checked_trials("x", value, mask)
 
 
 def test_a_network_learns_from_trials_with_gaps():

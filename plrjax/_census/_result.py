@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .._extras import require
+from .._arguments import require
 from .._files import write_bytes
 from .._io import load
 from .._job_folder import fingerprint, read_settings

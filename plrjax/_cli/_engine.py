@@ -76,7 +76,7 @@ def engine_of(command, folder: str | None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _dask(address: str) -> Iterator[Any]:
-    from .._extras import require
+    from .._arguments import require
 
     distributed = require("distributed", "cluster", "--executor dask")
     where = {"scheduler_file": address} if os.path.exists(address) else {"address": address}
@@ -94,7 +94,7 @@ def _dask(address: str) -> Iterator[Any]:
 @contextlib.contextmanager
 def _slurm(command, folder: str | None) -> Iterator[Any]:
     """Give executorlib's executor: one job for each tile, with a template of our own."""
-    from .._extras import require
+    from .._arguments import require
 
     executorlib = require("executorlib", "cluster", "--executor slurm")
     jobs, setup, options = _options(command.executor_options)

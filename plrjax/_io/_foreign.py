@@ -37,8 +37,6 @@ _ALIASES = {
     "numrelu": "num_relu",
     "bcandidate": "b_candidate",
 }
-_CLIPS = {"clip", "cliprange", "clipping"}
-_INDECISIVE = {"b", "C"}  # may also belong to an observation model
 
 
 def _short(name: str) -> str:
@@ -85,7 +83,7 @@ def recognize(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dic
 def check_no_clip(arrays: dict, settings: dict) -> None:
     """Refuse a network whose step ends in a clip: that map has no piecewise-affine form here."""
     for name, value in {**settings, **arrays}.items():
-        if _short(name).lower() in _CLIPS and _is_set(value):
+        if _short(name).lower() in {"clip", "cliprange", "clipping"} and _is_set(value):
             raise ValueError(
                 f"{name}: the state is clipped after each step, which has no form here; "
                 f"export the network without clipping"
@@ -104,7 +102,8 @@ def _is_set(value) -> bool:
 
 def foreign_to(kind: str, fields: dict[str, np.ndarray]) -> list[str]:
     """Return the fields that a kind does not have, though they shape the map."""
-    return sorted(set(fields) - set(KINDS[kind].shapes) - _INDECISIVE)
+    indecisive = {"b", "C"}  # may also belong to an observation model
+    return sorted(set(fields) - set(KINDS[kind].shapes) - indecisive)
 
 
 def candidates(fields: dict[str, np.ndarray]) -> list[str]:

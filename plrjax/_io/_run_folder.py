@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from .._arguments import is_whole
+from .._arguments import is_whole, require
 from .._dynamics import AbstractDynamics
-from .._extras import require
 from .._files import FORMAT, MAX_BYTES, one_line, read_arrays, read_bytes, write_bytes
 from .._json import parse_json
 from .._numerics import as_real
@@ -25,7 +24,6 @@ from ._run_table import read_table
 CONFIG, TABLE, CHECKPOINT = "config.json", "metrics.csv", "checkpoint.npz"
 MODEL, OBSERVATION, SNAPSHOTS = "model.npz", "observation.npz", "snapshots"
 _MAX_CONFIG = 1 << 24
-_SNAPSHOT = re.compile(r"step_(\d{9,18})\.npz")
 
 
 class RunFolder:
@@ -114,7 +112,8 @@ class RunFolder:
         """Training steps of all snapshots, in order."""
         folder = self.path / SNAPSHOTS
         names = os.listdir(folder) if folder.is_dir() else []
-        found = [int(match[1]) for match in map(_SNAPSHOT.fullmatch, names) if match]
+        pattern = re.compile(r"step_(\d{9,18})\.npz")
+        found = [int(match[1]) for match in map(pattern.fullmatch, names) if match]
         return np.array(sorted(found), np.int64)
 
     def snapshot(self, step: int) -> AbstractDynamics:

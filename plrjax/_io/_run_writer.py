@@ -128,12 +128,9 @@ def _progress_of(record: TrainingRecord) -> dict[str, float]:
     return cells if alpha is None else cells | {"alpha": float(alpha)}
 
 
-EVALUATION_COLUMNS = ("D_stsp", "D_H", "PE({})", "captured_share", "nonfinite_share")
-
-
 def evaluation_columns(prediction_steps: int) -> tuple[str, ...]:
     """Return the columns of `evaluation_cells`."""
-    return tuple(name.format(prediction_steps) for name in EVALUATION_COLUMNS)
+    return "D_stsp", "D_H", f"PE({prediction_steps})", "captured_share", "nonfinite_share"
 
 
 def evaluation_cells(evaluation: Any) -> list[float]:

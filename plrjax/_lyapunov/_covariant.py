@@ -16,7 +16,7 @@ from .._numerics import EPS, float64_scope
 from .._parallel import one_thread_per_solve
 from ._arguments import program, rank_of
 from ._frames import push
-from ._plan import make_plan
+from ._plan import Lengths, make_plan
 from ._runner import NothingFinite, Runner
 
 _MAX_NUMBERS = 2**28
@@ -94,18 +94,8 @@ def covariant_vectors(
     if rank_of("state", state) != 1 or rank_of("inputs", inputs) == 3:
         raise ValueError("state: expected one state (M,) and inputs (time, input), got several")
     with float64_scope(), one_thread_per_solve():
-        plan = make_plan(
-            model,
-            state,
-            key=key,
-            inputs=inputs,
-            num_steps=num_steps,
-            num_exponents=num_exponents,
-            num_transient=num_transient,
-            num_orbits=1,
-            spread=spread,
-            transients=3,
-        )
+        lengths = Lengths(num_steps, num_exponents, num_transient, 1, spread, 3)
+        plan = make_plan(model, state, key, inputs, lengths)
         size, count = plan.state_size, plan.num_exponents
         numbers = (num_steps + plan.num_transient) * (size * count + count * count)
         if numbers > _MAX_NUMBERS:

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._arguments import checked_key, checked_whole
-from .._types import State
+from .._dynamics import State
 from ._arguments import shape_of_step
 from ._frames import orthonormalize, push, random_frame
 

@@ -12,7 +12,7 @@ from .._memory import check_memory
 from .._numerics import float64_scope
 from .._parallel import one_thread_per_solve
 from ._arguments import rank_of
-from ._plan import make_plan
+from ._plan import Lengths, make_plan
 from ._runner import NothingFinite, Runner
 
 
@@ -49,17 +49,10 @@ def finite_time_exponents(
     if num_orbits is None and rank_of("inputs", inputs) != 3:
         num_orbits = 1 if rank_of("state", state) < 2 else len(state)
     with float64_scope(), one_thread_per_solve():
-        plan = make_plan(
-            model,
-            state,
-            key=key,
-            inputs=inputs,
-            num_steps=num_steps // window * window,
-            num_exponents=num_exponents,
-            num_transient=num_transient,
-            num_orbits=num_orbits,
-            spread=spread,
+        lengths = Lengths(
+            num_steps // window * window, num_exponents, num_transient, num_orbits, spread
         )
+        plan = make_plan(model, state, key, inputs, lengths)
         kept = plan.num_steps // window * plan.num_exponents * plan.num_orbits
         check_memory("num_steps", num_steps, 2 * 8 * kept)
         runner = Runner(plan)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._types import State
+from .._dynamics import State
 from ._exponents import lyapunov_exponents
 
 _EXPLODING = 1e4

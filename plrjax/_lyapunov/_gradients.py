@@ -20,7 +20,7 @@ from .._numerics import EPS, float64_scope
 from .._parallel import one_thread_per_solve
 from ._arguments import program, rank_of
 from ._frames import apply_step, push
-from ._plan import Plan, make_plan
+from ._plan import Lengths, Plan, make_plan
 from ._runner import NothingFinite, Runner
 
 _MAX_NUMBERS = 2**23
@@ -101,18 +101,8 @@ def gradient_norms(
     if num_orbits is None and rank_of("inputs", inputs) != 3:
         num_orbits = 1 if rank_of("state", state) < 2 else len(state)
     with float64_scope(), one_thread_per_solve():
-        plan = make_plan(
-            model,
-            state,
-            key=key,
-            inputs=inputs,
-            num_steps=num_steps,
-            num_exponents=None,
-            num_transient=num_transient,
-            num_orbits=num_orbits,
-            spread=spread,
-            transients=1,
-        )
+        lengths = Lengths(num_steps, None, num_transient, num_orbits, spread, 1)
+        plan = make_plan(model, state, key, inputs, lengths)
         check_memory("num_steps", num_steps, 4 * 8 * num_steps * plan.num_orbits)
         logs = _along_orbits(plan, loss or _half_square)
     if np.isnan(logs[0]).any():

@@ -1,7 +1,7 @@
 """What a computation on the host is about: a model, starts, inputs, lengths, all checked."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.random as jr
 import numpy as np
@@ -16,7 +16,6 @@ from ._arguments import check_step, checked_inputs, checked_states
 _MAX_ORBITS, _MIN_ORBITS = 256, 8
 _WORK = 64_000
 """M^2 k times the number of orbits, about, by default: fills the vector units, no more."""
-_NUM_STEPS = 20_000
 _COPIES = 4
 """Of states and frames: before and after a step, and at the first and last of a stretch."""
 _MOST_STEPS = 2**53
@@ -54,23 +53,23 @@ class Plan:
         return self.starts.shape[1]
 
 
-def make_plan(
-    model: Any,
-    state: Any,
-    *,
-    key: Any,
-    inputs: Any,
-    num_steps: Any,
-    num_exponents: Any,
-    num_transient: Any,
-    num_orbits: Any,
-    spread: Any,
-    transients: int = 2,
-) -> Plan:
-    """Check what a user passed (inside the float64 scope) and draw where orbits start.
+class Lengths(NamedTuple):
+    """How long and how much, as a user passed it, not yet checked.
 
     The inputs must cover `transients` times `num_transient` rows, and the steps measured.
     """
+
+    num_steps: Any
+    num_exponents: Any
+    num_transient: Any
+    num_orbits: Any
+    spread: Any
+    transients: int = 2
+
+
+def make_plan(model: Any, state: Any, key: Any, inputs: Any, lengths: Lengths) -> Plan:
+    """Check what a user passed (inside the float64 scope) and draw where orbits start."""
+    num_steps, num_exponents, num_transient, num_orbits, spread, transients = lengths
     model, states = checked_states(model, state)
     draw, size = _generator(checked_key(key)), model.state_size
     num_transient = _checked_steps("num_transient", num_transient, 0)
@@ -85,7 +84,7 @@ def make_plan(
     rows = checked_inputs(inputs, num_orbits, before + (num_steps or 1))
     check_step(model, states, rows)
     if num_steps is None:
-        num_steps = _NUM_STEPS if rows is None else len(rows) - before
+        num_steps = 20_000 if rows is None else len(rows) - before
     if rows is not None and rows.ndim == 3:
         num_orbits = rows.shape[2]
     elif num_orbits is None:

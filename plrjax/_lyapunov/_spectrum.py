@@ -16,7 +16,7 @@ from .._parallel import one_thread_per_solve
 from .._progress import AbstractProgress
 from .._results import RESULTS
 from ._collect import Totals, collect
-from ._plan import Plan, make_plan
+from ._plan import Lengths, Plan, make_plan
 from ._result import LyapunovSpectrum
 from ._runner import NothingFinite, Runner
 
@@ -135,17 +135,8 @@ def lyapunov_spectrum(
     if not (isinstance(qr_every, str) and qr_every == "auto"):
         interval = checked_whole("qr_every", qr_every, 1)
     with float64_scope(), one_thread_per_solve():
-        plan = make_plan(
-            model,
-            state,
-            key=key,
-            inputs=inputs,
-            num_steps=num_steps,
-            num_exponents=num_exponents,
-            num_transient=num_transient,
-            num_orbits=num_orbits,
-            spread=spread,
-        )
+        lengths = Lengths(num_steps, num_exponents, num_transient, num_orbits, spread)
+        plan = make_plan(model, state, key, inputs, lengths)
         runner = Runner(plan)
         totals = Totals(plan)
         result = RESULTS.successful

@@ -11,9 +11,6 @@ from .._saved import AbstractSaved
 from .._tables import Table, plural
 from ..words import unpack
 
-_COLUMNS = ("", "attractor", "period", "states", "share", "95 % interval", "lambda_1", "error")
-_MOST_ROWS = 20
-
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class AttractorSet(AbstractSaved):
@@ -101,12 +98,11 @@ class AttractorSet(AbstractSaved):
         return "fixed point" if period == 1 else f"{period}-cycle"
 
     def _table(self) -> Table:
-        rows = [_cells(self, row) for row in range(min(len(self), _MOST_ROWS))]
+        rows = [_cells(self, row) for row in range(min(len(self), 20))]
         more = len(self) - len(rows)
         below = [f"{more} more rows are not shown"] if more else []
-        return Table(
-            [_title(self)], _COLUMNS, rows, [*below, *self.result.lines(), *self.notes], {1}
-        )
+        head = ("", "attractor", "period", "states", "share", "95 % interval", "lambda_1", "error")
+        return Table([_title(self)], head, rows, [*below, *self.result.lines(), *self.notes], {1})
 
 
 def wilson(count: Int[np.ndarray, " row"], total: int) -> Float[np.ndarray, "row 2"]:

@@ -10,11 +10,10 @@ from .._host import on_host
 from .._job import deadline_of, job
 from .._numerics import as_float64, float64_scope
 from .._parallel import one_thread_per_solve
-from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
+from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower, with_a_unit
 from .._progress import AbstractProgress
 from .._results import ATTRACTOR, RESULTS
 from ..cycles import CycleSet
-from ..cycles._balance import with_a_unit
 from ..cycles._seeding import generator_of
 from ._attractor_set import AttractorSet
 from ._capture import Trap

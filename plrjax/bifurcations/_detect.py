@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from .._arguments import check_kind, checked_key, checked_whole
+from .._arguments import check_kind, checked_key, checked_periods, checked_whole
 from .._host import on_host
 from .._job import deadline_of, job
 from .._numerics import as_float64
@@ -18,10 +18,9 @@ from .._piecewise_affine import AbstractPLRNN
 from .._progress import AbstractProgress, NoProgress
 from .._results import COVERAGE, RESULTS
 from ..cycles import AbstractCycleSolver, CycleSet, find_cycles
-from ..cycles._arguments import checked_periods
 from ._all_words import MOST_BITS, admissible_places, all_words, in_turn
 from ._events import Bifurcations
-from ._gather import gathered
+from ._gather import PerNetwork, gathered
 from ._node_events import Nodes
 from ._nodes import divide, enter, spread
 from ._path import AbstractParameterPath, LinearPath
@@ -96,7 +95,7 @@ def detect_bifurcations(
     key = None if key is None else checked_key(key)
     rows = {"steps": own_steps if steps is None else steps, "losses": losses,
             "gradient_norms": gradient_norms}  # fmt: skip
-    given = {name: _per_network(name, value, len(paths) + 1) for name, value in rows.items()}
+    known = PerNetwork(*(_per_network(*row, len(paths) + 1) for row in rows.items()))
     deadline = deadline_of(max_seconds)
     tracer = Tracer(wanted, search, key)
     with job(progress, "bifurcations", deadline) as work:
@@ -109,7 +108,7 @@ def detect_bifurcations(
         tracer.watch = watch
         for number, path in enumerate(paths):
             tracer.advance(path, last=number == len(paths) - 1)
-    return tracer.found(work.result, seconds=time.perf_counter() - begun, **given)
+    return tracer.found(known, work.result, time.perf_counter() - begun)
 
 
 class Tracer:
@@ -230,13 +229,15 @@ class Tracer:
     def _claim(self, period: int, coverage: COVERAGE) -> None:
         self.coverage[period] = min(self.coverage.get(period, coverage), coverage)
 
-    def found(self, result: RESULTS = RESULTS.successful, **given: Any) -> Bifurcations:
+    def found(
+        self, known: PerNetwork, result: RESULTS = RESULTS.successful, seconds: float = 0.0
+    ) -> Bifurcations:
         """Return events and branches of all paths until now."""
         coverage = {k: self.coverage.get(k, COVERAGE.partial) for k in self.periods}
         if result is not RESULTS.successful:
             coverage = dict.fromkeys(coverage, COVERAGE.partial)
         nodes = self._nodes.of(self.atlases, self._moving, self._num_whole)
-        return gathered(self.atlases, nodes, coverage, result, self.notes, **given)
+        return gathered(self.atlases, nodes, coverage, result, self.notes, known, seconds)
 
 
 def _paths(models: Any) -> tuple[list[AbstractParameterPath], Any]:

@@ -1,9 +1,10 @@
 """Branches through all intervals, and everything as arrays."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from .._results import COVERAGE, RESULTS
 from ..words import canonical, pack
@@ -33,16 +34,21 @@ class _Union:
         self.parent[self.root(other)] = self.root(one)
 
 
+class PerNetwork(NamedTuple):
+    """One number for each network."""
+
+    steps: Float[np.ndarray, " network"]
+    losses: Float[np.ndarray, " network"]
+    gradient_norms: Float[np.ndarray, " network"]
+
+
 def gathered(
     atlases: Sequence[Atlas],
     nodes: Sequence[Node],
     coverage: dict[int, COVERAGE],
     result: RESULTS,
     notes: Sequence[str],
-    *,
-    steps: np.ndarray,
-    losses: np.ndarray,
-    gradient_norms: np.ndarray,
+    known: PerNetwork,
     seconds: float = 0.0,
 ) -> Bifurcations:
     """Return the result of all intervals; `nodes` lie between them."""
@@ -55,15 +61,13 @@ def gathered(
     for event in events:
         describe(event)
     notes = [*notes, *_reasons(atlases, numbers)]
-    columns = _event_columns(events, numbers, atlases, steps, losses, gradient_norms)
+    columns = _event_columns(events, numbers, atlases, known)
     columns |= _segment_columns(pieces, events, numbers, atlases)
     span = (atlases[0].path.start, atlases[0].path.stop) if atlases else (0.0, 1.0)
     stats = {"seconds": seconds, "segments": len(pieces), "range": list(span)}
     return Bifurcations(
         **columns,
-        steps=np.asarray(steps, np.float64),
-        losses=np.asarray(losses, np.float64),
-        gradient_norms=np.asarray(gradient_norms, np.float64),
+        **known._asdict(),
         num_units=atlases[0].path.shape[1] if atlases else 0,
         coverage_by_period=coverage,
         result=result,
@@ -125,7 +129,7 @@ def _reasons(atlases: Sequence[Atlas], numbers: dict[int, int]) -> list[str]:
     return notes
 
 
-def _event_columns(events, numbers, atlases, steps, losses, norms) -> dict[str, Any]:
+def _event_columns(events, numbers, atlases, known: PerNetwork) -> dict[str, Any]:
     count = len(events)
     interval = np.array([event.where.interval for event in events], np.int32)
     meeting = [sorted({numbers[id(part[0])] for part in event.segments}) for event in events]
@@ -138,6 +142,7 @@ def _event_columns(events, numbers, atlases, steps, losses, norms) -> dict[str, 
     start = np.array([atlases[i].path.start for i in interval], float)
     span = np.array([atlases[i].path.span for i in interval], float)
     share = (s - start) / span
+    steps, losses, norms = known
     step = steps[interval] + share * (steps[interval + 1] - steps[interval])
     take = lambda name, dtype: np.array([event.facts[name] for event in events], dtype)
     complex_rows = lambda name: take(name, complex).reshape(count, size)

@@ -7,11 +7,10 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from .._action import Action
-from .._arguments import check_kind, checked_key, checked_whole
+from .._arguments import check_kind, checked_key, checked_periods, checked_whole
 from .._numerics import as_float64, quiet_floats
 from .._piecewise_affine import AbstractPLRNN, lower
 from .._results import STABILITY
-from ..cycles._arguments import checked_periods
 from ._assemble import stability_at
 from ._collision import Key, key_of
 from ._detect import Search, Tracer

@@ -8,11 +8,11 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from .._arguments import check_kind, checked_key, checked_whole
+from .._arguments import check_kind, checked_key, checked_periods, checked_whole
 from .._piecewise_affine import AbstractPLRNN
-from ..cycles._arguments import checked_periods
 from ._detect import Search, Tracer
 from ._events import Bifurcations
+from ._gather import PerNetwork
 from ._path import LinearPath
 
 
@@ -76,7 +76,7 @@ class BifurcationTracker:
             for values in (self._losses, self._norms)
         ]
         steps = np.array(self.steps, np.float64)
-        return self._tracer.found(steps=steps, losses=at[0], gradient_norms=at[1])
+        return self._tracer.found(PerNetwork(steps, *at))
 
 
 def piecewise(model: Any) -> AbstractPLRNN:

@@ -4,11 +4,10 @@ import dataclasses
 import functools
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt8
 
 from .._numerics import EPS, quiet_floats
 from .._piecewise_affine import PiecewiseAffineMap
-from .._types import PackedItinerary
 from ..words import canonical, least_rotation, pack, unpack
 from ._exactly import Decided, Rationals, Undecided
 from ._marginal import NotExamined, marginal_family
@@ -29,7 +28,7 @@ MAX_DECIDED = 4096
 class Entry:
     """One cycle: its word, where it is, and what is known of its accuracy."""
 
-    word: PackedItinerary
+    word: UInt8[np.ndarray, "time byte"]
     points: np.ndarray
     verdict: int
     error: np.ndarray

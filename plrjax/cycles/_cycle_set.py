@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int, UInt8
 
-from .._extras import require
+from .._arguments import require
 from .._results import COVERAGE, RESULTS, STABILITY, UNDECIDED_INDEX
 from .._saved import AbstractSaved
 from .._tables import Table

@@ -12,8 +12,7 @@ from jaxtyping import Float
 
 from .._host import on_host
 from .._numerics import EPS, is_positive_whole, quiet_floats
-from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
-from ._balance import balanced
+from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, balanced, lower
 
 MARGIN = 0.999
 """The spectral radius that bounds the nonlinear part must stay below this."""

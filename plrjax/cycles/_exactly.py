@@ -10,8 +10,7 @@ import functools
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .._piecewise_affine import PiecewiseAffineMap
-from .._types import Itinerary
+from .._piecewise_affine import Itinerary, PiecewiseAffineMap
 from ._on_border import is_in_continuum
 from ._polyhedron import NUM_POINTS, Undecided, eliminate, point, rational, solutions
 

@@ -9,18 +9,16 @@ import jax
 import numpy as np
 from jaxtyping import Bool, PRNGKeyArray
 
-from .._arguments import check_kind, checked_key
+from .._arguments import check_budget, check_kind, checked_key, checked_periods
 from .._host import on_host
 from .._interrupts import held_back
 from .._job import deadline_of
 from .._many import Results, each_of, networks_of
 from .._memory import check_memory
 from .._parallel import one_thread_per_solve
-from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
+from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, balanced, lower, with_a_unit
 from .._progress import AbstractProgress
 from .._results import COVERAGE, RESULTS
-from ._arguments import check_budget, checked_periods
-from ._balance import balanced, with_a_unit
 from ._base import (
     EVERYWHERE,
     AbstractPlan,

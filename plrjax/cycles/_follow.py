@@ -7,8 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from .._host import on_host
 from .._numerics import as_float64, is_positive_whole, quiet_floats
-from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
-from ._balance import balanced
+from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, balanced, lower
 from ._curve import PATH_END as PATH_END
 from ._curve import Curve, Leg, Segment
 from ._curve import Ray as Ray

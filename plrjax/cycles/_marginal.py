@@ -6,8 +6,7 @@ from jaxtyping import Float
 
 from .._elimination import cyclic_matrix
 from .._numerics import EPS
-from .._piecewise_affine import PiecewiseAffineMap
-from .._types import Itinerary
+from .._piecewise_affine import Itinerary, PiecewiseAffineMap
 
 _MAX_UNKNOWNS = 600
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from .._piecewise_affine import Itinerary
 from .._results import STABILITY, UNDECIDED_INDEX
-from .._types import Itinerary
 from ._polyhedron import Undecided, eliminate, rational, solutions
 
 _MAX_TIES = 8

@@ -5,10 +5,8 @@ import numpy as np
 from .._results import COVERAGE, STABILITY
 from .._tables import Table, plural
 
-_ALWAYS = (STABILITY.stable, STABILITY.saddle, STABILITY.unstable, STABILITY.nonhyperbolic)
 _MAX_ROWS = 60
 _MAX_STATES = 4
-_ROW_COLUMNS = ("period", "stability", "largest multiplier", "first point")
 
 
 def _kinds(cycles) -> dict[str, np.ndarray]:
@@ -16,7 +14,7 @@ def _kinds(cycles) -> dict[str, np.ndarray]:
     alone = cycles.is_isolated
     kinds = {code.name: alone & (cycles.stability == code) for code in STABILITY}
     kinds |= {"unverified": alone & ~cycles.verified, "continua": ~alone}
-    always = {code.name for code in _ALWAYS} | {"unverified"}
+    always = {"stable", "saddle", "unstable", "nonhyperbolic", "unverified"}
     return {name: rows for name, rows in kinds.items() if name in always or rows.any()}
 
 
@@ -110,7 +108,8 @@ def of_rows(cycles) -> Table:
     rows = [_row(cycles, row) for row in range(min(len(cycles), _MAX_ROWS))]
     more = len(cycles) - len(rows)
     below = [f"{plural(more, 'more row')} not shown: to_dataframe() has all"] if more else []
-    return Table([title], _ROW_COLUMNS if rows else (), rows, below, {1, 3})
+    head = ("period", "stability", "largest multiplier", "first point") if rows else ()
+    return Table([title], head, rows, below, {1, 3})
 
 
 def _row(cycles, row: int) -> tuple[str, ...]:

@@ -8,11 +8,9 @@ from ._common import BLUE, GREEN, ORANGE, PINK, RED, new_axes
 
 _COLORS = (BLUE, ORANGE, GREEN, PINK, "#56B4E9", "#F0E442", RED)
 """One per attractor, in turn; the last ones of Okabe and Ito's palette stand apart from these."""
-_PLAIN = {ATTRACTOR.diverged: "0.25", ATTRACTOR.undecided: "0.62"}
 _PALE = 0.5
 """Share of white in a basin's color, so that the attractor is seen on it."""
 _MARKERS = "osD^vP*"
-_MOST_NAMED = 12
 
 
 def basins(found: Basins, ax=None):
@@ -50,8 +48,9 @@ def basins(found: Basins, ax=None):
 
 def _colors(table: AttractorSet) -> list[str]:
     names, number = [], 0
+    plain_ones = {ATTRACTOR.diverged: "0.25", ATTRACTOR.undecided: "0.62"}
     for row in range(len(table)):
-        plain = _PLAIN.get(ATTRACTOR(table.kind[row]))
+        plain = plain_ones.get(ATTRACTOR(table.kind[row]))
         names.append(plain or _COLORS[number % len(_COLORS)])
         number += plain is None
     return names
@@ -81,7 +80,7 @@ def _legend(ax, table: AttractorSet, colors: np.ndarray, pale: np.ndarray) -> No
     from matplotlib.lines import Line2D
 
     handles = []
-    for row in range(min(len(table), _MOST_NAMED)):
+    for row in range(min(len(table), 12)):
         cycle = table.kind[row] == ATTRACTOR.cycle
         drawn = len(table.orbit(row)) > 0
         marker = _MARKERS[row % len(_MARKERS)] if cycle else "." if drawn else ""

@@ -21,13 +21,7 @@ _STYLES = {
 _NEUTRAL = "0.45"
 _ORBIT_COLOR = "0.62"
 _ORBIT_LABEL = "simulated orbit"
-_BOUNDARY_COLOR = "0.88"
-_COLORS = "plasma"
-_LIGHTEST = 0.9
-_MAX_NAMED = 12
 _LINEAR_RADIUS = 2.0
-_MAX_JOINED = 12
-_MAX_STARTS = 8
 
 
 def cycles(cycle_set: CycleSet, model=None, axes=(0, 1), orbit=None, ax=None):
@@ -135,8 +129,8 @@ def period_colors(cycle_set: CycleSet) -> dict[int, tuple[float, float, float, f
     from matplotlib import colormaps
 
     periods = np.unique(cycle_set.period).tolist()
-    places = np.linspace(0.0, _LIGHTEST, max(len(periods), 2))
-    return {period: colormaps[_COLORS](place) for period, place in zip(periods, places)}
+    places = np.linspace(0.0, 0.9, max(len(periods), 2))  # the lightest colors are hard to see
+    return {period: colormaps["plasma"](place) for period, place in zip(periods, places)}
 
 
 def portrait(cycle_set: CycleSet, model=None, axes=None, figure=None):
@@ -172,7 +166,7 @@ def simulated_orbit(
     starts, scale = [np.zeros(size)], 1.0
     if len(points):
         largest = np.nan_to_num(np.abs(cycle_set.multipliers).max(axis=1), nan=np.inf)
-        order = np.lexsort((largest, largest <= 1.0))[:_MAX_STARTS]
+        order = np.lexsort((largest, largest <= 1.0))[:8]
         starts = [cycle_set.points[row, 0] for row in order]
         scale = float(np.ptp(points, axis=0).max()) or float(np.abs(points).max()) or 1.0
     far = 1e3 * (scale + float(np.abs(points).max(initial=1.0)))
@@ -231,7 +225,7 @@ def _draw_orbit(ax, orbit: np.ndarray, axes: tuple[int, ...]) -> None:
 
 
 def _draw_cycles(ax, cycle_set: CycleSet, axes: tuple[int, ...]) -> None:
-    joined = 0 < np.count_nonzero(cycle_set.period > 1) <= _MAX_JOINED
+    joined = 0 < np.count_nonzero(cycle_set.period > 1) <= 12
     colors = period_colors(cycle_set)
     for code, (marker, edge, _) in _STYLES.items():
         rows = np.flatnonzero(cycle_set.stability == code)
@@ -265,7 +259,7 @@ def _explain(ax, cycle_set: CycleSet) -> None:
             drawn = Line2D([], [], color=_ORBIT_COLOR, label=label, marker=".", ls="", ms=7)
         handles.append(drawn)
     colors = list(period_colors(cycle_set).items())
-    if len(colors) > _MAX_NAMED:
+    if len(colors) > 12:
         colors = [colors[0], colors[len(colors) // 2], colors[-1]]
     for period, color in colors:
         handles.append(
@@ -286,7 +280,7 @@ def _draw_boundaries(ax, model: PiecewiseAffineMap, axes: tuple[int, ...]) -> No
         if squared == 0:
             continue
         foot = (-offset * a / squared, -offset * b / squared)
-        style = dict(color=_BOUNDARY_COLOR, lw=0.8, zorder=0)
+        style = dict(color="0.88", lw=0.8, zorder=0)
         ax.axline(foot, (foot[0] - b, foot[1] + a), label=label, **style)
         label = None
     ax.set_xlim(xlim)

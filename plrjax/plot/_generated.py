@@ -13,7 +13,6 @@ from ..metrics._series import checked_pair
 from ._common import BLUE, ORANGE, legend
 from ._training import _BINS, _extremes, _new_figure
 
-_MOST_PANELS = 6
 _BEYOND = 0.25
 """Panels of attractors end at most so many extents of the data beyond the data."""
 _DECADES = 8.0
@@ -148,7 +147,7 @@ def power_spectra(
     step = 1.0 if dt is None else checked_positive("dt", dt)
     data, orbit = checked_pair(true, generated, fewest_rows(smoothing))
     length = min(len(data), len(np.asarray(generated)))
-    chosen = range(min(_MOST_PANELS, data.shape[1])) if dimensions is None else dimensions
+    chosen = range(min(6, data.shape[1])) if dimensions is None else dimensions
     chosen = _checked_columns("dimensions", chosen, data.shape[1])
     for column in chosen:
         if not np.ptp(data[:length, column]):

@@ -10,8 +10,6 @@ from ._common import BLUE, GREEN, ORANGE, PINK, RED, legend, new_axes, new_figur
 
 _COLORS = (BLUE, ORANGE, GREEN, RED, PINK, "#56B4E9")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
-_ORBIT_COLOR = "0.72"
-_MOST_ORBITS = 64
 _LN_10 = float(np.log(10.0))
 
 
@@ -32,12 +30,12 @@ def spectrum(
     ax = new_axes() if ax is None else ax
     index, finite = np.arange(1, len(values) + 1), np.isfinite(values)
     ax.axhline(0, color="0.6", lw=0.8, zorder=0)
-    orbits = spectrum.per_orbit[spectrum.attractor == 0][:_MOST_ORBITS] * scale
+    orbits = spectrum.per_orbit[spectrum.attractor == 0][:64] * scale
     if 1 < len(orbits):
         ax.plot(
             np.broadcast_to(index, orbits.shape)[np.isfinite(orbits)],
             orbits[np.isfinite(orbits)],
-            ls="", marker="_", ms=7, mew=0.6, color=_ORBIT_COLOR, zorder=1, label="single orbits",
+            ls="", marker="_", ms=7, mew=0.6, color="0.72", zorder=1, label="single orbits",
         )  # fmt: skip
     ax.errorbar(
         index[finite], values[finite], yerr=np.nan_to_num(errors[finite]), fmt="o", ms=4, lw=1.2,

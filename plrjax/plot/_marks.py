@@ -8,7 +8,6 @@ from .._results import BIFURCATION, COLLISION
 from ..bifurcations import Bifurcations
 from ._common import BLUE, GREEN, PINK, RED
 
-_SKY = "#56B4E9"
 _MOST_LINES, _MOST_LARGE = 60, 40
 """With more events, vertical lines mark lost and gained attractors only; markers shrink."""
 _SIZES = {"*": 1.5, "D": 0.85}
@@ -30,11 +29,9 @@ _COLLISIONS = {
 }
 _TURNS = {
     BIFURCATION.degenerate_transcritical: Mark("degenerate transcritical", PINK, "^"),
-    BIFURCATION.degenerate_flip: Mark("degenerate flip", _SKY, "D"),
+    BIFURCATION.degenerate_flip: Mark("degenerate flip", "#56B4E9", "D"),
     BIFURCATION.center: Mark("center", "black", "X"),
 }
-LOST = Mark("stable cycle lost", RED, "v")
-GAINED = Mark("stable cycle gained", BLUE, "^")
 
 
 def mark_of(found: Bifurcations, row: int) -> Mark:
@@ -94,5 +91,8 @@ def draw_strip(ax, found: Bifurcations) -> None:
 
 
 def _changes(found: Bifurcations) -> list[tuple[Mark, np.ndarray]]:
-    pairs = [(LOST, found.attractor < 0), (GAINED, found.attractor > 0)]
+    pairs = [
+        (Mark("stable cycle lost", RED, "v"), found.attractor < 0),
+        (Mark("stable cycle gained", BLUE, "^"), found.attractor > 0),
+    ]
     return [(mark, np.flatnonzero(there)) for mark, there in pairs if there.any()]

@@ -25,7 +25,6 @@ _TITLES = {
     "gradient_norm": r"gradient norm $|\partial L/\partial\theta|$",
 }
 _COUNTS = ("num_cycles", "num_stable_cycles", "num_stable", "num_undecided")
-_MISSING = "0.85"
 _BEYOND = "black"
 _MOST_COLORS = 10
 """Larger counts share the last color."""
@@ -68,7 +67,7 @@ def plane(
         origin="lower", extent=(*_edges(x.values), *_edges(y.values)), aspect="auto",
         interpolation="nearest", zorder=0, **settings,
     )  # fmt: skip
-    ax.set_facecolor(_MISSING)
+    ax.set_facecolor("0.85")
     bar = ax.figure.colorbar(drawn, ax=ax, label=title, **ticks)
     if "ticks" in ticks:
         bar.ax.minorticks_off()

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import checked_periods
 from .._piecewise_affine import lower
 from .._progress import NoProgress
 from .._results import COVERAGE, STABILITY
 from ..cycles import find_cycles
-from ..cycles._arguments import checked_periods
 from ..grid._count import count_cycles, fits_grid
 from ._measure import AbstractMeasure, Dimension, Program, Tick
 from ._plane import Lowering, Pixels, Plane

@@ -17,9 +17,6 @@ Tick = Callable[[float], None]
 Program = Callable[[Pixels, Tick], dict[str, np.ndarray]]
 
 
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
 class Dimension(NamedTuple):
     """An axis of a result beyond the pixels: its name, and the coordinates along it."""
 
@@ -63,7 +60,8 @@ class FunctionMeasure(AbstractMeasure):
         self.function = function
         self.name = plain_function(function).__name__.strip("<>")
         given = inspect.signature(function).parameters.values()
-        open_ones = [one for one in given if one.default is one.empty and one.kind in _POSITIONAL]
+        positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+        open_ones = [one for one in given if one.default is one.empty and one.kind in positional]
         self.takes_key = len(open_ones) > 1
 
     def _at(self, model: Any, key: Any) -> dict[str, float]:

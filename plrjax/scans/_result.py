@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .._extras import require
+from .._arguments import require
 from .._results import COVERAGE, RESULTS
 from .._saved import AbstractSaved
 from .._tables import Table

@@ -19,7 +19,7 @@ from ._system import (
 )
 
 _MIDDLE = (5.0 / 16.0, 15.0 / 16.0, -5.0 / 16.0, 1.0 / 16.0)
-"""MapArrays of the cubic through four neighbors at the middle of the first two (Lagrange)."""
+"""Weights of the cubic through four neighbors at the middle of the first two (Lagrange)."""
 
 
 class DelayFlow(AbstractSystem):

@@ -18,7 +18,6 @@ _FALSE = 10.0
 """A neighbor is false whose next coordinate is this many times farther away (Kennel et al.)."""
 _FEW = 0.01
 """Share of false neighbors from which on an embedding is good."""
-_PROBES = 1_000
 
 Rows = Float[np.ndarray, "time variable"]
 
@@ -94,7 +93,7 @@ def choose_embedding(series: Rows, delay: int, theiler: int) -> int:
         if count < 2 * theiler + _MOST_DELAYS:
             break
         points = embed(series, delay, embedding)[:count]
-        first, second = neighbors(points, _PROBES, theiler)
+        first, second = neighbors(points, 1_000, theiler)
         apart = np.linalg.norm(points[first] - points[second], axis=1)
         ahead = np.linalg.norm(
             series[first + embedding * delay] - series[second + embedding * delay], axis=1

@@ -12,8 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from .._arguments import checked_positive, checked_whole
-from .._dynamics import AbstractDynamics, checked_state
-from .._types import State
+from .._dynamics import AbstractDynamics, State, checked_state
 
 Number: TypeAlias = float | int
 Parameter: TypeAlias = float | int | Array

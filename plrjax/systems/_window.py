@@ -17,7 +17,6 @@ _BEND = 0.6
 """Least ratio of the slopes of the two halves of the fit."""
 _ROOM = 2.0
 """Where neighbors do not part: nats below unrelated states that they must stay."""
-_STARTS = 200
 
 Curve = Float[np.ndarray, " step"]
 
@@ -99,7 +98,7 @@ def _stretches(mean: Curve, begin: int, shortest: int) -> list[tuple[int, int, f
     found = []
     if begin >= len(mean):
         return found
-    for first in np.unique(np.linspace(begin, len(mean) - 1, _STARTS).astype(int)).tolist():
+    for first in np.unique(np.linspace(begin, len(mean) - 1, 200).astype(int)).tolist():
         risen = np.flatnonzero(mean[first:] >= mean[first] + _NAT)
         if len(risen):
             last = first + max(int(risen[0]), shortest)

@@ -1,7 +1,7 @@
 """`fit`: train a recurrent network on time series or on a task."""
 
+import dataclasses
 import functools
-import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -118,20 +118,16 @@ def fit(
     finite.
     """
     begun = time.perf_counter()
-    carry, series, recipe, notes = _prepared(
-        model, observations, num_steps, mask=mask, longest_gap=longest_gap, inputs=inputs,
-        targets=targets, loss=loss, forcing=forcing, observation_model=observation_model,
-        optimizer=optimizer, regularizers=regularizers, sequence_length=sequence_length,
-        batch_size=batch_size,
+    settings = _Settings(
+        mask, inputs, targets, loss, forcing, observation_model, optimizer, regularizers,
+        sequence_length, batch_size, longest_gap,
     )  # fmt: skip
+    carry, series, recipe, notes = _prepared(model, observations, num_steps, settings)
     key, own = checked_key(key), _listed(callbacks)
     loop = Loop(carry, series, recipe, key, num_steps, own, checkpoint, checkpoint_seconds)
     loop.notes += notes
     run_loops([loop], progress, deadline_of(max_seconds))
     return _finished(loop, begun, throw)
-
-
-_GIVEN = ("model", "observations", "num_steps")
 
 
 @on_host()
@@ -180,11 +176,13 @@ def fit_many(
             )
     if not models:
         raise ValueError("models: expected at least one network, got none")
-    known = [name for name in inspect.signature(_prepared).parameters if name not in _GIVEN]
+    known = [field.name for field in dataclasses.fields(_Settings)]
     for name in settings:
         if name not in known:
             raise ValueError(f"{name}: expected one of {', '.join(known)}")
-    first, series, recipe, notes = _prepared(models[0], observations, num_steps, **settings)
+    first, series, recipe, notes = _prepared(
+        models[0], observations, num_steps, _Settings(**settings)
+    )
     loops = []
     for row, model in enumerate(models):
         carry = _first_carry(model, first.nets.observation, recipe)
@@ -236,29 +234,47 @@ _STEP_BYTES = 16
 """Kept of each update, at least: loss, norms of gradients, scale."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    """What `fit` takes for one network as for many; not yet checked."""
+
+    mask: Any = None
+    inputs: Any = None
+    targets: Any = None
+    loss: Any = None
+    forcing: Any = None
+    observation_model: Any = None
+    optimizer: Any = None
+    regularizers: Any = ()
+    sequence_length: Any = 200
+    batch_size: Any = 16
+    longest_gap: Any = LONGEST_GAP
+
+
 def _prepared(
-    model, observations, num_steps, *, mask=None, inputs=None, targets=None, loss=None,
-    forcing=None, observation_model=None, optimizer=None, regularizers=(), sequence_length=200,
-    batch_size=16, longest_gap=LONGEST_GAP,
-) -> tuple[Carry, Series, Recipe, list[str]]:  # fmt: skip
+    model: Any, observations: Any, num_steps: Any, settings: _Settings
+) -> tuple[Carry, Series, Recipe, list[str]]:
     """Return the first carry, the data, the recipe, all checked, and notes on the data."""
+    s, forcing, optimizer = settings, settings.forcing, settings.optimizer
     check_kind("forcing", forcing, AbstractForcing, "a forcing such as GeneralizedForcing(0.1)")
     checked_whole("num_steps", num_steps, 1)
-    checked_whole("sequence_length", sequence_length, 1)
-    checked_whole("batch_size", batch_size, 1)
+    checked_whole("sequence_length", s.sequence_length, 1)
+    checked_whole("batch_size", s.batch_size, 1)
     check_memory("num_steps", num_steps, _STEP_BYTES * num_steps)
-    if (targets is None) != (loss is None):
+    if (s.targets is None) != (s.loss is None):
         raise ValueError("loss: expected together with targets, and targets together with loss")
-    if targets is not None and (inputs is None or forcing is not None or observations is not None):
+    series_given = forcing is not None or observations is not None
+    if s.targets is not None and (s.inputs is None or series_given):
         raise ValueError("targets: a task takes inputs, and neither observations nor forcing")
     model, dtype = _on_device(model)
-    windows = 2 * 4 * int(batch_size) * int(sequence_length) * model.state_size
-    check_memory("batch_size", f"{batch_size} windows of {sequence_length} steps", windows)
-    checked_whole("longest_gap", longest_gap, 0)
-    if mask is not None and observations is None:
+    windows = 2 * 4 * int(s.batch_size) * int(s.sequence_length) * model.state_size
+    check_memory("batch_size", f"{s.batch_size} windows of {s.sequence_length} steps", windows)
+    checked_whole("longest_gap", s.longest_gap, 0)
+    if s.mask is not None and observations is None:
         raise ValueError("mask: expected together with observations")
-    trials = None if observations is None else checked_trials("observations", observations, mask)
-    series = make_series(trials, inputs, targets, sequence_length, longest_gap, dtype)
+    trials = None if observations is None else checked_trials("observations", observations, s.mask)
+    series = make_series(trials, s.inputs, s.targets, s.sequence_length, s.longest_gap, dtype)
+    observation_model = s.observation_model
     if series.observations is not None:
         width = series.observations.shape[1]
         observation_model = checked_observation(observation_model, width, model.state_size)
@@ -269,12 +285,14 @@ def _prepared(
         )
     else:
         check_readout(observation_model, model)
-    if not isinstance(regularizers, Iterable):
-        raise ValueError(f"regularizers: expected a list, such as [L2(1e-5)], got {regularizers!r}")
-    regularizers = tuple(regularizers)
+    if not isinstance(s.regularizers, Iterable):
+        raise ValueError(
+            f"regularizers: expected a list, such as [L2(1e-5)], got {s.regularizers!r}"
+        )
+    regularizers = tuple(s.regularizers)
     for one in regularizers:
         check_kind("regularizers", one, AbstractRegularizer, "regularizers such as L2(1e-5)")
-    forcing, notes = _prepared_forcing(forcing, trials, longest_gap)
+    forcing, notes = _prepared_forcing(forcing, trials, s.longest_gap)
     optimizer = default_optimizer(num_steps) if optimizer is None else optimizer
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise ValueError(
@@ -282,7 +300,7 @@ def _prepared(
             f"{optimizer!r}"
         )
     optimizer = _with_value(optimizer)
-    recipe = Recipe(forcing, optimizer, regularizers, loss, sequence_length, batch_size)
+    recipe = Recipe(forcing, optimizer, regularizers, s.loss, s.sequence_length, s.batch_size)
     try:
         hash((forcing, regularizers))
     except TypeError as error:

@@ -18,8 +18,6 @@ from .._dynamics import AbstractDynamics
 from ..metrics import Evaluation, EvaluationSummary, evaluate, evaluate_many
 from ._observation import AbstractObservation
 
-_TAKEN = ("model", "test", "observation_model", "key")
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EvaluationHistory:
@@ -62,7 +60,8 @@ class EvaluationProbe:
     """
 
     def __init__(self, test: Any, *, key: PRNGKeyArray, every: int, **options: Any):
-        allowed = [name for name in inspect.signature(evaluate).parameters if name not in _TAKEN]
+        taken = {"model", "test", "observation_model", "key"}
+        allowed = [name for name in inspect.signature(evaluate).parameters if name not in taken]
         for name in options:
             if name not in allowed:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}")

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ..._arguments import check_kind, checked_whole
+from ..._arguments import check_kind, checked_periods, checked_whole
 from ..._host import on_host
 from ..._job import deadline_of, job
 from ..._parallel import one_thread_per_solve
 from ..._progress import AbstractProgress
 from ..._results import BIFURCATION, RESULTS
 from ...cycles import CycleSet
-from ...cycles._arguments import checked_periods
 from ...grid._count import fits_grid
 from .._continuation import END, Start, march
 from .._zeros import Function

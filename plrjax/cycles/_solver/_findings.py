@@ -10,8 +10,6 @@ from .._verify import VERDICT
 from ._path_engines import Crossings
 from ._path_starts import AbstractForm
 
-_POLISH = 4
-
 
 class Findings:
     """Cycles that paths crossed; paths are numbered through all rounds, those from points marked.
@@ -61,7 +59,7 @@ class Findings:
             units = self.period * self.catalog.map.num_units
             bits = np.unpackbits(rows[first[fresh]], axis=1, bitorder="little", count=units)
             words = self.form.words(bits.astype(bool))
-            numbers = self.catalog.identify(words, polish=_POLISH)
+            numbers = self.catalog.identify(words, polish=4)
             self._numbers.update(zip((names[i] for i in fresh), numbers.tolist()))
         number = np.array([self._numbers[name] for name in names])[where]
         for path, cycle in set(zip(paths.tolist(), number.tolist())) - self._pairs:

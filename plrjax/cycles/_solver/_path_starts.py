@@ -28,8 +28,6 @@ DESCENT_SIZE = 40
 DESCENT_SCALES = (0.03, 0.1, 0.3)
 """They begin at these multiples of the typical size."""
 
-DESCENT_STEPS = 30
-
 _SLAB = 16
 
 _PER_UNIT = 20.0
@@ -59,7 +57,7 @@ def bucket(count: int, least: int) -> int:
 
 
 def downhill(
-    map: PiecewiseAffineMap, states: Float[np.ndarray, "start state"], steps: int = DESCENT_STEPS
+    map: PiecewiseAffineMap, states: Float[np.ndarray, "start state"], steps: int = 30
 ) -> Float[np.ndarray, "start state"]:
     """Return states after some Levenberg-Marquardt steps on |F(z) - z|^2 (Marquardt 1963).
 

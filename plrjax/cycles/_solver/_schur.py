@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ..._numerics import quiet_floats
-from ..._piecewise_affine import PiecewiseAffineMap
-from ..._types import Region
+from ..._piecewise_affine import PiecewiseAffineMap, Region
 
 BATCH_BITS = 15
 """Number of units whose patterns are carried side by side."""

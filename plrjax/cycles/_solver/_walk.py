@@ -30,6 +30,19 @@ class DeviceTable(NamedTuple):
     counts: Array
 
 
+class Course(NamedTuple):
+    """What all walks of a run share.
+
+    `limit` is the first number that is no walk; a device takes every `stride`-th walk.
+    """
+
+    seed: UInt64[Array, ""]
+    limit: Int[Array, ""]
+    period: Int[Array, ""]
+    max_steps: Int[Array, ""]
+    stride: Int[Array, ""]
+
+
 class WalkState(NamedTuple):
     """Everything the device needs to go on: itineraries, walk numbers, steps made, hashes."""
 
@@ -75,12 +88,12 @@ def _mix(x: UInt64[Array, "..."]) -> UInt64[Array, "..."]:
 
 
 def _fresh(
-    layout: Layout, table: DeviceTable, seed: Array, index: Array, D: Array, change: Array, period
+    layout: Layout, table: DeviceTable, course: Course, index: Array, D: Array, change: Array
 ) -> Array:
     """Write the start itineraries of walks `index` into the lanes marked by `change`."""
-    kinds = table.counts.shape[0]
+    period, kinds = course.period, table.counts.shape[0]
     kind = (index % kinds).astype(jnp.int32)
-    draw = _mix(seed + index.astype(jnp.uint64))
+    draw = _mix(course.seed + index.astype(jnp.uint64))
     count = table.counts[kind].astype(jnp.uint64)
     pick = (((draw >> np.uint64(32)) * count) >> np.uint64(32)).astype(jnp.int32)
     start = jnp.tile(table.starts[kind, pick], layout.segments)
@@ -104,23 +117,15 @@ def _fresh(
     return lax.fori_loop(0, last, write, D)
 
 
-def initial_state(
-    layout: Layout,
-    table: DeviceTable,
-    seed: Array,
-    limit: Array,
-    period: Array,
-    stride: Array,
-    first: Array,
-) -> WalkState:
+def initial_state(layout: Layout, table: DeviceTable, course: Course, first: Array) -> WalkState:
     """Start walks `first`, `first + stride`, ... below `limit` in all lanes (idle: index -1)."""
-    index = first + stride * jnp.arange(layout.lanes)
+    index = first + course.stride * jnp.arange(layout.lanes)
     D = jnp.zeros((layout.rows, layout.num_units, layout.columns), bool)
-    D = _fresh(layout, table, seed, index, D, jnp.ones(layout.lanes, bool), period)
-    index = jnp.where(index < limit, index, -1)
+    D = _fresh(layout, table, course, index, D, jnp.ones(layout.lanes, bool))
+    index = jnp.where(index < course.limit, index, -1)
     zero = jnp.zeros(layout.lanes, jnp.uint64)
     steps = jnp.zeros(layout.lanes, jnp.int32)
-    return WalkState(D, index, steps, zero, first + stride * layout.lanes)
+    return WalkState(D, index, steps, zero, first + course.stride * layout.lanes)
 
 
 def _group(p: MapArrays, layout: Layout, state: WalkState, period: Array):
@@ -146,22 +151,15 @@ def advance(
     layout: Layout,
     num_groups: int,
     table: DeviceTable,
+    course: Course,
     state: WalkState,
-    seed: Array,
-    limit: Array,
-    period: Array,
-    max_steps: Array,
-    stride: Array,
 ) -> tuple[WalkState, Report]:
-    """Make `num_groups` groups of steps, refilling lanes whose walks have ended.
-
-    With several devices each takes every `stride`-th walk.
-    """
+    """Make `num_groups` groups of steps, refilling lanes whose walks have ended."""
     TRACES["count"] += 1
 
     def body(carry):
         group, state, reports = carry
-        state, report = _one_group(p, layout, table, state, seed, limit, period, max_steps, stride)
+        state, report = _one_group(p, layout, table, course, state)
         reports = jax.tree.map(lambda all, new: all.at[group].set(new), reports, report)
         return group + 1, state, reports
 
@@ -188,21 +186,13 @@ def _blank_reports(layout: Layout, count: int) -> Report:
 
 
 def _one_group(
-    p: MapArrays,
-    layout: Layout,
-    table: DeviceTable,
-    state: WalkState,
-    seed: Array,
-    limit: Array,
-    period: Array,
-    max_steps: Array,
-    stride: Array,
+    p: MapArrays, layout: Layout, table: DeviceTable, course: Course, state: WalkState
 ) -> tuple[WalkState, Report]:
     """Make GROUP steps, look at every walk, start new ones in the lanes of those that ended."""
-    D, mark, when, sound, anchors = _group(p, layout, state, period)
+    D, mark, when, sound, anchors = _group(p, layout, state, course.period)
     live = state.walk >= 0
     steps = state.steps + jnp.where(when > 0, when, GROUP)
-    status = jnp.where(steps >= max_steps, CAPPED, RUNNING)
+    status = jnp.where(steps >= course.max_steps, CAPPED, RUNNING)
     status = jnp.where(mark == state.mark, LOOPED, status)
     status = jnp.where(when > 0, CONVERGED, status)
     status = jnp.where(sound, status, SINGULAR)
@@ -212,14 +202,14 @@ def _one_group(
     stuck = before.reshape(*before.shape[:2], layout.segments, layout.lanes)[..., worst]
     report = Report(state.walk, status.astype(jnp.int8), steps, mark, anchors, stuck)
     over = (status != RUNNING) & live
-    order = state.next_index + stride * (jnp.cumsum(over) - 1)
+    order = state.next_index + course.stride * (jnp.cumsum(over) - 1)
     index = jnp.where(over, order, state.walk)
-    D = _fresh(layout, table, seed, index, D, over, period)
+    D = _fresh(layout, table, course, index, D, over)
     new = WalkState(
         D,
-        jnp.where(index < limit, index, -1),
+        jnp.where(index < course.limit, index, -1),
         jnp.where(over, 0, steps),
         jnp.where(over, np.uint64(0), mark),
-        state.next_index + stride * jnp.sum(over),
+        state.next_index + course.stride * jnp.sum(over),
     )
     return new, report

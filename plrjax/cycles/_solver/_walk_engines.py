@@ -19,6 +19,7 @@ from ._walk import (
     GROUP,
     RUNNING,
     SINGULAR,
+    Course,
     DeviceTable,
     advance,
     initial_state,
@@ -105,29 +106,14 @@ class LaneWalks(AbstractWalks):
                 jnp.asarray(table.starts.astype(np.int32)),
                 jnp.asarray(table.counts.astype(np.int32)),
             )
-            self.limit, self.seed = jnp.asarray(limit), jnp.asarray(np.uint64(seed))
-            self.state = self.start(
-                self.table,
-                self.limit,
-                self.seed,
-                jnp.asarray(self.period),
-                jnp.asarray(count),
-                first + jnp.arange(count),
-            )
+            numbers = np.uint64(seed), limit, self.period, self.max_steps, count
+            self.course = Course(*map(jnp.asarray, numbers))
+            self.state = self.start(self.table, self.course, first + jnp.arange(count))
         self.over = False
 
     def advance(self):
         with float64_scope():
-            self.state, report = self.go(
-                self.parameters,
-                self.table,
-                self.limit,
-                self.seed,
-                jnp.asarray(self.period),
-                jnp.asarray(self.max_steps),
-                jnp.asarray(self.mesh.devices.size),
-                self.state,
-            )
+            self.state, report = self.go(self.parameters, self.table, self.course, self.state)
             report = jax.device_get(report)
         self.over = bool((np.asarray(self.state.walk) < 0).all())
         ended = (report.status != RUNNING) & (report.walk >= 0)
@@ -155,13 +141,13 @@ class LaneWalks(AbstractWalks):
 def _programs(layout: Layout, num_groups: int, mesh) -> tuple[Any, Any]:
     """Return the compiled start and advance of walks for one layout on one mesh."""
 
-    def start(table, limit, seed, period, stride, first):
-        return initial_state(layout, table, seed, limit, period, stride, first)
+    def start(table, course, first):
+        return initial_state(layout, table, course, first)
 
-    def go(p, table, limit, seed, period, max_steps, stride, state):
-        return advance(p, layout, num_groups, table, state, seed, limit, period, max_steps, stride)
+    def go(p, table, course, state):
+        return advance(p, layout, num_groups, table, course, state)
 
-    return over_devices(start, mesh, 5, 1), over_devices(go, mesh, 7, 1)
+    return over_devices(start, mesh, 2, 1), over_devices(go, mesh, 3, 1)
 
 
 def _num_groups(layout: Layout) -> int:

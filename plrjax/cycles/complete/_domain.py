@@ -15,8 +15,7 @@ import numpy as np
 
 from ..._exact import bounded, far_away, fingerprint
 from ..._numerics import quiet_floats
-from ..._piecewise_affine import PiecewiseAffineMap, Unrounded
-from .._balance import balanced
+from ..._piecewise_affine import PiecewiseAffineMap, Unrounded, balanced
 from .._base import nodes_for
 from .words._subtrees import Task, explore
 

@@ -14,8 +14,8 @@ from flint import ctx
 
 from ..._checker import FORMAT, listed, sealed
 from ..._exact import Cycle, System
+from ..._piecewise_affine import balanced
 from ..._results import COVERAGE
-from .._balance import balanced
 from .._base import EVERYWHERE, CycleProblem, Outcome, nodes_for
 from .._catalog import Catalog
 from ..proofs._certificate import domain_text

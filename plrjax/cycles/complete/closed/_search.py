@@ -6,19 +6,19 @@ every undecided pre-activation, and split at the sign of one of them. Both halve
 is continuous: an orbit on a switching boundary is in both.
 """
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from ...._numerics import quiet_floats
-from ...._piecewise_affine import PiecewiseAffineMap
-from ._intervals import Bounds, propagate
+from ...._piecewise_affine import MergedUnits, PiecewiseAffineMap, merge_units, parallel_units
+from ._intervals import Bounds, Parameters, propagate
 from ._kernel import EMPTY, FEASIBLE, Aims, make_feasible, tighten
 from ._relaxation import cycle_system, relax, unit_states
-from ._scaling import scale
 
 TOLERANCE = 1e-9
 """Bounds are moved outwards by so much, in units of the box."""
@@ -37,6 +37,50 @@ CHUNK = 8
 
 NAMES = ("zl", "zu", "xl", "xu", "guess")
 """The arrays of a node: bounds of states and pre-activations, and whether units are likelier on."""
+
+
+def power_of_two(values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+    """Return the least power of two >= each value (1 for 0): scaling by it is exact."""
+    fraction, exponent = np.frexp(np.asarray(values, float))
+    exponent = exponent - (fraction == 0.5)
+    return np.where(fraction > 0, np.ldexp(1.0, exponent), 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaledMap:
+    """z = unit * zeta with |zeta| <= 1 in the box; pre-activations x of size <= 1 likewise.
+
+    Units with the same switching boundary are one.
+
+    **Fields:** `parameters`, `unit` (per state), `merged` (what became of the units), `aliased`
+    (states that are a multiple of some pre-activation).
+    """
+
+    parameters: Parameters
+    unit: Float[np.ndarray, " state"]
+    merged: MergedUnits
+    aliased: Bool[np.ndarray, " state"]
+
+    def expand(self, words: Bool[np.ndarray, "word time merged"]) -> np.ndarray:
+        """Return itineraries of the merged units as itineraries of the original map."""
+        return self.merged.expand(words)
+
+
+def scale(
+    map: PiecewiseAffineMap, lower: Float[np.ndarray, " state"], upper: Float[np.ndarray, " state"]
+) -> ScaledMap:
+    """Return the map in powers of two of the size of the box and of its pre-activations there."""
+    merged = merge_units(map, parallel_units(map.W2, map.h2) if map.num_units else None)
+    map = merged.map
+    unit = power_of_two(np.maximum(np.abs(lower), np.abs(upper)))
+    W2 = map.W2 * unit
+    x_unit = power_of_two(np.abs(W2).sum(axis=1) + np.abs(map.h2))
+    A, W1 = map.A * unit / unit[:, None], map.W1 * x_unit / unit[:, None]
+    arrays = (A, W1, W2 / x_unit[:, None], map.h1 / unit, map.h2 / x_unit)
+    parameters = Parameters(*[np.ascontiguousarray(v, dtype=np.float64) for v in arrays])
+    single = (np.count_nonzero(parameters.W2, axis=1) == 1) & (parameters.h2 == 0)
+    aliased = (parameters.W2[single] != 0).any(axis=0)
+    return ScaledMap(parameters, unit, merged, aliased)
 
 
 class ClosedSearch:

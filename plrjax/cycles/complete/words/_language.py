@@ -20,7 +20,6 @@ from scipy.sparse.csgraph import connected_components
 from ...._piecewise_affine import PiecewiseAffineMap
 from ._search import Sought, WordSearch, margins_of
 
-MAX_WORDS = 50_000
 CODE_BITS = 62
 
 
@@ -52,7 +51,7 @@ def languages(
     known = Language()
     for width in range(2, longest + 1):
         sought = Sought((), margins_of(map), known.codes, known.width)
-        search = WordSearch(map, box, width, sought, max_words=MAX_WORDS)
+        search = WordSearch(map, box, width, sought, max_words=50_000)
         if search.num_leads * width > CODE_BITS:
             return
         piece = search.run(max_nodes=max_nodes - known.nodes)

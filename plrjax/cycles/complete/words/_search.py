@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...._piecewise_affine import PiecewiseAffineMap
-from .._merged_units import merge_units, parallel_units
+from ...._piecewise_affine import PiecewiseAffineMap, merge_units, parallel_units
 from ._space import HEAD, Counts, Forks, Found, Margins, Node, Rules, orbit_of, polytope_of
 
 OUTWARD = Margins(1e-10, 1.0, 1e-10)

@@ -15,11 +15,10 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 def digest_of(model: Any) -> str:
     """Return a fingerprint of the types, static fields and arrays of a model."""
-    structure = re.sub(r"0x[0-9a-f]+", "", str(jax.tree.structure(model)))
-    digest = hashlib.sha256(structure.encode())
+    digest = hashlib.sha256(_placeless(str(jax.tree.structure(model))).encode())
     for leaf in jax.tree.leaves(model):
         array = np.asarray(leaf)
-        text = repr(leaf) if array.dtype == object else f"{array.dtype} {array.shape}"
+        text = _placeless(repr(leaf)) if array.dtype == object else f"{array.dtype} {array.shape}"
         digest.update(text.encode())
         digest.update(b"" if array.dtype == object else array.tobytes())
     return digest.hexdigest()[:16]
@@ -35,7 +34,16 @@ def fact_of(value: Any) -> Any:
         return [fact_of(one) for one in value]
     if isinstance(plain_function(value), types.FunctionType):
         return {"function": getattr(value, "__name__", "function"), "code": code_digest(value)}
-    return {"type": type(value).__qualname__, "digest": digest_of(value)}
+    kind = {"type": type(value).__qualname__}
+    if jax.tree.leaves(value) == [value] and not isinstance(value, np.ndarray | jax.Array):
+        public = {name: one for name, one in vars(value).items() if not name.startswith("_")}
+        return kind | {name: fact_of(one) for name, one in public.items()}
+    return kind | {"digest": digest_of(value)}
+
+
+def _placeless(text: str) -> str:
+    """Return a text without the places of objects in memory, which differ from run to run."""
+    return re.sub(r"0x[0-9a-f]+", "", text)
 
 
 def plain_function(function: Any) -> Any:

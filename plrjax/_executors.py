@@ -48,11 +48,11 @@ class AbstractPieces(abc.ABC):
         """Return the next piece, or None where none is left for now."""
 
     @abc.abstractmethod
-    def done(self, piece: Piece, value: Any) -> None:
+    def done(self, piece: Any, value: Any) -> None:
         """Take note of a piece that was done, and of what it returned."""
 
     @abc.abstractmethod
-    def failed(self, piece: Piece, error: BaseException) -> None:
+    def failed(self, piece: Any, error: BaseException) -> None:
         """Take note of a piece that was not done; what is not to be tried again is raised."""
 
     @abc.abstractmethod

@@ -107,6 +107,8 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "slow" in item.keywords and "slow" not in chosen:
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with -m slow"))
+        if "slurm" in item.keywords and "slurm" not in chosen:
+            item.add_marker(pytest.mark.skip(reason="starts a Slurm; run with -m slurm"))
         if "gpu" in item.keywords and on_cpu:
             item.add_marker(pytest.mark.skip(reason="needs an accelerator"))
 

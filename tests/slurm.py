@@ -86,6 +86,7 @@ def slurm(folder: pathlib.Path) -> Iterator[dict[str, str]]:
 
 
 def _await_node(environment: dict[str, str]) -> None:
+    ran = None
     for _ in range(100):
         ran = subprocess.run(
             ["sinfo", "-h", "-o", "%T"], env=environment, capture_output=True, text=True
@@ -93,7 +94,7 @@ def _await_node(environment: dict[str, str]) -> None:
         if ran.stdout.strip() == "idle":
             return
         time.sleep(0.2)
-    raise RuntimeError(f"no idle node after 20 s: {ran.stdout} {ran.stderr}")
+    raise RuntimeError(f"no idle node after 20 s: {ran}")
 
 
 def _program(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from typing import Any
 
 import analyses
 import jax.random as jr
@@ -46,7 +47,7 @@ def test_each_network_has_its_key_and_its_row(files):
 
 def test_results_are_those_of_a_loop(tmp_path):
     models = [network(-1.5), network(0.7), network(0.2)]
-    options = {"periods": [1, 2], "solver": plr.Exhaustive()}
+    options: dict[str, Any] = {"periods": [1, 2], "solver": plr.Exhaustive()}
     loop = plr.find_cycles(models, **options, key=jr.key(0), progress=QUIET)
     found = plr.census(
         models, plr.find_cycles, **options, key=jr.key(0), out=tmp_path / "c", progress=QUIET
@@ -79,7 +80,7 @@ def test_what_cannot_be_read_or_analyzed_is_a_row(files, tmp_path):
     (files / "bad.npz").write_bytes(b"no network")
     plr.save(files / "large.npz", network(1e4))
     place = tmp_path / "out"
-    call = dict(key=jr.key(0), out=place, progress=QUIET)
+    call: dict[str, Any] = dict(key=jr.key(0), out=place, progress=QUIET)
     found = plr.census([f"{files}/*.npz", "absent.npz"], analyses.with_key, **call)
     failed = {row["network"].rpartition("/")[2]: row["error"] for row in found.rows[:]
               if "error" in row}  # fmt: skip
@@ -96,7 +97,7 @@ def test_what_cannot_be_read_or_analyzed_is_a_row(files, tmp_path):
 
 def test_resumed_from_its_files(files, tmp_path):
     place = tmp_path / "out"
-    call = dict(key=jr.key(0), out=place, progress=QUIET)
+    call: dict[str, Any] = dict(key=jr.key(0), out=place, progress=QUIET)
     first = plr.census(f"{files}/*.npz", analyses.with_key, shard=(0, 2), **call)
     assert [row["number"] for row in first.rows] == [0, 2, 4]
     assert "2 of 5 networks not done" in str(first) and not (place / "table.csv").exists()
@@ -122,7 +123,9 @@ def test_resumed_from_its_files(files, tmp_path):
     ],
 )
 def test_a_folder_belongs_to_one_census(tmp_path, change, differs):
-    call = dict(networks=[network(1.0), network(2.0)], analysis=analyses.with_key, key=jr.key(0))
+    call: dict[str, Any] = dict(
+        networks=[network(1.0), network(2.0)], analysis=analyses.with_key, key=jr.key(0)
+    )
     call |= dict(out=tmp_path / "out", progress=QUIET)
     plr.census(**call)
     with pytest.raises(ValueError, match=f"out: .*holds another census, with {differs}"):
@@ -152,8 +155,10 @@ def test_manifests(files, tmp_path):
 def test_snapshots_of_one_file(tmp_path):
     models = [network(1.0 + number) for number in range(3)]
     arrays = {name: np.stack([getattr(m, name) for m in models]) for name in ("A", "W", "h")}
-    np.savez(tmp_path / "all.npz", **arrays)
-    call = dict(networks=tmp_path / "all.npz", analysis=analyses.norm, progress=QUIET)
+    np.savez(tmp_path / "all.npz", A=arrays["A"], W=arrays["W"], h=arrays["h"])
+    call: dict[str, Any] = dict(
+        networks=tmp_path / "all.npz", analysis=analyses.norm, progress=QUIET
+    )
     found = plr.census(**call, load_with={"kind": "plrnn"})
     assert numbers(found, "value") == [1, 2, 3] and numbers(found, "index") == [0, 1, 2]
     one = plr.census(**call, load_with={"kind": "plrnn", "index": 1})
@@ -193,7 +198,7 @@ def test_ctrl_c_and_a_time_limit_keep_what_is_done(monkeypatch):
     ],
 )
 def test_bad_arguments(change, message):
-    call = dict(networks=[network(1.0)], analysis=analyses.with_key, key=jr.key(0))
+    call: dict[str, Any] = dict(networks=[network(1.0)], analysis=analyses.with_key, key=jr.key(0))
     with pytest.raises(ValueError, match=message):
         plr.census(**call | change)
 

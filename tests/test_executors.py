@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import analyses
 import jax.random as jr
@@ -27,7 +28,9 @@ def without_seconds(found: plr.Census) -> list[dict]:
 
 
 def test_processes_threads_and_one_process_agree(tmp_path):
-    call = dict(networks=MODELS, analysis=analyses.with_key, key=jr.key(1), progress=QUIET)
+    call: dict[str, Any] = dict(
+        networks=MODELS, analysis=analyses.with_key, key=jr.key(1), progress=QUIET
+    )
     alone = plr.census(**call)
     assert without_seconds(plr.census(**call, executor=2)) == without_seconds(alone)
     with ThreadPoolExecutor(3) as threads:
@@ -39,7 +42,9 @@ def test_processes_threads_and_one_process_agree(tmp_path):
 
 
 def test_results_come_back_from_processes():
-    call = dict(networks=MODELS[:2], analysis=plr.find_cycles, periods=1, progress=QUIET)
+    call: dict[str, Any] = dict(
+        networks=MODELS[:2], analysis=plr.find_cycles, periods=1, progress=QUIET
+    )
     call |= dict(solver=plr.Exhaustive())
     assert list(plr.census(**call, executor=1)) == list(plr.census(**call))
 
@@ -56,14 +61,14 @@ def test_workers_have_their_own_device_and_cores(monkeypatch):
 
 
 def test_a_worker_that_dies_is_replaced(tmp_path):
-    call = dict(analysis=analyses.deadly, folder=str(tmp_path), progress=QUIET)
+    call: dict[str, Any] = dict(analysis=analyses.deadly, folder=str(tmp_path), progress=QUIET)
     found = plr.census(MODELS, **call, executor=2)
     assert numbers(found, "value") == [1, 2, 3, 4, 5, 6, 7] and (tmp_path / "died").exists()
 
 
 def test_a_network_that_always_kills_its_worker_is_a_row(tmp_path):
     models = [*MODELS[:1], network(1e4), *MODELS[2:4]]
-    call = dict(analysis=analyses.deadly, folder=str(tmp_path), progress=QUIET)
+    call: dict[str, Any] = dict(analysis=analyses.deadly, folder=str(tmp_path), progress=QUIET)
     found = plr.census(models, **call, executor=1)
     assert numbers(found, "value") == [1, None, 3, 4] and found.num_failed == 1
     assert "BrokenProcessPool" in found.rows[1]["error"] and "3 times" in found.rows[1]["error"]
@@ -80,7 +85,9 @@ def test_an_executor_where_nothing_works(tmp_path):
 
 def test_ctrl_c_ends_the_workers(tmp_path, ctrl_c):
     """What runs is given up at once, what is done is kept, and the same call goes on."""
-    call = dict(analysis=analyses.slow, out=tmp_path / "out", executor=1, progress=QUIET)
+    call: dict[str, Any] = dict(
+        analysis=analyses.slow, out=tmp_path / "out", executor=1, progress=QUIET
+    )
 
     def press():
         rows = tmp_path / "out" / "rows"
@@ -99,7 +106,7 @@ def test_ctrl_c_ends_the_workers(tmp_path, ctrl_c):
 
 def test_a_scan_on_processes(tmp_path):
     axes = [plr.Axis("A", (0, 0), 0.1, 0.9, 8), plr.Axis("W", (0, 1), -1.0, 1.0, 6)]
-    call = dict(axes=axes, measures=plr.CycleCounts([1]), tile=4, progress=QUIET)
+    call: dict[str, Any] = dict(axes=axes, measures=plr.CycleCounts([1]), tile=4, progress=QUIET)
     here = plr.scan_parameters(network(1.0), **call)
     away = plr.scan_parameters(network(1.0), **call, executor=2)
     np.testing.assert_array_equal(away.numbers, here.numbers)
@@ -148,7 +155,7 @@ def test_kill_minus_nine_of_drivers_and_workers(tmp_path):
 def test_dask(tmp_path):
     """Two worker processes; one is killed on the way."""
     distributed = pytest.importorskip("distributed", reason="extra cluster is not installed")
-    call = dict(analysis=analyses.with_key, key=jr.key(1), progress=QUIET)
+    call: dict[str, Any] = dict(analysis=analyses.with_key, key=jr.key(1), progress=QUIET)
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None

@@ -29,8 +29,8 @@ _SNAPSHOT = re.compile(r"step_(\d+)\.npz")
 class Network:
     """One network of a census: where it is, or itself.
 
-    **Fields:** `name`: in tables; `path`: its file, None where `model` is it; `options`: of `load`;
-    `labels`: what else is known of it, by column.
+    **Fields:** `name`: in tables; `path`: its file, as workers anywhere find it, None where `model`
+    is it; `options`: of `load`; `labels`: what else is known of it, by column.
     """
 
     name: str
@@ -115,10 +115,12 @@ def _of_file(path: str, options: Mapping[str, Any]) -> Iterator[Network]:
     """Give the network of a file, or all of its snapshots where none is chosen."""
     count = _num_snapshots(path) if options.get("index") is None else None
     if count is None:
-        yield Network(path, path, options)
+        yield Network(path, os.path.abspath(path), options)
         return
     for index in range(count):
-        yield Network(f"{path}[{index}]", path, {**options, "index": index}, {"index": index})
+        yield Network(
+            f"{path}[{index}]", os.path.abspath(path), {**options, "index": index}, {"index": index}
+        )
 
 
 def _num_snapshots(path: str) -> int | None:
@@ -133,7 +135,7 @@ def _of_run(run: RunFolder) -> Iterator[Network]:
     """Give the snapshots of a training run, or its network where it has none."""
     folder = run.path / "snapshots"
     for step in run.steps.tolist():
-        path = str(folder / f"step_{step:09d}.npz")
+        path = os.path.abspath(folder / f"step_{step:09d}.npz")
         yield Network(f"{run.path}:{step}", path, {}, {"run": str(run.path), "step": step})
     if not len(run.steps):
         yield Network(str(run.path), model=run.model, labels={"run": str(run.path)})
@@ -162,7 +164,7 @@ def _of_manifest(path: pathlib.Path) -> Iterator[Network]:
         labels = {str(name): value for name, value in row.items()}
         place = str(path.parent / file)
         name = f"{place}[{options['index']}]" if "index" in options else place
-        yield Network(name, place, options, labels)
+        yield Network(name, os.path.abspath(place), options, labels)
 
 
 def _csv_rows(text: str) -> list[dict[str, Any]]:

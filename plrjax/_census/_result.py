@@ -95,10 +95,10 @@ class Census(AbstractTabular, Sequence):
     def __len__(self) -> int:
         return self.num_networks
 
-    def __getitem__(self, number):
-        if isinstance(number, slice):
-            return [self[i] for i in range(*number.indices(len(self)))]
-        place = range(len(self))[number]
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
         if self.store.folder is None:
             return self.store.found(place)
         path = self.store.result_path(place)
@@ -165,5 +165,6 @@ def _cell(row: Record, name: str, place: str) -> str:
 def _reason(row: Record) -> str:
     """Return what went wrong with a network, without its name, which stands beside."""
     text = str(row[ERROR]).removeprefix("ValueError: ")
-    path = str(row["network"]).partition("[")[0]
-    return text.removeprefix(f"{path}: ")
+    name = os.path.basename(str(row["network"]).partition("[")[0])
+    before, colon, after = text.partition(f"{name}: ")
+    return after if colon and not before.rstrip("/").count(" ") else text

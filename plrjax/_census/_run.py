@@ -163,7 +163,7 @@ def _store(
         "networks": [network.fact() for network in listed],
         "versions": {"plrjax": plrjax_version(), "jax": jax.__version__},
     }
-    store = Store(os.fspath(folder), claim_folder(folder, "out", "census", settings))
+    store = Store(os.path.abspath(folder), claim_folder(folder, "out", "census", settings))
     try:
         store.begin()
     except OSError as error:
@@ -183,11 +183,11 @@ def with_tables(found: Census) -> Census:
     """Write the tables beside the rows."""
     import importlib.util
 
-    assert found.store.folder is not None
-    notes = note_unless_written("table", lambda: found.save(found.store.folder / "table.csv"))
+    folder = found.store.folder
+    assert folder is not None
+    notes = note_unless_written("table", lambda: found.save(folder / "table.csv"))
     if found.rows and all(map(importlib.util.find_spec, ("pandas", "pyarrow"))):
-        path = found.store.folder / "table.parquet"
-        notes += note_unless_written("table", lambda: found.save(path))
+        notes += note_unless_written("table", lambda: found.save(folder / "table.parquet"))
     return collected(found.store, len(found), result=found.result, seconds=found.seconds,
                      notes=tuple(notes[:1]))  # fmt: skip
 
@@ -198,7 +198,8 @@ class _Tiles(AbstractPieces):
     def __init__(self, what: Analysis, listed: list[Network], store: Store, own: range, executor):
         self.analysis, self.listed, self.store = what, listed, store
         self.left = collections.deque(n for n in own if not store.is_done(n))
-        self.total, self.finished, self.deadline = len(own), len(own) - len(self.left), None
+        self.total, self.finished = len(own), len(own) - len(self.left)
+        self.deadline: float | None = None
         self.attempts = Attempts()
         self.seconds, self.measured, self.fruitless = 0.0, 0, 0
         self.alone = executor is None
@@ -226,17 +227,17 @@ class _Tiles(AbstractPieces):
         target = _HERE_SECONDS if self.here else _AWAY_SECONDS
         return max(min(fair, int(target * self.measured / max(self.seconds, 1e-9))), 1)
 
-    def done(self, tile: Tile, value: tuple[dict[int, float], bool]) -> None:
+    def done(self, piece: Tile, value: tuple[dict[int, float], bool]) -> None:
         """Count what was done, and hand out again what was not."""
         seconds, met = value
         self.seconds += sum(seconds.values())
         self.measured += len(seconds)
         self.fruitless = 0
-        self._again(tile, RuntimeError("ended before it was done"), seconds)
+        self._again(piece, RuntimeError("ended before it was done"), seconds)
         if met:  # another census works on the same folder: go on elsewhere
             self.left.rotate(-(len(self.left) // 2) - os.getpid() % max(len(self.left), 1))
 
-    def failed(self, tile: Tile, error: BaseException) -> None:
+    def failed(self, piece: Tile, error: BaseException) -> None:
         """Hand a tile out again whose worker died; a network that does it again is a row.
 
         **Raises:** `OSError` where results cannot be written; `RuntimeError` where no tile works.
@@ -247,7 +248,7 @@ class _Tiles(AbstractPieces):
         if self.fruitless > 2 * ATTEMPTS * self.at_once and not self.measured:
             text = f"executor: no piece of work could be done: {_text(error)}"
             raise RuntimeError(text) from error
-        self._again(tile, error, {})
+        self._again(piece, error, {})
 
     def _again(self, tile: Tile, error: BaseException, done: dict[int, float]) -> None:
         """Put back what is not done of a tile; give up the one at its head after some attempts."""

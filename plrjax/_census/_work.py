@@ -41,9 +41,10 @@ class Store:
 
     def begin(self) -> None:
         """Make the folders, and delete what writers left there that are gone."""
-        for name in (ROWS, RESULT_FILES) if self.folder is not None else ():
-            (self.folder / name).mkdir(exist_ok=True)
-            clear(self.folder / name)
+        if self.folder is not None:
+            for place in (self.folder / ROWS, self.folder / RESULT_FILES):
+                place.mkdir(exist_ok=True)
+                clear(place)
 
     def __reduce__(self):
         """What workers get: where things are, not what was read of them."""

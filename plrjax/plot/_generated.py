@@ -10,8 +10,8 @@ from .._numerics import is_whole
 from ..metrics import power_spectrum_error
 from ..metrics._power import _centered, _spectra, checked_smoothing, fewest_rows
 from ..metrics._series import checked_pair
-from ._common import BLUE, ORANGE, legend
-from ._training import _BINS, _extremes, _new_figure
+from ._common import BLUE, ORANGE, legend, new_figure
+from ._training import _BINS, _extremes
 
 _BEYOND = 0.25
 """Panels of attractors end at most so many extents of the data beyond the data."""
@@ -216,7 +216,7 @@ def _inside(rows: np.ndarray, limits: list[tuple[float, float]]) -> tuple[np.nda
 def _panels(ax: Any, numbers: Sequence[int], size, grid: tuple[int, int], **options):
     """Return the Axes given, as many as one of the numbers, or those of a new figure (the last)."""
     if ax is None:
-        found = _new_figure(*size).subplots(*grid, squeeze=False, **options).ravel()
+        found = new_figure(*size).subplots(*grid, squeeze=False, **options).ravel()
         for spare in found[numbers[-1] :]:
             spare.remove()
         return found[: numbers[-1]]

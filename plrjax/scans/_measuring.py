@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import os
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -195,7 +196,7 @@ class _Away(AbstractPieces):
         data = None if key is None else (np.asarray(jr.key_data(key)), str(jr.key_impl(key)))
         self.recipe = Recipe(
             plane.model, plane.axes, data, tuple(run.measures), run.outputs, run.side,
-            str(run.folder.folder), run.folder.scan,
+            os.path.abspath(run.folder.folder), run.folder.scan,
         )  # fmt: skip
         self.left = collections.deque(number for number in own if not run.load(number))
         self.total, self.attempts = len(own), Attempts()

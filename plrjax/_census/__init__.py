@@ -1,5 +1,6 @@
 """Analyses of many networks: one table, any executor."""
 
+from ._networks import Network as Network
 from ._networks import networks_from as networks_from
 from ._result import Census as Census
 from ._result import collected as collected

@@ -83,7 +83,9 @@ def _each(networks: Any, options: Mapping[str, Any]) -> Iterator[Network]:
         yield from (Network(f"{number}", model=one) for number, one in enumerate(stack))
     elif isinstance(networks, Iterable):
         for number, one in enumerate(networks):
-            if isinstance(one, str | os.PathLike | RunFolder):
+            if isinstance(one, Network):
+                yield one
+            elif isinstance(one, str | os.PathLike | RunFolder):
                 yield from _each(one, options)
             else:
                 yield Network(f"{number}", model=one)
@@ -113,14 +115,14 @@ def _of_path(path: str, options: Mapping[str, Any]) -> Iterator[Network]:
 
 def _of_file(path: str, options: Mapping[str, Any]) -> Iterator[Network]:
     """Give the network of a file, or all of its snapshots where none is chosen."""
-    count = _num_snapshots(path) if options.get("index") is None else None
+    chosen, place = options.get("index"), os.path.abspath(path)
+    count = _num_snapshots(path) if chosen is None else None
     if count is None:
-        yield Network(path, os.path.abspath(path), options)
+        yield Network(path if chosen is None else f"{path}[{chosen}]", place, options)
         return
     for index in range(count):
-        yield Network(
-            f"{path}[{index}]", os.path.abspath(path), {**options, "index": index}, {"index": index}
-        )
+        labels = {"index": index}
+        yield Network(f"{path}[{index}]", place, {**options, **labels}, labels)
 
 
 def _num_snapshots(path: str) -> int | None:
@@ -162,9 +164,8 @@ def _of_manifest(path: pathlib.Path) -> Iterator[Network]:
             if name in options:
                 options[name] = _whole(f"{path}: network {number}: {name}", options[name])
         labels = {str(name): value for name, value in row.items()}
-        place = str(path.parent / file)
-        name = f"{place}[{options['index']}]" if "index" in options else place
-        yield Network(name, os.path.abspath(place), options, labels)
+        for one in _of_file(str(path.parent / file), options):
+            yield dataclasses.replace(one, labels={**labels, **one.labels})
 
 
 def _csv_rows(text: str) -> list[dict[str, Any]]:

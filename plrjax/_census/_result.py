@@ -95,7 +95,7 @@ class Census(AbstractTabular, Sequence):
     def __len__(self) -> int:
         return self.num_networks
 
-    def __getitem__(self, index):
+    def __getitem__(self, index) -> Any:
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
         place = range(len(self))[index]

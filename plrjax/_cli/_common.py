@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar
 import tyro
 
 from .._caches import compile_beside
+from ._engine_options import EngineOptions
 
 OUT_SUFFIXES = (".npz", ".safetensors")
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
@@ -35,7 +36,7 @@ class EXIT(enum.IntEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class AbstractAnalysis(abc.ABC):
+class AbstractAnalysis(EngineOptions, abc.ABC):
     """A command that loads a network, computes one result, prints it, and saves and draws it."""
 
     kernels: ClassVar[tuple[str, ...]] = ()
@@ -64,16 +65,6 @@ class AbstractAnalysis(abc.ABC):
     """Draw the result to this .png, .pdf or .svg file (extra 'plot')."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the result as JSON on stdout; everything else goes to stderr."""
-    workers: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
-    """Processes on this machine, each with its own device and its share of the cores."""
-    executor: Annotated[str | None, tyro.conf.arg(metavar="ENGINE")] = None
-    """Where many networks are analyzed: slurm, dask:ADDRESS or processes:N."""
-    executor_options: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
-    """With --executor slurm: a .toml file with options of sbatch (partition = "gpu", gpus = 1),
-    `setup` (lines of shell before each job) and `jobs` (how many at once)."""
-    shard: Annotated[str | None, tyro.conf.arg(metavar="I/N|array")] = None
-    """Do every N-th piece of the work from the I-th on, I from 0; array: the share of this task of
-    a Slurm job array."""
 
     @property
     def file(self) -> str | None:

@@ -25,7 +25,8 @@ SIZES = {"hidden_size": 50, "num_bases": 20, "num_relu": 2}
 """Sizes by default."""
 GATED = {"gru": 1, "lstm": 2}
 """Families whose number of states is so many hidden sizes."""
-_ELSEWHERE = ("data", "test", "out", "json", "max_seconds", "checkpoint_seconds")
+_ENGINE = ("grid", "plot", "workers", "executor", "executor_options", "shard")
+_ELSEWHERE = ("data", "test", "out", "json", "max_seconds", "checkpoint_seconds", *_ENGINE)
 """Options that are no settings of the run: it is the same without or with them."""
 _FREE = ("json", "max_seconds", "checkpoint_seconds", "num_steps")
 """What may be given together with the folder of a run."""

@@ -11,7 +11,7 @@ import jax
 import jax.random as jr
 import numpy as np
 
-from .. import NoProgress, RunFolder, TrainingRun, fit
+from .. import AbstractProgress, NoProgress, RunFolder, TrainingRun, fit
 from .._arguments import is_whole
 from .._files import NOT_WRITTEN, plrjax_version
 from .._io import CHECKPOINT, CONFIG, RunWriter, open_run
@@ -23,7 +23,14 @@ from ._train_options import GATED, TrainOptions
 
 
 def train(options: TrainOptions) -> EXIT:
-    """Train, and keep the folder."""
+    """Train, keep the folder, and say what came out."""
+    return _say_outcome(options, *trained(options))
+
+
+def trained(
+    options: TrainOptions, progress: AbstractProgress | None = None
+) -> tuple[RunFolder, TrainingRun]:
+    """Train, or go on, and keep the folder."""
     options = _with_rate(options)
     keys = jr.split(key_of(options.seed), 4)
     data, test, config = _series(options)
@@ -40,11 +47,12 @@ def train(options: TrainOptions) -> EXIT:
     done = folder.num_steps
     writer.rewind(done)
     if done:  # with that many updates in all, `fit` restores the record and takes none
-        say(f"plrjax: going on from update {done} of {options.out}", sys.stderr)
+        if progress is None:
+            say(f"plrjax: going on from update {done} of {options.out}", sys.stderr)
         writer(training(num_steps=done, progress=NoProgress()).record)
-    run = training(callbacks=[writer], max_seconds=options.max_seconds)
+    run = training(callbacks=[writer], max_seconds=options.max_seconds, progress=progress)
     writer.finish(run)
-    return _say_outcome(options, folder, run)
+    return folder, run
 
 
 def _with_rate(options: TrainOptions) -> TrainOptions:

@@ -44,6 +44,7 @@ def _column(found: Census, name: str) -> np.ndarray:
 
 def _draw_cycles(found: Census, figure) -> None:
     from matplotlib.colors import LogNorm
+    from matplotlib.ticker import ScalarFormatter
 
     periods = [int(n.removeprefix("cycles_")) for n in found.columns if n.startswith("cycles_")]
     figure.set_size_inches(8, 5)
@@ -63,7 +64,10 @@ def _draw_cycles(found: Census, figure) -> None:
         ax.set_ylabel("period")
         ax.set_title(title, fontsize="medium", loc="left")
     panels[-1].set_xlabel(_label(found))
-    figure.colorbar(image, ax=panels, label="cycles (grey: none)")
+    bar = figure.colorbar(image, ax=panels, label="cycles (grey: none)")
+    bar.set_ticks([n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= largest])
+    bar.ax.minorticks_off()
+    bar.ax.yaxis.set_major_formatter(ScalarFormatter())
 
 
 def _draw_exponents(found: Census, figure) -> None:

@@ -296,6 +296,11 @@ def checked_shard(shard: Any) -> tuple[int, int]:
         task, least, count = (int(os.environ[name]) for name in _ARRAY)
         step = os.environ.get("SLURM_ARRAY_TASK_STEP", "1")
         shard = ((task - least) // max(int(step) if step.isdigit() else 1, 1), count)
+        if shard[0] >= count:
+            raise ValueError(
+                f"shard: expected a job array of evenly spaced numbers, such as 0-63, got {count} "
+                f"from {least} on, {task} among them"
+            )
     pair = tuple(shard) if isinstance(shard, tuple | list) else ()
     if len(pair) != 2 or not all(map(is_whole, pair)) or not 0 <= pair[0] < pair[1]:
         raise ValueError(f"shard: expected (i, n) with 0 <= i < n, or 'array', got {shard!r}")

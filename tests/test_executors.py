@@ -116,6 +116,25 @@ def test_a_scan_on_processes(tmp_path):
         plr.scan_parameters(network(1.0), axes[:1], plr.CycleCounts([1]), executor=pool)
 
 
+@pytest.mark.parametrize(
+    "task, least, count, message",
+    [(7, 3, 2, "evenly spaced"), ("x", 0, 2, "expected a Slurm job array")],
+)
+def test_job_arrays_that_are_no_share(monkeypatch, tmp_path, task, least, count, message):
+    for name, value in (("ID", task), ("MIN", least), ("COUNT", count)):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", str(value))
+    with pytest.raises(ValueError, match=f"shard: .*{message}"):
+        plr.census(MODELS, analyses.norm, out=tmp_path, shard="array")
+
+
+def test_the_share_of_a_job_array(monkeypatch, tmp_path):
+    names = ("ID", "MIN", "COUNT", "STEP")
+    for name, value in zip(names, (7, 3, 3, 2)):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", str(value))
+    found = plr.census(MODELS, analyses.norm, out=tmp_path, shard="array", progress=QUIET)
+    assert numbers(found, "number") == [2, 5]
+
+
 _DRIVER = """
 import sys
 sys.path.insert(0, {tests!r})

@@ -25,7 +25,7 @@ from .._executors import (
     checked_shard,
     run_pieces,
 )
-from .._files import note_unless_written, one_line, plrjax_version
+from .._files import note_unless_written, one_line, os_error_text, plrjax_version
 from .._job import deadline_of, job
 from .._job_folder import claim_folder
 from .._progress import AbstractProgress
@@ -163,11 +163,11 @@ def _store(
         "networks": [network.fact() for network in listed],
         "versions": {"plrjax": plrjax_version(), "jax": jax.__version__},
     }
-    store = Store(os.path.abspath(folder), claim_folder(folder, "out", "census", settings))
     try:
+        store = Store(os.path.abspath(folder), claim_folder(folder, "out", "census", settings))
         store.begin()
     except OSError as error:
-        raise CannotWrite(error.errno, error.strerror, error.filename) from error
+        raise CannotWrite(f"out: {os_error_text(error)}") from error
     return store
 
 

@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import sys
+import tomllib
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
@@ -21,6 +22,8 @@ from ._engine_options import EngineOptions
 
 OUT_SUFFIXES = (".npz", ".safetensors")
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
+_MOST_BYTES = 1 << 20
+"""Of a file that a person writes."""
 EMBEDDED = "the embedded example network"
 
 
@@ -175,6 +178,21 @@ def readable(file: str | None, option: str = "FILE"):
     except OSError as error:
         reason = f"{file}: {error.strerror}" if error.strerror else str(error)
         raise ValueError(f"{option}: {reason}") from error
+
+
+def read_toml(path: str, option: str) -> dict[str, Any]:
+    """Return what a .toml file holds that a person wrote.
+
+    **Raises:** `ValueError` naming the option, or the path and what is wrong there.
+    """
+    from .._files import one_line, read_bytes
+
+    with readable(path, option):
+        data = read_bytes(path, _MOST_BYTES)
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{option}: {path}: {one_line(error)}") from error
 
 
 def key_of(seed: int):

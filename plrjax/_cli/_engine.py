@@ -4,14 +4,11 @@ import contextlib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-from ._common import readable
+from ._common import read_toml
 
-_MOST_BYTES = 1 << 20
-"""Of the options, which a person writes."""
 _OPTION = re.compile(r"[a-z][a-z-]*")
 
 
@@ -117,14 +114,7 @@ def _options(path: str | None) -> tuple[int, list[str], dict[str, Any]]:
     """
     if path is None:
         return 16, [], {}
-    from .._files import one_line, read_bytes
-
-    with readable(path, "--executor-options"):
-        data = read_bytes(path, _MOST_BYTES)
-    try:
-        found = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"--executor-options: {path}: {one_line(error)}") from error
+    found = read_toml(path, "--executor-options")
     jobs, setup = found.pop("jobs", 16), found.pop("setup", [])
     if type(jobs) is not int or jobs < 1:
         raise ValueError(f"--executor-options: jobs: expected a positive integer, got {jobs!r}")

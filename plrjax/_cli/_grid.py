@@ -3,21 +3,17 @@
 import dataclasses
 import itertools
 import os
-import tomllib
 from typing import Any, get_args, get_type_hints
 
 from .. import NoProgress, census
 from .._census import Network
-from .._files import one_line, read_bytes
 from .._results import RESULTS
-from ._common import EXIT, readable
+from ._common import EXIT, read_toml
 from ._engine import engine_of, shard_of
 from ._many import in_words, tell
 from ._train_options import TrainOptions
 from ._training import trained
 
-_MOST_BYTES = 1 << 20
-"""Of GRID.TOML, which a person writes."""
 _MOST_CELLS = 100_000
 """Runs of one grid; each is a folder."""
 _FIXED = ("data", "test", "out", "json", "max_seconds", "checkpoint_seconds")
@@ -68,12 +64,7 @@ def _cells(path: str, base: TrainOptions) -> list[Network]:
 
     **Raises:** `ValueError` naming the path, the option, and what is wrong with it.
     """
-    with readable(path, "--grid"):
-        data = read_bytes(path, _MOST_BYTES)
-    try:
-        found = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"--grid: {path}: {one_line(error)}") from error
+    found = read_toml(path, "--grid")
     lists = {name.replace("-", "_"): values for name, values in found.items()}
     known = [f.name for f in dataclasses.fields(TrainOptions) if f.name not in _FIXED]
     for name, values in lists.items():

@@ -4,12 +4,11 @@ import dataclasses
 import pathlib
 import re
 import sys
-import tomllib
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ._common import EMBEDDED, EXIT, AbstractAnalysis, readable, say
+from ._common import EMBEDDED, EXIT, AbstractAnalysis, read_toml, readable, say
 from ._cycles import parse_periods
 from ._engine import check_engine, engine_of, shard_of
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 _KNOWN = ("axis", "measures", "network", "state", "targets", "tile")
 _STEPS = {"exponent": 2_000, "loss": 500, "gradient": 500, "orbit": 100}
-_MOST_BYTES = 1 << 20
-"""Of PLANE.TOML, which a person writes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,14 +130,7 @@ class Scan(AbstractAnalysis):
     def _plan(self) -> dict[str, Any]:
         """Return the content of PLANE.TOML."""
         path = self._plane()
-        from .._files import one_line, read_bytes
-
-        with readable(path, "PLANE.TOML"):
-            data = read_bytes(path, _MOST_BYTES)
-        try:
-            plan = tomllib.loads(data.decode())
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: {one_line(error)}") from error
+        plan = read_toml(path, "PLANE.TOML")
         unknown = sorted(set(plan) - set(_KNOWN))
         if unknown:
             raise ValueError(f"{path}: {unknown[0]}: unknown; expected {', '.join(_KNOWN)}")

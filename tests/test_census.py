@@ -146,6 +146,7 @@ def test_manifests(files, tmp_path):
         ("name\nx\n", "network 1: file: missing"),
         ("file,index\nnets/n0.npz,x\n", "network 1: index: expected an integer"),
         ("file\na,b\n", "other columns"),
+        ("file,number\nnets/n0.npz,1\n", "number: the table of a census has such a column"),
     ):
         (tmp_path / "bad.csv").write_text(text)
         with pytest.raises(ValueError, match=message):

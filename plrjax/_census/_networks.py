@@ -20,6 +20,8 @@ from .._many import networks_of
 MANIFESTS = (".csv", ".toml")
 _MAX_MANIFEST = 1 << 26
 """Bytes; some 500,000 rows."""
+_TAKEN = {"number", "network", "result", "seconds", "error"}
+"""Columns that no label can be."""
 _LOADED = ("kind", "num_relu", "index")
 """Columns of a manifest that `load` takes; all others are labels."""
 _SNAPSHOT = re.compile(r"step_(\d+)\.npz")
@@ -164,6 +166,8 @@ def _of_manifest(path: pathlib.Path) -> Iterator[Network]:
             if name in options:
                 options[name] = _whole(f"{path}: network {number}: {name}", options[name])
         labels = {str(name): value for name, value in row.items()}
+        if taken := _TAKEN & labels.keys():
+            raise ValueError(f"{path}: {min(taken)}: the table of a census has such a column")
         for one in _of_file(str(path.parent / file), options):
             yield dataclasses.replace(one, labels={**labels, **one.labels})
 

@@ -25,6 +25,7 @@ from typing import Any
 from ._arguments import is_whole
 from ._caches import enable_compilation_cache_by_environment
 from ._job import Job
+from ._plugins import import_plugins
 
 _POLL_SECONDS = 0.2
 """From one look at the clock, and at Ctrl-C, to the next."""
@@ -168,6 +169,7 @@ def _begin(count, told, workers: int, begin: Callable | None, arguments: tuple):
     _pin(number % workers, workers)
     threading.Thread(target=_end_with, args=(told,), daemon=True).start()
     enable_compilation_cache_by_environment()
+    import_plugins()
     if begin is not None:
         begin(*arguments)
 
@@ -184,8 +186,8 @@ def _end_with(told: Any) -> None:
 def _pin(number: int, workers: int) -> None:
     """Take the device and the cores of one worker of several; JAX is imported later."""
     devices = os.environ.get("CUDA_VISIBLE_DEVICES")
-    found = devices.split(",") if devices else sorted(glob.glob("/dev/nvidia[0-9]*"))
-    names = found if devices else [name.removeprefix("/dev/nvidia") for name in found]
+    present = [str(place) for place in range(len(glob.glob("/dev/nvidia[0-9]*")))]
+    names = devices.split(",") if devices else present
     if names and devices != "":
         os.environ["CUDA_VISIBLE_DEVICES"] = names[number % len(names)]
     if hasattr(os, "sched_setaffinity"):

@@ -42,3 +42,11 @@ def where(model):
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     device = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return {"process": os.getpid(), "cores": str(cores), "device": device}
+
+
+def dtype(model) -> str:
+    """Return the dtype of W, whether JAX has float64, and of whose arrays the network is."""
+    import jax
+
+    has_float64 = getattr(jax.config, "jax_enable_x64")
+    return f"{model.W.dtype} {has_float64} {type(model.W).__name__}"

@@ -31,6 +31,7 @@ FLOORS = {
     "_trials": 1,
     "_elimination": 1,
     "_digests": 0,
+    "_plugins": 0,
     "_job_folder": 0.4,
     "_job": 1.5,
     "_executors": 1.6,

@@ -2,9 +2,12 @@
 
 import csv
 import json
+import os
 from typing import Any
 
 import analyses
+import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -100,7 +103,7 @@ def test_resumed_from_its_files(files, tmp_path):
     call: dict[str, Any] = dict(key=jr.key(0), out=place, progress=QUIET)
     first = plr.census(f"{files}/*.npz", analyses.with_key, shard=(0, 2), **call)
     assert [row["number"] for row in first.rows] == [0, 2, 4]
-    assert "2 of 5 networks not done" in str(first) and not (place / "table.csv").exists()
+    assert "a share of 3 networks" in str(first) and not (place / "table.csv").exists()
     assert len(Census.load(place).rows) == 3
     row = place / "rows" / "000002.json"
     row.write_text(row.read_text()[:20])  # torn
@@ -202,6 +205,76 @@ def test_bad_arguments(change, message):
     call: dict[str, Any] = dict(networks=[network(1.0)], analysis=analyses.with_key, key=jr.key(0))
     with pytest.raises(ValueError, match=message):
         plr.census(**call | change)
+
+
+def test_results_do_not_depend_on_the_settings_of_workers(tmp_path):
+    """In float64, as the caller has it, and arrays of JAX arrive as they are."""
+    with jax.enable_x64(True):
+        models = [jax.tree.map(jnp.asarray, network(1.0 + 1e-12))]
+        call: dict[str, Any] = dict(networks=models, analysis=analyses.dtype, progress=QUIET)
+        here, there = plr.census(**call), plr.census(**call, executor=1)
+    assert here.rows[0]["value"] == there.rows[0]["value"] == "float64 True ArrayImpl"
+
+
+class Scaled:
+    """An analysis that holds something."""
+
+    def __init__(self, scale):
+        self._scale = scale
+
+    def of(self, model):
+        return self._scale * analyses.norm(model)
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one.of, lambda one: lambda model: one.of(model)])
+def test_what_an_analysis_holds_makes_another_census(tmp_path, wrap):
+    call: dict[str, Any] = dict(networks=[network(1.0)], out=tmp_path / "out", progress=QUIET)
+    found = plr.census(analysis=wrap(Scaled(2.0)), **call)
+    assert numbers(found, "value") == [2.0]
+    assert numbers(plr.census(analysis=wrap(Scaled(2.0)), **call), "value") == [2.0]
+    with pytest.raises(ValueError, match="holds another census, with other analysis"):
+        plr.census(analysis=wrap(Scaled(3.0)), **call)
+
+
+def test_arguments_of_any_kind_identify_a_census(tmp_path):
+    def analysis(model, *, steps, place, names):
+        return float(steps)
+
+    call: dict[str, Any] = dict(place=tmp_path, names={"a", "b"}, progress=QUIET)
+    call |= dict(networks=[network(1.0)], analysis=analysis, out=tmp_path / "out")
+    plr.census(**call, steps=np.int64(3))
+    assert len(plr.census(**call, steps=3).rows) == 1
+    with pytest.raises(ValueError, match=r"other arguments \(names: "):
+        plr.census(**{**call, "names": {"a"}}, steps=3)
+
+
+def test_columns_that_are_taken(tmp_path):
+    models = [network(1.0), network(2.0)]
+    for name in ("number", "error", "seconds", "network"):
+        found = plr.census(models, lambda model, name=name: {name: 7}, progress=QUIET)
+        assert found.num_failed == 2 and f"{name}: the table has such" in found.rows[1]["error"]
+    found = plr.census(models, lambda model: {"census": 7}, out=tmp_path / "c", progress=QUIET)
+    assert numbers(found, "census") == [7, 7]
+
+
+def test_tables_of_mixed_columns_and_odd_names(tmp_path):
+    values = iter(["none", 1.5, None])
+    name = os.fsdecode(b"odd\xff.npz")
+    plr.save(tmp_path / name, network(1.0))
+    models = [network(1.0), network(2.0), tmp_path / name]
+    found = plr.census(models, lambda model: {"x": next(values)}, out=tmp_path / "c",
+                       progress=QUIET)  # fmt: skip
+    assert numbers(found, "x") == ["none", 1.5, None] and not found.notes
+    assert (tmp_path / "c" / "table.csv").exists()
+
+
+def test_a_census_is_read_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call: dict[str, Any] = dict(periods=1, solver=plr.Exhaustive(), progress=QUIET)
+    plr.census([network(0.5)], plr.find_cycles, out="c", **call)
+    found = Census.load("c")
+    monkeypatch.chdir("/")
+    assert len(found[0]) == 1
 
 
 def test_values_that_are_no_row():

@@ -12,10 +12,11 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .._digests import digest_of
+from .._digests import code_digest, digest_of
 from .._files import one_line, read_bytes
 from .._io import RunFolder, describe, load
 from .._many import networks_of
+from ._packing import packed, unpacked
 
 MANIFESTS = (".csv", ".toml")
 _MAX_MANIFEST = 1 << 26
@@ -32,7 +33,8 @@ class Network:
     """One network of a census: where it is, or itself.
 
     **Fields:** `name`: in tables; `path`: its file, as workers anywhere find it, None where `model`
-    is it; `options`: of `load`; `labels`: what else is known of it, by column.
+    is it; `options`: of `load`; `labels`: what else is known of it, by column; `identity`: of a
+    model, what makes it the same one, as JSON knows it.
     """
 
     name: str
@@ -40,21 +42,25 @@ class Network:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     labels: Mapping[str, str | int | float] = dataclasses.field(default_factory=dict)
     model: Any = None
+    identity: Any = None
 
     def get(self) -> Any:
         """Return the network.
 
         **Raises:** `OSError` or `ValueError` where its file cannot be read.
         """
-        return self.model if self.path is None else load(self.path, **self.options)
+        return unpacked(self.model) if self.path is None else load(self.path, **self.options)
 
     def fact(self) -> list[Any]:
         """Return what identifies it, content included."""
         return [self.name, dict(self.options), dict(self.labels), self._digest()]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "model": packed(self.model)}
+
     def _digest(self) -> str:
         if self.path is None:
-            return digest_of(self.model)
+            return digest_of(self.model) if self.identity is None else code_digest(self.identity)
         try:
             with open(self.path, "rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -98,7 +104,7 @@ def _each(networks: Any, options: Mapping[str, Any]) -> Iterator[Network]:
 def _of_path(path: str, options: Mapping[str, Any]) -> Iterator[Network]:
     if path.startswith("@") or path.lower().endswith(MANIFESTS):
         yield from _of_manifest(pathlib.Path(path.removeprefix("@")))
-    elif os.path.isdir(path) and not os.path.exists(os.path.join(path, "config.json")):
+    elif os.path.isdir(path) and not _is_run(path):
         raise ValueError(
             f"networks: {path} is no training run (it has no config.json); for the files in it "
             f"give a pattern, such as '{path}/*.npz'"
@@ -109,22 +115,28 @@ def _of_path(path: str, options: Mapping[str, Any]) -> Iterator[Network]:
         found = sorted(glob.glob(path, recursive=True))
         if not found:
             raise ValueError(f"networks: no file matches {path}")
-        for one in found:
-            yield from _of_path(one, options)
+        for one in found:  # tables and folders among them are none of the networks
+            if os.path.isfile(one) and not one.lower().endswith(MANIFESTS) or _is_run(one):
+                yield from _of_path(one, options)
     else:
         yield from _of_file(path, options)
+
+
+def _is_run(path: str) -> bool:
+    return os.path.exists(os.path.join(path, "config.json"))
 
 
 def _of_file(path: str, options: Mapping[str, Any]) -> Iterator[Network]:
     """Give the network of a file, or all of its snapshots where none is chosen."""
     chosen, place = options.get("index"), os.path.abspath(path)
+    name = os.fsencode(path).decode(errors="backslashreplace")  # tables are UTF-8
     count = _num_snapshots(path) if chosen is None else None
     if count is None:
-        yield Network(path if chosen is None else f"{path}[{chosen}]", place, options)
+        yield Network(name if chosen is None else f"{name}[{chosen}]", place, options)
         return
     for index in range(count):
         labels = {"index": index}
-        yield Network(f"{path}[{index}]", place, {**options, **labels}, labels)
+        yield Network(f"{name}[{index}]", place, {**options, **labels}, labels)
 
 
 def _num_snapshots(path: str) -> int | None:
@@ -142,7 +154,8 @@ def _of_run(run: RunFolder) -> Iterator[Network]:
         path = os.path.abspath(folder / f"step_{step:09d}.npz")
         yield Network(f"{run.path}:{step}", path, {}, {"run": str(run.path), "step": step})
     if not len(run.steps):
-        yield Network(str(run.path), model=run.model, labels={"run": str(run.path)})
+        path = os.path.abspath(run.path / "model.npz")
+        yield Network(str(run.path), path, labels={"run": str(run.path)})
 
 
 def _of_manifest(path: pathlib.Path) -> Iterator[Network]:
@@ -153,7 +166,7 @@ def _of_manifest(path: pathlib.Path) -> Iterator[Network]:
     if not path.is_file():
         raise ValueError(f"networks: {path}: no such file")
     try:
-        text = read_bytes(path, _MAX_MANIFEST).decode()
+        text = read_bytes(path, _MAX_MANIFEST).decode("utf-8-sig")
         rows = _toml_rows(text) if path.suffix.lower() == ".toml" else _csv_rows(text)
     except (ValueError, RecursionError, csv.Error) as error:
         raise ValueError(f"{path}: not a manifest of networks: {one_line(error)}") from error

@@ -29,7 +29,7 @@ class Census(AbstractTabular, Sequence):
     """One row for each network that was analyzed; prints as one table.
 
     Indexing gives the result of one network, read from its file where there is one; None of a
-    network that failed, or is not done.
+    network that failed, or is not done, and of functions that return numbers.
 
     **Fields:** `rows`: columns by name, in the order of the networks: "number", "network", labels,
     what was found (of cycles "cycles_1", "stable_1", ..., "coverage"; of a spectrum "exponent_1",
@@ -51,7 +51,7 @@ class Census(AbstractTabular, Sequence):
 
         **Raises:** `ValueError` where it is the folder of none.
         """
-        place = pathlib.Path(folder)
+        place = pathlib.Path(os.path.abspath(folder))
         settings = read_settings(place, "folder", "census")
         try:
             count = len(settings["networks"])
@@ -82,7 +82,7 @@ class Census(AbstractTabular, Sequence):
         suffix = pathlib.Path(path).suffix
         if suffix == ".parquet":
             require("pyarrow", "sweep", "save")
-            write_bytes(path, self.table.to_parquet(index=False))
+            write_bytes(path, _of_one_type(self.table).to_parquet(index=False))
             return
         if suffix not in TABLE_SUFFIXES:
             raise ValueError(f"{path}: expected a name ending in {', '.join(TABLE_SUFFIXES)}")
@@ -90,7 +90,7 @@ class Census(AbstractTabular, Sequence):
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_bytes(path, text.getvalue().encode())
+        write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
     def __len__(self) -> int:
         return self.num_networks
@@ -122,11 +122,23 @@ class Census(AbstractTabular, Sequence):
         return Table([f"{count}{done}{failed}, {self.seconds:.1f} s"], head, cells, below, left)
 
 
-def collected(store: Store, count: int, **more: Any) -> Census:
-    """Return the census of all rows that are there."""
-    rows = tuple(row for number in range(count) if (row := store.row(number)) is not None)
-    notes = []
-    if missing := count - len(rows):
+def _of_one_type(table: Any) -> Any:
+    """Return a table whose columns with texts hold texts only, as files of columns need it."""
+    table = table.copy()
+    for name in table.columns:
+        column = table[name]
+        if any(isinstance(value, str) for value in column):
+            text = lambda value: value if value is None or value != value else str(value)
+            table[name] = column.map(text)
+    return table
+
+
+def collected(store: Store, count: int, own: range | None = None, **more: Any) -> Census:
+    """Return the census of all rows that are there, or of those of one share."""
+    asked = range(count) if own is None else own
+    rows = tuple(row for number in asked if (row := store.row(number)) is not None)
+    notes = [] if own is None or len(own) == count else [f"a share of {len(own)} networks"]
+    if missing := len(asked) - len(rows):
         notes = [f"{missing} of {plural(count, 'network')} not done: call again with the same out"]
     return Census(rows, count, store, notes=(*notes, *more.pop("notes", ())), **more)
 

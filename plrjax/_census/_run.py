@@ -6,6 +6,7 @@ import inspect
 import math
 import os
 import time
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -105,16 +106,17 @@ def census(
         if out is None and executor is not None:
             folder = stack.enter_context(temporary_folder())
         store = _store(folder, analysis, arguments, what, listed)
-        tiles = _Tiles(what, listed, store, range(part[0], len(listed), part[1]), executor)
+        own = range(part[0], len(listed), part[1])
+        tiles = _Tiles(what, listed, store, own, executor)
         with job(progress, "networks", deadline) as work:
             tiles.deadline = deadline if executor is None else None
             run_pieces(executor, tiles, work)
         found = collected(
-            store, len(listed), result=work.result, seconds=time.perf_counter() - begun
+            store, len(listed), own, result=work.result, seconds=time.perf_counter() - begun
         )
         if out is None and executor is not None:
             found = _in_memory(found)
-    if out is not None and (shard is None or len(found.rows) == len(listed)):
+    if out is not None and shard is None:
         found = with_tables(found)
     return found
 
@@ -161,6 +163,7 @@ def _store(
         "arguments": fact_of(arguments),
         "key": None if what.key is None else [what.key[0].tolist(), what.key[1]],
         "networks": [network.fact() for network in listed],
+        "jax": dict(what.config),
         "versions": {"plrjax": plrjax_version(), "jax": jax.__version__},
     }
     try:
@@ -227,14 +230,14 @@ class _Tiles(AbstractPieces):
         target = _HERE_SECONDS if self.here else _AWAY_SECONDS
         return max(min(fair, int(target * self.measured / max(self.seconds, 1e-9))), 1)
 
-    def done(self, piece: Tile, value: tuple[dict[int, float], bool]) -> None:
+    def done(self, piece: Tile, value: tuple[dict[int, float], set[int]]) -> None:
         """Count what was done, and hand out again what was not."""
-        seconds, met = value
+        seconds, others = value
         self.seconds += sum(seconds.values())
         self.measured += len(seconds)
         self.fruitless = 0
-        self._again(piece, RuntimeError("ended before it was done"), seconds)
-        if met:  # another census works on the same folder: go on elsewhere
+        self._again(piece, RuntimeError("ended before it was done"), seconds.keys() | others)
+        if others:  # another census works on the same folder: go on elsewhere
             self.left.rotate(-(len(self.left) // 2) - os.getpid() % max(len(self.left), 1))
 
     def failed(self, piece: Tile, error: BaseException) -> None:
@@ -248,9 +251,9 @@ class _Tiles(AbstractPieces):
         if self.fruitless > 2 * ATTEMPTS * self.at_once and not self.measured:
             text = f"executor: no piece of work could be done: {_text(error)}"
             raise RuntimeError(text) from error
-        self._again(piece, error, {})
+        self._again(piece, error, set())
 
-    def _again(self, tile: Tile, error: BaseException, done: dict[int, float]) -> None:
+    def _again(self, tile: Tile, error: BaseException, done: Collection[int]) -> None:
         """Put back what is not done of a tile; give up the one at its head after some attempts."""
         left = [n for n, _ in tile.networks if not (n in done or self.store.is_done(n))]
         self.finished += len(tile.networks) - len(left)

@@ -13,11 +13,13 @@ import numpy as np
 
 from .._files import MAX_BYTES, one_line, os_error_text, read_bytes, write_bytes
 from .._json import parse_json
+from .._plugins import import_plugins
 from .._progress import NoProgress
 from .._results import RESULTS
 from .._saved import AbstractSaved
 from .._temporary import clear
 from ._networks import Network
+from ._packing import jax_config, packed, unpacked
 from ._record import Record, record_of
 
 ROWS, RESULT_FILES = "rows", "results"
@@ -61,7 +63,10 @@ class Store:
             found = parse_json(read_bytes(path), MAX_BYTES)
         except (OSError, ValueError):
             return None  # analyzed again, and replaced
-        if not isinstance(found, dict) or found.pop("census", None) != self.job:
+        if not isinstance(found, dict) or found.get("census") != self.job:
+            return None
+        found = found.get("row")
+        if not isinstance(found, dict):
             return None
         if ERROR not in found:  # what failed may be analyzed again
             self._rows[number] = found
@@ -75,12 +80,13 @@ class Store:
     def put(self, number: int, row: Record, found: Any) -> None:
         """Keep what was found of a network."""
         if self.folder is None:
-            self._rows[number], self._found[number] = row, found
+            self._rows[number] = row
+            self._found[number] = found if isinstance(found, AbstractSaved) else None
             return
         try:
             if isinstance(found, AbstractSaved):
                 found.save(self.result_path(number))
-            text = json.dumps({"census": self.job, **row}, indent=0)
+            text = json.dumps({"census": self.job, "row": row}, indent=0)
             write_bytes(self._row_path(number), text.encode())
         except OSError as error:
             raise CannotWrite(f"out: {os_error_text(error)}") from error
@@ -103,6 +109,10 @@ class CannotWrite(OSError):
     """The folder of a census does not take its files."""
 
 
+RESERVED = frozenset({"number", "network", "seconds", ERROR})
+"""Columns that neither labels nor analyses can have."""
+
+
 class Unfinished(Exception):
     """The time, or Ctrl-C, ended the analysis of a network, which is not kept."""
 
@@ -118,6 +128,17 @@ class Analysis:
     arguments: Mapping[str, Any]
     accepts: frozenset[str]
     key: tuple[np.ndarray, str] | None = None
+    config: Mapping[str, Any] = dataclasses.field(default_factory=jax_config)
+
+    def begin(self) -> None:
+        """Give this process the settings of JAX, and the plugins, of the one that asks for it."""
+        import_plugins()
+        for name, value in self.config.items():
+            if getattr(jax.config, name) != value:
+                jax.config.update(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "arguments": packed(dict(self.arguments))}
 
     def of(self, number: int, network: Network, deadline: float | None) -> tuple[Record, Any]:
         """Return the row and the result of a network; trouble is a row, too.
@@ -129,6 +150,8 @@ class Analysis:
         try:
             found = self.function(network.get(), **self._given(number, deadline))
             record = record_of(found)
+            if taken := (RESERVED | network.labels.keys()) & record.keys():
+                raise ValueError(f"analysis: {min(taken)}: the table has such a column already")
         except (Exception, SystemExit) as error:  # any: a network's trouble ends no census
             if deadline is not None and time.perf_counter() > deadline:
                 raise Unfinished from error
@@ -144,9 +167,8 @@ class Analysis:
             offered["key"] = jr.fold_in(key, number)
         if deadline is not None:
             offered["max_seconds"] = max(deadline - time.perf_counter(), 1e-3)
-        return {name: one for name, one in offered.items() if name in self.accepts} | dict(
-            self.arguments
-        )
+        given = {name: one for name, one in offered.items() if name in self.accepts}
+        return given | unpacked(dict(self.arguments))
 
     def _check_whole(self, found: Any, deadline: float | None) -> None:
         result = getattr(found, "result", None)
@@ -169,20 +191,24 @@ class Tile:
     attempt: int = 0
     deadline: float | None = None
 
-    def __call__(self) -> tuple[dict[int, float], bool]:
-        """Analyze what is not done; return seconds by number, and whether others did some, too."""
+    def __call__(self) -> tuple[dict[int, float], set[int]]:
+        """Analyze what is not done; return seconds by number, and numbers that others did."""
+        self.analysis.begin()
         done: dict[int, float] = {}
-        met = False
+        others: set[int] = set()
         for number, network in self.networks:
             if self.store.is_done(number):
-                met = True
+                others.add(number)
                 continue
             begun = time.perf_counter()
             try:
                 row, found = self.analysis.of(number, network, self.deadline)
             except Unfinished:
                 break
-            met = met or self.store.is_done(number)
+            if self.store.is_done(number):
+                others.add(number)
+                if ERROR in row:
+                    continue
             self.store.put(number, row, found)
             done[number] = time.perf_counter() - begun
-        return done, met
+        return done, others

@@ -15,6 +15,7 @@ import tyro
 from .. import __version__
 from .._caches import enable_compilation_cache_by_environment
 from .._interrupts import end_if_interrupted, take_signals, was_terminated
+from .._plugins import import_plugins
 from ._common import EXIT as EXIT
 from ._common import complain, flush_streams, open_closed_streams, say
 
@@ -68,7 +69,7 @@ def _run(argv: list[str], whole_process: bool) -> EXIT:
             enable_compilation_cache_by_environment()
             warnings.filterwarnings("ignore", "Error (read|writ)ing persistent compilation cache")
             warnings.showwarning = lambda message, *_, **__: complain(message)
-        _import_plugins()
+        import_plugins()
         code = command.run()
         return EXIT.terminated if code is EXIT.interrupted and was_terminated() else code
     except KeyboardInterrupt:
@@ -88,24 +89,16 @@ def _run(argv: list[str], whole_process: bool) -> EXIT:
         return _of_jax(error)
 
 
-def _import_plugins() -> None:
-    """Import the modules named in PLRJAX_PLUGINS, which register models and readers.
-
-    **Raises:** `ImportError` naming the variable.
-    """
-    for name in filter(None, os.environ.get("PLRJAX_PLUGINS", "").split(",")):
-        try:
-            importlib.import_module(name.strip())
-        except ImportError as error:
-            raise ImportError(f"PLRJAX_PLUGINS: {name.strip()}: {error}") from error
-
-
 def _of_jax(error: Exception) -> EXIT:
-    """Say in one line what JAX lacks, platform or memory; raise all else again."""
+    """Say in one line what JAX lacks, platform or memory, or where no worker works; raise all else
+    again."""
     platforms = os.environ.get("JAX_PLATFORMS")
     if platforms and not _has_devices():
         complain(f"JAX_PLATFORMS={platforms}: JAX finds no such platform here; unset it, or cpu")
         return EXIT.bad_input
+    if str(error).startswith("executor:"):
+        complain(error)
+        return EXIT.failure
     if _NO_MEMORY in str(error):
         complain(f"not enough memory: {str(error)[:200]}")
         return EXIT.failure

@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import re
+import secrets
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,7 +97,7 @@ def _slurm(command, folder: str | None) -> Iterator[Any]:
 
     executorlib = require("executorlib", "cluster", "--executor slurm")
     jobs, setup, options = _options(command.executor_options)
-    place = os.path.join(os.path.abspath(folder or "."), "slurm", str(os.getpid()))
+    place = os.path.join(os.path.abspath(folder or "."), "slurm", secrets.token_hex(8))
     resources = {"cores": 1, "submission_template": _template(jobs, setup, options)}
     executor = executorlib.SlurmClusterExecutor(
         cache_directory=place, resource_dict=resources, wait=False
@@ -105,6 +107,7 @@ def _slurm(command, folder: str | None) -> Iterator[Any]:
         yield executor
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _options(path: str | None) -> tuple[int, list[str], dict[str, Any]]:

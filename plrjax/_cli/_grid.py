@@ -1,6 +1,8 @@
 """What `plrjax train --grid GRID.TOML` does: one run for each combination of options."""
 
 import dataclasses
+import functools
+import hashlib
 import itertools
 import os
 from typing import Any, get_args, get_type_hints
@@ -8,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 from .. import NoProgress, census
 from .._census import Network
 from .._results import RESULTS
-from ._common import EXIT, read_toml
+from ._common import EXIT, read_toml, readable
 from ._engine import engine_of, shard_of
 from ._many import in_words, tell
 from ._train_options import TrainOptions
@@ -80,7 +82,10 @@ def _cells(path: str, base: TrainOptions) -> list[Network]:
         raise ValueError(
             f"--grid: {path}: expected 1 to {_MOST_CELLS} runs, got {count * bool(lists)}"
         )
-    return [_cell(base, dict(zip(lists, one))) for one in itertools.product(*lists.values())]
+    cells = [_cell(base, dict(zip(lists, one))) for one in itertools.product(*lists.values())]
+    if len({cell.name for cell in cells}) < count:
+        raise ValueError(f"--grid: {path}: expected each value of an option once")
+    return cells
 
 
 def _is_plain(value: Any) -> bool:
@@ -93,8 +98,18 @@ def _cell(base: TrainOptions, chosen: dict[str, Any]) -> Network:
     place = os.path.join(os.path.abspath(str(base.out)), name)
     files = {"out": place, "data": os.path.abspath(base.data)}
     files |= {"test": base.test and os.path.abspath(base.test)}
-    options = dataclasses.replace(base, **_typed(chosen), **files)
-    return Network(name, labels=chosen, model=options)
+    options = dataclasses.replace(base, **_typed(chosen), **files, max_seconds=None, json=False)
+    identity = [options.resolved(), *map(_content, (base.data, base.test))]
+    return Network(name, labels=chosen, model=options, identity=identity)
+
+
+@functools.cache
+def _content(path: str | None) -> str | None:
+    """Return a hash of the file of a series."""
+    if path is None:
+        return None
+    with readable(path), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _typed(chosen: dict[str, Any]) -> dict[str, Any]:

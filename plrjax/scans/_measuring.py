@@ -17,6 +17,7 @@ from .._executors import AbstractPieces, Attempts, run_pieces
 from .._files import note_unless_written, one_line
 from .._job import Job, job
 from .._numerics import quiet_floats
+from .._plugins import import_plugins
 from .._results import COVERAGE, RESULTS
 from ._axis import Axis
 from ._measure import AbstractMeasure, Program
@@ -156,17 +157,19 @@ class Recipe:
 
     def run(self) -> Run:
         """Return the scan, begun once in each process."""
-        if self.scan not in _RUNS:
+        place = self.folder, self.scan
+        if place not in _RUNS:
             key = self.key and jr.wrap_key_data(jax.numpy.asarray(self.key[0]), impl=self.key[1])
             folder = TileFolder.of(self.folder, self.scan)
             plane = Plane(self.model, self.axes, key)
             _RUNS.clear()
-            _RUNS[self.scan] = Run(plane, self.measures, self.outputs, self.side, folder)
-        return _RUNS[self.scan]
+            _RUNS[place] = Run(plane, self.measures, self.outputs, self.side, folder)
+        return _RUNS[place]
 
 
-_RUNS: dict[str, Run] = {}
-"""The scan that this worker measures tiles of, by its fingerprint: programs are compiled once."""
+_RUNS: dict[tuple[str, str], Run] = {}
+"""The scan that this worker measures tiles of, by folder and fingerprint: programs are compiled
+once."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -179,6 +182,7 @@ class _Tile:
 
     def __call__(self) -> list[str]:
         """Measure the tile unless it is there; return what went wrong with its file."""
+        import_plugins()
         run = self.recipe.run()
         run.trouble = []
         if not run.load(self.number):

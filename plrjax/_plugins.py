@@ -1,13 +1,11 @@
 """Modules of users that register models and readers, in this process and in workers."""
 
-import functools
 import importlib
 import os
 
 
-@functools.cache
 def import_plugins() -> None:
-    """Import the modules named in PLRJAX_PLUGINS, once in each process.
+    """Import the modules named in PLRJAX_PLUGINS; those that are imported cost nothing.
 
     **Raises:** `ImportError` naming the variable.
     """

@@ -187,3 +187,17 @@ def test_dask(tmp_path):
         call: dict[str, Any] = dict(analysis=analyses.slow, seconds=0.02, progress=QUIET)
         found = plr.census(models, **call, executor=executor, out=out)
     assert numbers(found, "norm") == list(range(1, 401)) and found.num_failed == 0
+
+
+def test_workers_import_plugins(tmp_path, monkeypatch):
+    """A reader that a plugin registers works in processes of their own, too."""
+    (tmp_path / "odd_reader.py").write_text(
+        "import pathlib, plrjax as plr\n"
+        "plr.register_reader('.odd', lambda path: plr.load(pathlib.Path(path).read_text()))\n"
+    )
+    plr.save(tmp_path / "net.npz", MODELS[2])
+    (tmp_path / "net.odd").write_text(str(tmp_path / "net.npz"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PLRJAX_PLUGINS", "odd_reader")
+    found = plr.census(str(tmp_path / "net.odd"), analyses.norm, executor=1, progress=QUIET)
+    assert numbers(found, "value") == [3]

@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import pathlib
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -17,15 +16,13 @@ from .._files import one_line, read_bytes
 from .._io import RunFolder, describe, load
 from .._many import networks_of
 from ._packing import packed, unpacked
+from ._record import RESERVED
 
 MANIFESTS = (".csv", ".toml")
 _MAX_MANIFEST = 1 << 26
 """Bytes; some 500,000 rows."""
-_TAKEN = {"number", "network", "result", "seconds", "error"}
-"""Columns that no label can be."""
 _LOADED = ("kind", "num_relu", "index")
 """Columns of a manifest that `load` takes; all others are labels."""
-_SNAPSHOT = re.compile(r"step_(\d+)\.npz")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -179,7 +176,7 @@ def _of_manifest(path: pathlib.Path) -> Iterator[Network]:
             if name in options:
                 options[name] = _whole(f"{path}: network {number}: {name}", options[name])
         labels = {str(name): value for name, value in row.items()}
-        if taken := _TAKEN & labels.keys():
+        if taken := RESERVED & labels.keys():
             raise ValueError(f"{path}: {min(taken)}: the table of a census has such a column")
         for one in _of_file(str(path.parent / file), options):
             yield dataclasses.replace(one, labels={**labels, **one.labels})

@@ -15,6 +15,11 @@ from ..cycles import CycleSet
 _MAX_EXPONENTS = 10
 """Exponents with columns of their own, from the largest; the result's file holds all."""
 
+ERROR = "error"
+"""The column of what went wrong with a network."""
+RESERVED = frozenset({"number", "network", "seconds", ERROR})
+"""Columns that neither labels nor analyses can have."""
+
 Record = dict[str, Any]
 
 

@@ -14,8 +14,8 @@ from .._io import load
 from .._job_folder import fingerprint, read_settings
 from .._results import RESULTS
 from .._tables import AbstractTabular, Table, plural
-from ._record import Record
-from ._work import ERROR, Store
+from ._record import ERROR, Record
+from ._work import Store
 
 _MAX_ROWS = 40
 """Networks that a printed table shows; of more it shows the first half and the last."""

@@ -32,8 +32,9 @@ from .._job_folder import claim_folder
 from .._progress import AbstractProgress
 from .._temporary import temporary_folder
 from ._networks import Network, networks_from
+from ._record import ERROR
 from ._result import Census, collected
-from ._work import ERROR, Analysis, CannotWrite, Store, Tile
+from ._work import Analysis, CannotWrite, Store, Tile
 
 _HERE_SECONDS, _AWAY_SECONDS = 10.0, 120.0
 """What a tile is to take: processes of this machine begin the next one at once, a cluster's
@@ -214,7 +215,9 @@ class _Tiles(AbstractPieces):
         if not (self.left and self.attempts.may_begin(self.left[0])):
             return None
         count = min(self._size(), len(self.left))
-        numbers = [self.left.popleft() for _ in range(count)]
+        numbers = [self.left.popleft()]
+        while len(numbers) < count and not self.attempts.is_suspect(self.left[0]):
+            numbers.append(self.left.popleft())
         networks = tuple((number, self.listed[number]) for number in numbers)
         attempt = self.attempts.of(numbers[0])
         return Tile(self.analysis, networks, self.store, attempt, self.deadline)

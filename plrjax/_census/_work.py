@@ -20,11 +20,9 @@ from .._saved import AbstractSaved
 from .._temporary import clear
 from ._networks import Network
 from ._packing import jax_config, packed, unpacked
-from ._record import Record, record_of
+from ._record import ERROR, RESERVED, Record, record_of
 
 ROWS, RESULT_FILES = "rows", "results"
-ERROR = "error"
-"""The column of what went wrong with a network."""
 
 
 class Store:
@@ -107,10 +105,6 @@ class Store:
 
 class CannotWrite(OSError):
     """The folder of a census does not take its files."""
-
-
-RESERVED = frozenset({"number", "network", "seconds", ERROR})
-"""Columns that neither labels nor analyses can have."""
 
 
 class Unfinished(Exception):

@@ -38,7 +38,7 @@ def check_engine(command) -> None:
         raise ValueError("--executor-options: only meaningful with --executor slurm")
     shard_of(command)
     if command.executor == "slurm":
-        _template(*_options(command.executor_options))
+        _template(*_options(command.executor_options)[1:])
 
 
 def shard_of(command) -> tuple[int, int] | str | None:
@@ -98,7 +98,7 @@ def _slurm(command, folder: str | None) -> Iterator[Any]:
     executorlib = require("executorlib", "cluster", "--executor slurm")
     jobs, setup, options = _options(command.executor_options)
     place = os.path.join(os.path.abspath(folder or "."), "slurm", secrets.token_hex(8))
-    resources = {"cores": 1, "submission_template": _template(jobs, setup, options)}
+    resources = {"cores": 1, "submission_template": _template(setup, options)}
     executor = executorlib.SlurmClusterExecutor(
         cache_directory=place, resource_dict=resources, wait=False
     )
@@ -126,7 +126,7 @@ def _options(path: str | None) -> tuple[int, list[str], dict[str, Any]]:
     return jobs, setup, found
 
 
-def _template(jobs: int, setup: list[str], options: dict[str, Any]) -> str:
+def _template(setup: list[str], options: dict[str, Any]) -> str:
     """Return the script of a job, as executorlib fills it in.
 
     **Raises:** `ValueError` naming --executor-options.

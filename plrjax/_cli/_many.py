@@ -7,7 +7,6 @@ import glob
 import json
 import os
 import pathlib
-import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -107,6 +106,8 @@ def in_words(text: str) -> str:
 
 def tell(found, command) -> EXIT:
     """Print a census, draw it, and return the exit code."""
+    from .._files import NOT_WRITTEN
+
     say(str(found), sys.stderr if command.json else sys.stdout)
     if command.json:
         facts = {"num_networks": len(found), "result": found.result.name}
@@ -123,8 +124,7 @@ def tell(found, command) -> EXIT:
     except OSError as error:
         complain(error)
         code = EXIT.failure
-    unwritten = any(re.match("table ", note) for note in found.notes)
-    return EXIT.failure if unwritten else code
+    return EXIT.failure if any(NOT_WRITTEN in note for note in found.notes) else code
 
 
 def _draw(found, figure) -> None:

@@ -3,29 +3,21 @@
 import abc
 import collections
 import contextlib
-import glob
-import multiprocessing
 import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     wait,
 )
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from ._arguments import is_whole
-from ._caches import enable_compilation_cache_by_environment
+from ._files import one_line
 from ._job import Job
-from ._plugins import import_plugins
+from ._pool import ProcessPool
 
 _POLL_SECONDS = 0.2
 """From one look at the clock, and at Ctrl-C, to the next."""
@@ -103,97 +95,56 @@ class Attempts:
         return self._failures[name]
 
 
-class ProcessPool:
-    """Processes of the standard library's pool, started afresh; one that dies is replaced.
+class Numbered(AbstractPieces):
+    """Pieces with numbers, in order; one whose worker dies, or that fails, is tried three times.
 
-    Each has its own device and its own share of the cores, chosen before it imports JAX, and ends
-    with the process that began it.
-
-    **Arguments:** `workers`: how many; `begin`, `arguments`: called first in each of them.
+    **Arguments:** `left`: their numbers; `total`: how many there are with those done before;
+    `piece`: makes one of its number and of how often it failed, with a field `number`; `what`: what
+    one is called; `keep`: called with the number and the value of each.
     """
 
-    def __init__(self, workers: int, begin: Callable | None = None, arguments: tuple = ()):
-        self.workers, self._begin, self._arguments = workers, begin, arguments
-        self._context = multiprocessing.get_context("spawn")
-        self._pool: ProcessPoolExecutor | None = None
-        self._held: Any = None
+    def __init__(
+        self,
+        left: Iterable[int],
+        total: int,
+        what: str,
+        piece: Callable[[int, int], Piece],
+        keep: Callable[[int, Any], None],
+    ):
+        self.left, self.total = collections.deque(left), total
+        self.finished = total - len(self.left)
+        self._what, self._piece, self._keep = what, piece, keep
+        self._attempts = Attempts()
 
-    def submit(self, piece: Callable, *arguments: Any) -> Future:
-        """Hand a call to the next process that is free.
+    def take(self) -> Piece | None:
+        """Return the next piece, or None where none is left for now."""
+        if not (self.left and self._attempts.may_begin(self.left[0])):
+            return None
+        number = self.left.popleft()
+        return self._piece(number, self._attempts.of(number))
 
-        **Raises:** `RuntimeError` where processes cannot be started at all.
+    def done(self, piece: Any, value: Any) -> None:
+        """Keep what a piece returned."""
+        self._attempts.ended(piece.number)
+        self._keep(piece.number, value)
+        self.finished += 1
+
+    def failed(self, piece: Any, error: BaseException) -> None:
+        """Try a piece again, but for one that was asked for something wrong.
+
+        **Raises:** `ValueError` where it did; `RuntimeError` after the third time.
         """
-        for last in (False, True):
-            if self._pool is None:
-                self._pool = self._new()
-            try:
-                return self._pool.submit(piece, *arguments)
-            except BrokenProcessPool as error:
-                self._end()
-                if last:
-                    raise RuntimeError(DIED) from error
-        raise AssertionError("unreachable")
+        if isinstance(error, ValueError):
+            raise error
+        if self._attempts.failed(piece.number, error):
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            text = f"executor: {self._what} {piece.number} ({ATTEMPTS} times): {reason}"
+            raise RuntimeError(text) from error
+        self.left.append(piece.number)
 
-    def _new(self) -> ProcessPoolExecutor:
-        told, self._held = self._context.Pipe(duplex=False)
-        settings = (self._context.Value("i", 0), told, self.workers, self._begin, self._arguments)
-        return ProcessPoolExecutor(
-            self.workers, mp_context=self._context, initializer=_begin, initargs=settings
-        )
-
-    def _end(self) -> None:
-        """Give the pool up, and the pieces that run with it."""
-        if self._pool is not None:
-            self._held.close()  # which ends the workers, whatever they do
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-
-    def __enter__(self) -> "ProcessPool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
-
-
-DIED = (
-    "workers: a process could not start or died; a script needs `if __name__ == '__main__':` "
-    "around what it runs, or memory ran out"
-)
-
-
-def _begin(count, told, workers: int, begin: Callable | None, arguments: tuple):
-    """Begin a worker: its device, its cores, and when it ends."""
-    with count.get_lock():
-        number, count.value = count.value, count.value + 1
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began it hears Ctrl-C
-    _pin(number % workers, workers)
-    threading.Thread(target=_end_with, args=(told,), daemon=True).start()
-    enable_compilation_cache_by_environment()
-    import_plugins()
-    if begin is not None:
-        begin(*arguments)
-
-
-def _end_with(told: Any) -> None:
-    """End this process once nobody holds the other end: the one that began it, or its pool, ended.
-
-    An event would not do: where a process is killed that waits for one, setting it never returns.
-    """
-    told.poll(None)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _pin(number: int, workers: int) -> None:
-    """Take the device and the cores of one worker of several; JAX is imported later."""
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
-    present = [str(place) for place in range(len(glob.glob("/dev/nvidia[0-9]*")))]
-    names = devices.split(",") if devices else present
-    if names and devices != "":
-        os.environ["CUDA_VISIBLE_DEVICES"] = names[number % len(names)]
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        if len(cores) >= workers:
-            os.sched_setaffinity(0, cores[number::workers])
+    def share(self) -> tuple[float, str]:
+        """Return how much is done, and a note."""
+        return self.finished / max(self.total, 1), f"{self.finished} of {self.total}"
 
 
 @contextlib.contextmanager
@@ -226,25 +177,6 @@ def check_executor(executor: Any) -> None:
             "executor: expected a number of processes, or an executor with `submit` as in "
             f"concurrent.futures, got {executor!r}"
         )
-
-
-def check_sendable(name: str, value: Any, executor: Any) -> None:
-    """Refuse what cannot be sent to the processes of the standard library's pool.
-
-    **Raises:** `ValueError` naming the argument.
-    """
-    if not isinstance(executor, int):
-        return
-    main = sys.modules["__main__"]
-    if getattr(value, "__module__", "") == "__main__" and not hasattr(main, "__file__"):
-        raise ValueError(
-            f"{name}: other processes cannot import what a notebook or a prompt defines; put "
-            f"{getattr(value, '__name__', value)} into a module"
-        )
-    try:
-        ForkingPickler.dumps(value)
-    except Exception as error:  # any, since a class says itself how it is sent
-        raise ValueError(f"{name}: cannot be sent to other processes: {error}") from error
 
 
 def run_pieces(executor: Any, pieces: AbstractPieces, work: Job) -> None:

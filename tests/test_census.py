@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import threading
 from typing import Any
 
 import analyses
@@ -16,6 +17,7 @@ import plrjax as plr
 from plrjax import RESULTS, Census
 
 QUIET = plr.NoProgress()
+CANNOT_TRAVEL = lambda model, lock=threading.Lock(): 1.0
 
 
 def network(scale: float, size: int = 2) -> plr.PLRNN:
@@ -198,7 +200,7 @@ def test_ctrl_c_and_a_time_limit_keep_what_is_done(monkeypatch):
         (dict(executor="slurm"), "executor: expected"),
         (dict(shard=(0, 2)), "out: expected a folder"),
         (dict(shard=(2, 2), out="x"), "shard: expected"),
-        (dict(analysis=lambda model: 1.0, key=None, executor=2), "analysis: cannot be sent"),
+        (dict(analysis=CANNOT_TRAVEL, key=None, executor=2), "analysis: cannot be sent"),
     ],
 )
 def test_bad_arguments(change, message):

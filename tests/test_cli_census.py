@@ -5,6 +5,7 @@ import os
 import pathlib
 import sys
 
+import filelock
 import numpy as np
 import pytest
 from command import main
@@ -126,6 +127,23 @@ def test_a_grid_of_trainings(place, capsys):
         assert message in capsys.readouterr().err
     assert main(["train", "series.npy", "--out", "x", "--workers", "2"]) == 2
     assert "--workers: only meaningful with --grid" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_trains(place, capsys):
+    """A second command is refused; a grid waits for the first, and ends at its time limit."""
+    rng = np.random.default_rng(0)
+    np.save("series.npy", rng.standard_normal((60, 2)).astype(np.float32))
+    options = ["--num-steps", "20", "--sequence-length", "10", "--hidden-size", "4", "--seed", "1"]
+    pathlib.Path("grid.toml").write_text("l2 = [0.1]\n")
+    grid = ["train", "series.npy", "--grid", "grid.toml", "--out", "runs", *options]
+    run = ["train", "series.npy", "--out", "runs/l2=0.1", *options, "--l2", "0.1"]
+    pathlib.Path("runs/l2=0.1").mkdir(parents=True)
+    with filelock.FileLock("runs/l2=0.1/.lock"):
+        assert main(run) == 2
+        told = capsys.readouterr().err
+        assert "--out: another process trains runs/l2=0.1" in told
+        assert main([*grid, "--max-seconds", "2"]) == 3
+    assert main(grid) == 0 and plr.Census.load("runs").rows[0]["updates"] == 20
 
 
 def test_runs_give_their_snapshots(place, capsys):

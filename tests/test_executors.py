@@ -111,7 +111,8 @@ def test_a_scan_on_processes(tmp_path):
     away = plr.scan_parameters(network(1.0), **call, executor=2)
     np.testing.assert_array_equal(away.numbers, here.numbers)
     with pytest.raises(ValueError, match="measures: cannot be sent"):
-        plr.scan_parameters(network(1.0), axes[:1], lambda model: 1.0, executor=2)
+        lock = threading.Lock()
+        plr.scan_parameters(network(1.0), axes[:1], lambda model: id(lock), executor=2)
     with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="checkpoint: expected a"):
         plr.scan_parameters(network(1.0), axes[:1], plr.CycleCounts([1]), executor=pool)
 
@@ -201,3 +202,18 @@ def test_workers_import_plugins(tmp_path, monkeypatch):
     monkeypatch.setenv("PLRJAX_PLUGINS", "odd_reader")
     found = plr.census(str(tmp_path / "net.odd"), analyses.norm, executor=1, progress=QUIET)
     assert numbers(found, "value") == [3]
+
+
+def test_what_a_prompt_defines_is_sent():
+    text = """
+import numpy as np, plrjax as plr
+models = [plr.from_arrays("plrnn", A=[a], W=[[0]], h=[1]) for a in (0.25, 0.5)]
+shift = 1.0
+def shifted(model):
+    return float(model.A[0]) + shift
+print([row["value"] for row in plr.census(models, shifted, executor=1).rows])
+axis = plr.Axis("A", (0,), 0.25, 0.5, 2)
+print(plr.scan_parameters(models[0], axis, lambda model: model.A[0] + shift, executor=1).numbers)
+"""
+    ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
+    assert ran.stdout.splitlines() == ["[1.25, 1.5]", "[[1.25]", " [1.5 ]]"], ran.stderr

@@ -1,6 +1,9 @@
 """Several runs at once: each is the run it would be alone."""
 
 import inspect
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import equinox as eqx
 import jax
@@ -143,3 +146,51 @@ def test_misuse_is_named():
         many([networks()[0], other], DATA, keys=KEYS[:2], **settings())
     with pytest.raises(ValueError, match="speed: expected one of mask, inputs, targets"):
         many(networks(), DATA, keys=KEYS, speed=3)
+
+
+class Leave:
+    """Write the process that trains, and a mark that the first one that was here has died."""
+
+    every = 30
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, record):
+        (self.folder / f"{os.getpid()}").touch()
+        if record.step == 30 and not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            os._exit(9)
+
+
+def test_an_executor_trains_the_same_runs(tmp_path):
+    """The optimizer, which is a closure, travels; a worker that dies costs nothing."""
+    more = {"optimizer": optax.adam(3e-3)}
+    here = plr.fit_many(networks(), DATA, keys=KEYS, **settings(**more))
+    there = plr.fit_many(
+        networks(), DATA, keys=KEYS, executor=1, checkpoints=[tmp_path / f"{n}.npz" for n in "abc"],
+        callbacks=[[Leave(tmp_path)] for _ in KEYS], **settings(**more),
+    )  # fmt: skip
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_array_equal(one.losses, other.losses)
+        assert other.result is plr.RESULTS.successful and other.num_steps == 60
+        for a, b in zip(leaves(one), leaves(other), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert (tmp_path / "died").exists() and not (tmp_path / f"{os.getpid()}").exists()
+
+
+def test_an_executor_keeps_to_the_time_limit_and_is_told_what_does_not_fit():
+    call = {"keys": KEYS, "executor": ThreadPoolExecutor(1)}
+    runs = plr.fit_many(networks(), DATA, **call, max_seconds=1e-6, **settings())
+    assert all(run.result is plr.RESULTS.budget_exhausted for run in runs)
+    assert [run.num_steps for run in runs] == [0, 0, 0]
+    with pytest.raises(ValueError, match="together: goes without an executor"):
+        plr.fit_many(networks(), DATA, **call, together=True, **settings())
+    with pytest.raises(ValueError, match="executor: expected a number of processes"):
+        plr.fit_many(networks(), DATA, **(call | {"executor": 0}), **settings())
+    with pytest.raises(ValueError, match="callbacks: cannot be sent"):
+        lock = threading.Lock()
+        plr.fit_many(
+            networks(), DATA, keys=KEYS, executor=1, callbacks=[[lambda _: id(lock)]] * 3,
+            **settings(),
+        )  # fmt: skip

@@ -113,7 +113,7 @@ def test_a_worker_ends_with_its_parent():
     """The parent is killed, the worker holds our pipe: its end is the end of what we read."""
     parent = """
 import os, time
-from plrjax._executors import ProcessPool
+from plrjax._pool import ProcessPool
 pool = ProcessPool(1)
 assert pool.submit(os.getpid).result() != os.getpid()
 pool.submit(time.sleep, 600)

@@ -15,7 +15,6 @@ from .._digests import code_digest, digest_of
 from .._files import one_line, read_bytes
 from .._io import RunFolder, describe, load
 from .._many import networks_of
-from ._packing import packed, unpacked
 from ._record import RESERVED
 
 MANIFESTS = (".csv", ".toml")
@@ -46,14 +45,11 @@ class Network:
 
         **Raises:** `OSError` or `ValueError` where its file cannot be read.
         """
-        return unpacked(self.model) if self.path is None else load(self.path, **self.options)
+        return self.model if self.path is None else load(self.path, **self.options)
 
     def fact(self) -> list[Any]:
         """Return what identifies it, content included."""
         return [self.name, dict(self.options), dict(self.labels), self._digest()]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "model": packed(self.model)}
 
     def _digest(self) -> str:
         if self.path is None:

@@ -22,13 +22,13 @@ from .._executors import (
     Attempts,
     at_once,
     check_executor,
-    check_sendable,
     checked_shard,
     run_pieces,
 )
 from .._files import note_unless_written, one_line, os_error_text, plrjax_version
 from .._job import deadline_of, job
 from .._job_folder import claim_folder
+from .._parcels import Shared, check_sendable, jax_settings
 from .._progress import AbstractProgress
 from .._temporary import temporary_folder
 from ._networks import Network, networks_from
@@ -100,7 +100,8 @@ def census(
     if out is None and (shard is not None or executor is not None and not _is_count(executor)):
         raise ValueError("out: expected a folder that all workers see, got None")
     what = _analysis(analysis, arguments, key)
-    check_sendable("analysis", analysis, executor)
+    for name, value in {"analysis": analysis, **arguments}.items():
+        check_sendable(name, value, executor)
     listed = networks_from(networks, load_with)
     with contextlib.ExitStack() as stack:
         folder = out
@@ -143,11 +144,8 @@ def _analysis(function: Any, arguments: dict[str, Any], key: Any) -> Analysis:
         needed = parameters[name].default is inspect.Parameter.empty
         if needed and name not in arguments and not (name == "key" and key is not None):
             raise ValueError(f"{name}: missing; the analysis needs it")
-    data = None
-    if key is not None:
-        key = checked_key(key)
-        data = (np.asarray(jr.key_data(key)), str(jr.key_impl(key)))
-    return Analysis(function, arguments, frozenset(named), data)
+    key = None if key is None else checked_key(key)
+    return Analysis(function, arguments, frozenset(named), key)
 
 
 def _store(
@@ -162,9 +160,9 @@ def _store(
     settings = {
         "analysis": fact_of(function),
         "arguments": fact_of(arguments),
-        "key": None if what.key is None else [what.key[0].tolist(), what.key[1]],
+        "key": _key_fact(what.key),
         "networks": [network.fact() for network in listed],
-        "jax": dict(what.config),
+        "jax": jax_settings(),
         "versions": {"plrjax": plrjax_version(), "jax": jax.__version__},
     }
     try:
@@ -173,6 +171,10 @@ def _store(
     except OSError as error:
         raise CannotWrite(f"out: {os_error_text(error)}") from error
     return store
+
+
+def _key_fact(key: Any) -> list[Any] | None:
+    return None if key is None else [np.asarray(jr.key_data(key)).tolist(), str(jr.key_impl(key))]
 
 
 def _in_memory(found: Census) -> Census:
@@ -200,7 +202,7 @@ class _Tiles(AbstractPieces):
     """Networks that are not done, handed out in tiles that take some seconds to minutes."""
 
     def __init__(self, what: Analysis, listed: list[Network], store: Store, own: range, executor):
-        self.analysis, self.listed, self.store = what, listed, store
+        self.analysis, self.listed, self.store = Shared(what), listed, store
         self.left = collections.deque(n for n in own if not store.is_done(n))
         self.total, self.finished = len(own), len(own) - len(self.left)
         self.deadline: float | None = None

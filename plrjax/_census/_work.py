@@ -7,19 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.random as jr
-import numpy as np
 
 from .._files import MAX_BYTES, one_line, os_error_text, read_bytes, write_bytes
 from .._json import parse_json
-from .._plugins import import_plugins
+from .._parcels import Shared
 from .._progress import NoProgress
 from .._results import RESULTS
 from .._saved import AbstractSaved
 from .._temporary import clear
 from ._networks import Network
-from ._packing import jax_config, packed, unpacked
 from ._record import ERROR, RESERVED, Record, record_of
 
 ROWS, RESULT_FILES = "rows", "results"
@@ -113,26 +110,12 @@ class Unfinished(Exception):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Analysis:
-    """What is done to every network: a function, its arguments, and its key.
-
-    **Fields:** `key`: the key's data, and its implementation, or None.
-    """
+    """What is done to every network: a function, its arguments, and its key, or None."""
 
     function: Callable[..., Any]
     arguments: Mapping[str, Any]
     accepts: frozenset[str]
-    key: tuple[np.ndarray, str] | None = None
-    config: Mapping[str, Any] = dataclasses.field(default_factory=jax_config)
-
-    def begin(self) -> None:
-        """Give this process the settings of JAX, and the plugins, of the one that asks for it."""
-        import_plugins()
-        for name, value in self.config.items():
-            if getattr(jax.config, name) != value:
-                jax.config.update(name, value)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "arguments": packed(dict(self.arguments))}
+    key: Any = None
 
     def of(self, number: int, network: Network, deadline: float | None) -> tuple[Record, Any]:
         """Return the row and the result of a network; trouble is a row, too.
@@ -157,12 +140,11 @@ class Analysis:
         """Return all arguments, those among them that the function does not know left out."""
         offered: dict[str, Any] = {"progress": NoProgress(), "throw": False}
         if self.key is not None:
-            key = jr.wrap_key_data(jax.numpy.asarray(self.key[0]), impl=self.key[1])
-            offered["key"] = jr.fold_in(key, number)
+            offered["key"] = jr.fold_in(self.key, number)
         if deadline is not None:
             offered["max_seconds"] = max(deadline - time.perf_counter(), 1e-3)
         given = {name: one for name, one in offered.items() if name in self.accepts}
-        return given | unpacked(dict(self.arguments))
+        return given | dict(self.arguments)
 
     def _check_whole(self, found: Any, deadline: float | None) -> None:
         result = getattr(found, "result", None)
@@ -175,11 +157,11 @@ class Analysis:
 class Tile:
     """Networks that one worker analyzes, in order, and where they are kept.
 
-    **Fields:** `attempt`: how often it was tried before; `deadline`: of what runs in the process
-    that asks for it.
+    **Fields:** `analysis`: an `Analysis`, shared by all tiles; `attempt`: how often it was tried
+    before; `deadline`: of what runs in the process that asks for it.
     """
 
-    analysis: Analysis
+    analysis: Shared
     networks: tuple[tuple[int, Network], ...]
     store: Store
     attempt: int = 0
@@ -187,7 +169,7 @@ class Tile:
 
     def __call__(self) -> tuple[dict[int, float], set[int]]:
         """Analyze what is not done; return seconds by number, and numbers that others did."""
-        self.analysis.begin()
+        analysis: Analysis = self.analysis.value
         done: dict[int, float] = {}
         others: set[int] = set()
         for number, network in self.networks:
@@ -196,7 +178,7 @@ class Tile:
                 continue
             begun = time.perf_counter()
             try:
-                row, found = self.analysis.of(number, network, self.deadline)
+                row, found = analysis.of(number, network, self.deadline)
             except Unfinished:
                 break
             if self.store.is_done(number):

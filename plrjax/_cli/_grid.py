@@ -29,10 +29,18 @@ class Outcome(dict):
 
 
 def train_cell(options: TrainOptions, *, max_seconds: float | None = None) -> Outcome:
-    """Train one run of a grid, or go on with it, and return the last row of its table."""
+    """Train one run of a grid, or go on with it, and return the last row of its table.
+
+    Where another process trains it, which works on the same grid, this one waits.
+    """
     chosen = dataclasses.replace(options, max_seconds=max_seconds)
     chosen.check()
-    folder, run = trained(chosen, NoProgress())
+    try:
+        folder, run = trained(chosen, NoProgress(), -1 if max_seconds is None else max_seconds)
+    except TimeoutError:
+        late = Outcome()
+        late.result = RESULTS.interrupted
+        return late
     metrics = folder.metrics
     last = {k: float(column[-1]) for k, column in metrics.items() if len(metrics["step"])}
     found = Outcome({"updates": run.num_steps, **last, "result": run.result.name})

@@ -7,6 +7,7 @@ import pathlib
 import sys
 from typing import Any
 
+import filelock
 import jax
 import jax.random as jr
 import numpy as np
@@ -21,21 +22,48 @@ from . import _training_parts as parts
 from ._common import EXIT, complain, exit_code, key_of, plain, say
 from ._train_options import GATED, TrainOptions
 
+_LOCK = ".lock"
+"""File in the folder of a run that the process holds which trains there."""
+
 
 def train(options: TrainOptions) -> EXIT:
     """Train, keep the folder, and say what came out."""
-    return _say_outcome(options, *trained(options))
+    try:
+        folder, run = trained(options)
+    except TimeoutError as error:
+        text = f"--out: another process trains {options.out}; wait for it, or take another folder"
+        raise ValueError(text) from error
+    return _say_outcome(options, folder, run)
 
 
 def trained(
-    options: TrainOptions, progress: AbstractProgress | None = None
+    options: TrainOptions, progress: AbstractProgress | None = None, patience: float = 0.0
 ) -> tuple[RunFolder, TrainingRun]:
-    """Train, or go on, and keep the folder."""
+    """Train, or go on, and keep the folder.
+
+    **Arguments:** `patience`: seconds to wait where another process trains in the folder; -1: for
+    as long as it does.
+
+    **Raises:** `TimeoutError` where it still does then.
+    """
     options = _with_rate(options)
     keys = jr.split(key_of(options.seed), 4)
     data, test, config = _series(options)
     folder = open_run(str(options.out), config)
     data, test = folder.in_units(data), None if test is None else folder.in_units(test)
+    with filelock.FileLock(folder.path / _LOCK, timeout=patience, poll_interval=0.5):
+        return folder, _train_in(folder, options, data, test, keys, progress)
+
+
+def _train_in(
+    folder: RunFolder,
+    options: TrainOptions,
+    data: np.ndarray,
+    test: np.ndarray | None,
+    keys: Any,
+    progress: AbstractProgress | None,
+) -> TrainingRun:
+    """Train, or go on, in a folder that no other process trains in."""
     training = _training(options, data, keys, folder)
     writer = RunWriter(
         folder,
@@ -52,7 +80,7 @@ def trained(
         writer(training(num_steps=done, progress=NoProgress()).record)
     run = training(callbacks=[writer], max_seconds=options.max_seconds, progress=progress)
     writer.finish(run)
-    return folder, run
+    return run
 
 
 def _with_rate(options: TrainOptions) -> TrainOptions:

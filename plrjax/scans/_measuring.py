@@ -1,6 +1,5 @@
 """The tiles of one scan: measured one by one, kept, and put together."""
 
-import collections
 import dataclasses
 import functools
 import os
@@ -9,15 +8,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
-import jax.random as jr
 import numpy as np
 
 from .._digests import digest_of
-from .._executors import AbstractPieces, Attempts, run_pieces
-from .._files import note_unless_written, one_line
+from .._executors import Numbered, run_pieces
+from .._files import note_unless_written
 from .._job import Job, job
 from .._numerics import quiet_floats
-from .._plugins import import_plugins
+from .._parcels import Shared
 from .._results import COVERAGE, RESULTS
 from ._axis import Axis
 from ._measure import AbstractMeasure, Program
@@ -46,13 +44,30 @@ class Run:
         own = range(shard[0], len(self.tiles), shard[1])
         with job(progress, "scan", deadline) as work:
             if executor is not None:
-                run_pieces(executor, _Away(self, own), work)
+                run_pieces(executor, self._away(own), work)
                 return work.result
             for place, number in enumerate(own):
                 if not self.load(number):
                     self.measure_tile(number, work, place, len(own))
                 work.update((place + 1) / len(own), f"{self.measured} tiles measured")
         return work.result
+
+    def _away(self, own: range) -> Numbered:
+        """Return the tiles of a share that are missing, for an executor."""
+        assert self.folder is not None
+        recipe = Recipe(
+            self.plane.model, self.plane.axes, self.plane.key, tuple(self.measures), self.outputs,
+            self.side, os.path.abspath(self.folder.folder), self.folder.scan,
+        )  # fmt: skip
+        shared = Shared(recipe)
+        left = [number for number in own if not self.load(number)]
+        piece = lambda number, attempt: _Tile(shared, number, attempt)
+        return Numbered(left, len(own), "tile", piece, self._keep)
+
+    def _keep(self, number: int, trouble: list[str]) -> None:
+        """Read a tile that a worker measured."""
+        self.trouble += trouble
+        self.measured += self.load(number)
 
     @functools.cached_property
     def _programs(self) -> list[Program]:
@@ -142,92 +157,38 @@ def settings_of(plane: Plane, measures: Sequence[AbstractMeasure], side: int) ->
 class Recipe:
     """What a worker needs to measure tiles of a scan.
 
-    **Fields:** `key`: the key's data and implementation, or None; `folder`, `scan`: where tiles
-    are kept, and the scan's fingerprint.
+    **Fields:** `folder`, `scan`: where tiles are kept, and the scan's fingerprint.
     """
 
     model: Any
     axes: tuple[Axis, ...]
-    key: tuple[np.ndarray, str] | None
+    key: Any
     measures: tuple[AbstractMeasure, ...]
     outputs: Any
     side: int
     folder: str
     scan: str
 
+    @functools.cached_property
     def run(self) -> Run:
-        """Return the scan, begun once in each process."""
-        place = self.folder, self.scan
-        if place not in _RUNS:
-            key = self.key and jr.wrap_key_data(jax.numpy.asarray(self.key[0]), impl=self.key[1])
-            folder = TileFolder.of(self.folder, self.scan)
-            plane = Plane(self.model, self.axes, key)
-            _RUNS.clear()
-            _RUNS[place] = Run(plane, self.measures, self.outputs, self.side, folder)
-        return _RUNS[place]
-
-
-_RUNS: dict[tuple[str, str], Run] = {}
-"""The scan that this worker measures tiles of, by folder and fingerprint: programs are compiled
-once."""
+        """The scan in this process: its programs are compiled once."""
+        folder = TileFolder.of(self.folder, self.scan)
+        plane = Plane(self.model, self.axes, self.key)
+        return Run(plane, self.measures, self.outputs, self.side, folder)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Tile:
     """One tile, for a worker."""
 
-    recipe: Recipe
+    shared: Shared
     number: int
     attempt: int = 0
 
     def __call__(self) -> list[str]:
         """Measure the tile unless it is there; return what went wrong with its file."""
-        import_plugins()
-        run = self.recipe.run()
+        run = self.shared.value.run
         run.trouble = []
         if not run.load(self.number):
             run.measure_tile(self.number, Job())
         return run.trouble
-
-
-class _Away(AbstractPieces):
-    """The tiles that are missing, for an executor; one that fails is tried three times."""
-
-    def __init__(self, run: Run, own: range):
-        plane, self.run = run.plane, run
-        assert run.folder is not None
-        key = plane.key
-        data = None if key is None else (np.asarray(jr.key_data(key)), str(jr.key_impl(key)))
-        self.recipe = Recipe(
-            plane.model, plane.axes, data, tuple(run.measures), run.outputs, run.side,
-            os.path.abspath(run.folder.folder), run.folder.scan,
-        )  # fmt: skip
-        self.left = collections.deque(number for number in own if not run.load(number))
-        self.total, self.attempts = len(own), Attempts()
-
-    def take(self) -> _Tile | None:
-        """Return the next tile."""
-        if not (self.left and self.attempts.may_begin(self.left[0])):
-            return None
-        number = self.left.popleft()
-        return _Tile(self.recipe, number, self.attempts.of(number))
-
-    def done(self, piece: _Tile, value: list[str]) -> None:
-        """Read a tile that was measured."""
-        self.attempts.ended(piece.number)
-        self.run.trouble += value
-        self.run.measured += self.run.load(piece.number)
-
-    def failed(self, piece: _Tile, error: BaseException) -> None:
-        """Try a tile again.
-
-        **Raises:** `RuntimeError` after the third time.
-        """
-        if self.attempts.failed(piece.number, error):
-            reason = f"{type(error).__name__}: {one_line(error)}"
-            raise RuntimeError(f"executor: tile {piece.number}: {reason}") from error
-        self.left.append(piece.number)
-
-    def share(self) -> tuple[float, str]:
-        """Return how much is done, and a note."""
-        return self.run.measured / max(self.total, 1), f"{self.run.measured} tiles measured"

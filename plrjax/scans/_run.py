@@ -10,10 +10,11 @@ from jaxtyping import PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_whole
 from .._dynamics import AbstractDynamics
-from .._executors import check_executor, check_sendable, checked_shard
+from .._executors import check_executor, checked_shard
 from .._host import on_host
 from .._job import deadline_of
 from .._memory import check_memory
+from .._parcels import check_sendable
 from .._progress import AbstractProgress
 from .._results import RESULTS
 from .._temporary import temporary_folder

@@ -7,7 +7,7 @@ from ._estimators import parameter_bound as parameter_bound
 from ._estimators import product_bound as product_bound
 from ._fit import default_optimizer as default_optimizer
 from ._fit import fit as fit
-from ._fit import fit_many as fit_many
+from ._fit_many import fit_many as fit_many
 from ._forcing import AbstractForcing as AbstractForcing
 from ._forcing import AbstractStatelessForcing as AbstractStatelessForcing
 from ._forcing import AdaptiveForcing as AdaptiveForcing

@@ -118,95 +118,22 @@ def fit(
     finite.
     """
     begun = time.perf_counter()
-    settings = _Settings(
+    settings = Settings(
         mask, inputs, targets, loss, forcing, observation_model, optimizer, regularizers,
         sequence_length, batch_size, longest_gap,
     )  # fmt: skip
-    carry, series, recipe, notes = _prepared(model, observations, num_steps, settings)
-    key, own = checked_key(key), _listed(callbacks)
+    carry, series, recipe, notes = prepared(model, observations, num_steps, settings)
+    key, own = checked_key(key), listed(callbacks)
     loop = Loop(carry, series, recipe, key, num_steps, own, checkpoint, checkpoint_seconds)
     loop.notes += notes
     run_loops([loop], progress, deadline_of(max_seconds))
-    return _finished(loop, begun, throw)
+    run = loop.finished(time.perf_counter() - begun)
+    if throw:
+        check_begun(run)
+    return run
 
 
-@on_host()
-def fit_many(
-    models: Sequence[AbstractDynamics],
-    observations: Any = None,
-    *,
-    keys: Any,
-    callbacks: Sequence[Sequence[Callback]] | None = None,
-    checkpoints: Sequence[Any] | None = None,
-    checkpoint_seconds: float | int = 30.0,
-    together: bool | None = None,
-    num_steps: int = 25_000,
-    max_seconds: float | int | None = None,
-    throw: bool = True,
-    progress: AbstractProgress | None = None,
-    **settings: Any,
-) -> list[TrainingRun]:
-    """Train several networks of one architecture on the same data, as `fit` does each of them.
-
-    **Arguments:**
-
-    - `models`: the networks to begin with, of the same shapes.
-    - `observations`, `num_steps`, `checkpoint_seconds`, `max_seconds` (for all together), `throw`,
-        `progress` and other `settings`: as in `fit`.
-    - `keys`: one for each network.
-    - `callbacks`, `checkpoints`: for each network its callbacks, and its file.
-    - `together`: all runs as one program (`jax.vmap`), else one after the other. By default
-        together on accelerators: small networks leave most of one idle. On a CPU there is nothing
-        to gain. Numbers agree up to rounding.
-
-    **Returns:** the runs, in the order of the networks. One that diverges does not stop the others.
-
-    **Raises:** `ValueError` naming the argument; `RuntimeError` where the first update of every
-    run is not finite.
-    """
-    begun, models = time.perf_counter(), list(models)
-    keys = [checked_key(key) for key in keys]
-    rows = [("keys", keys), ("callbacks", callbacks), ("checkpoints", checkpoints)]
-    if checkpoints is not None and len(set(map(str, checkpoints))) < len(checkpoints):
-        raise ValueError("checkpoints: expected another file for each network")
-    for name, given in rows:
-        if given is not None and len(given) != len(models):
-            raise ValueError(
-                f"{name}: expected one for each of {len(models)} networks, got {len(given)}"
-            )
-    if not models:
-        raise ValueError("models: expected at least one network, got none")
-    known = [field.name for field in dataclasses.fields(_Settings)]
-    for name in settings:
-        if name not in known:
-            raise ValueError(f"{name}: expected one of {', '.join(known)}")
-    first, series, recipe, notes = _prepared(
-        models[0], observations, num_steps, _Settings(**settings)
-    )
-    loops = []
-    for row, model in enumerate(models):
-        carry = _first_carry(model, first.nets.observation, recipe)
-        if _kind(carry) != _kind(first):
-            raise ValueError(f"models[{row}]: expected the type and shapes of models[0]")
-        own = [] if callbacks is None else _listed(callbacks[row])
-        file = None if checkpoints is None else checkpoints[row]
-        loop = Loop(carry, series, recipe, keys[row], num_steps, own, file, checkpoint_seconds)
-        loop.notes += notes
-        loops.append(loop)
-    deadline = deadline_of(max_seconds)
-    side_by_side = jax.default_backend() != "cpu" if together is None else together
-    for group in [loops] if side_by_side else [[loop] for loop in loops]:
-        if deadline is not None and time.perf_counter() > deadline:
-            group[0].result = RESULTS.budget_exhausted
-            continue
-        run_loops(group, progress, deadline)
-        if group[0].result is RESULTS.interrupted:
-            break
-    failed = [loop.result is RESULTS.not_finite and not loop.done for loop in loops]
-    return [_finished(loop, begun, throw and all(failed)) for loop in loops]
-
-
-def _listed(callbacks: Any) -> list[Callback]:
+def listed(callbacks: Any) -> list[Callback]:
     """Return the callbacks.
 
     **Raises:** `ValueError` for something else than several functions.
@@ -216,18 +143,13 @@ def _listed(callbacks: Any) -> list[Callback]:
     return found
 
 
-def _finished(loop: Loop, begun: float, throw: bool) -> TrainingRun:
-    run = loop.finished(time.perf_counter() - begun)
-    if throw and run.result is RESULTS.not_finite and not run.num_steps:
+def check_begun(run: TrainingRun) -> None:
+    """Refuse a run that got nowhere.
+
+    **Raises:** `RuntimeError` where the first update was not finite.
+    """
+    if run.result is RESULTS.not_finite and not run.num_steps:
         raise RuntimeError("fit: loss or gradient of the first update is not finite")
-    return run
-
-
-def _kind(carry: Carry) -> Any:
-    """Return what runs must share to be one program."""
-    arrays, rest = eqx.partition(carry, eqx.is_array)
-    kinds = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(arrays)]
-    return kinds, jax.tree.structure(carry), jax.tree.leaves(rest)
 
 
 _STEP_BYTES = 16
@@ -235,7 +157,7 @@ _STEP_BYTES = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class _Settings:
+class Settings:
     """What `fit` takes for one network as for many; not yet checked."""
 
     mask: Any = None
@@ -251,8 +173,8 @@ class _Settings:
     longest_gap: Any = LONGEST_GAP
 
 
-def _prepared(
-    model: Any, observations: Any, num_steps: Any, settings: _Settings
+def prepared(
+    model: Any, observations: Any, num_steps: Any, settings: Settings
 ) -> tuple[Carry, Series, Recipe, list[str]]:
     """Return the first carry, the data, the recipe, all checked, and notes on the data."""
     s, forcing, optimizer = settings, settings.forcing, settings.optimizer
@@ -308,7 +230,7 @@ def _prepared(
             "forcing, regularizers: expected fields that are static (eqx.field(static=True)), "
             "such as numbers; arrays cannot be part of a compiled update"
         ) from error
-    return _first_carry(model, observation_model, recipe), series, recipe, notes
+    return first_carry(model, observation_model, recipe), series, recipe, notes
 
 
 def _prepared_forcing(
@@ -337,7 +259,7 @@ def _on_device(model: AbstractDynamics) -> tuple[AbstractDynamics, Any]:
     return model, jax.dtypes.canonicalize_dtype(weights[0].dtype)
 
 
-def _first_carry(model: AbstractDynamics, observation_model: Any, recipe: Recipe) -> Carry:
+def first_carry(model: AbstractDynamics, observation_model: Any, recipe: Recipe) -> Carry:
     """Return what the first update is handed."""
     model, dtype = _on_device(model)
     cast = lambda x: x.astype(dtype) if eqx.is_inexact_array(x) else x

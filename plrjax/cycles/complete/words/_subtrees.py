@@ -12,8 +12,8 @@ from flint import ctx
 
 from ...._checker import BOTH, DEAD, Refused, Tree, far_leaf_of, leaf_of
 from ...._exact import Cycle, System
-from ...._executors import DIED, ProcessPool
 from ...._piecewise_affine import PiecewiseAffineMap, balanced
+from ...._pool import DIED, ProcessPool
 from ._search import INWARD, STRICT, Sought, WordSearch, margins_of
 from ._space import Margins
 

@@ -74,6 +74,16 @@ def test_a_network_that_always_kills_its_worker_is_a_row(tmp_path):
     assert "BrokenProcessPool" in found.rows[1]["error"] and "3 times" in found.rows[1]["error"]
 
 
+def test_others_are_not_blamed_for_a_network_that_kills(tmp_path):
+    """It is in the middle of a tile, others are in flight: it alone is a row with an error."""
+    models = [network(3.0 + number) for number in range(30)]
+    models[11] = network(1e4)
+    call: dict[str, Any] = dict(analysis=analyses.deadly, folder=str(tmp_path), progress=QUIET)
+    found = plr.census(models, **call, executor=2)
+    assert [row["number"] for row in found.rows if row.get("error")] == [11]
+    assert "3 times" in found.rows[11]["error"] and len(found.rows) == 30
+
+
 def test_an_executor_where_nothing_works(tmp_path):
     class Broken(ThreadPoolExecutor):
         def submit(self, *_, **__):

@@ -1,5 +1,7 @@
 """Error bars where growth rates remember: intermittency, slow noise, lattices, hyperchaos."""
 
+import time
+
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -116,3 +118,20 @@ def test_intermittent_logistic_map():
 def test_errors_of_400_keys(step, state, options, most):
     z = deviations(step, np.asarray(state), 400, 1_000, num_steps=20_000, **options)
     assert rms(z) < most and np.mean(np.abs(z) < 2) > 0.85
+
+
+@pytest.mark.parametrize("step, state", [(henon, [0.1, 0.1]), (lattice, np.linspace(0.2, 0.8, 50))])
+def test_the_clock_changes_no_number(step, state, monkeypatch):
+    """How many steps are taken in one call goes by the clock; exponents and errors do not."""
+    call = {"key": jr.key(0), "num_steps": 6_000, "num_orbits": 3, "progress": plr.NoProgress()}
+    quick = plr.lyapunov_spectrum(step, np.asarray(state), **call)
+    clock, real = [0.0], time.perf_counter
+
+    def slow():
+        clock[0] += 3.0
+        return real() + clock[0]
+
+    monkeypatch.setattr(time, "perf_counter", slow)
+    late = plr.lyapunov_spectrum(step, np.asarray(state), **call)
+    np.testing.assert_array_equal(late.exponents, quick.exponents)
+    np.testing.assert_array_equal(late.standard_error, quick.standard_error)

@@ -158,7 +158,9 @@ def _error(
             notes.append(_REMEMBERS)
         error = np.hypot(error, np.where(drift > 8.0 * error, 0.5 * drift, 0.0))
         error[finite] = np.hypot(error[finite], bias)
-        error = np.sqrt(error**2 + runner.rounding**2 + (64 * EPS * (1 + np.abs(value))) ** 2)
+        error = np.sqrt(
+            error**2 + runner.mean_rounding() ** 2 + (64 * EPS * (1 + np.abs(value))) ** 2
+        )
     return np.where(finite, error, np.nan), notes
 
 

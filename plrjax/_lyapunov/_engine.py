@@ -42,14 +42,14 @@ class Lanes(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over the steps of each slot: ln R_ii and states reached; over all: 1 / kept (frames).
+    """Sums over the steps of each slot: ln R_ii, states reached, and 1 / kept (frames).
 
     `finite` and `finite_states` say which lanes, and which states, are finite at the end.
     """
 
     logs: Float[Array, "slot vector lane"]
     states: Float[Array, "slot state lane"]
-    rounding: Float[Array, "vector lane"]
+    rounding: Float[Array, "slot vector lane"]
     finite: Bool[Array, " lane"]
     finite_states: Bool[Array, " lane"]
 
@@ -74,10 +74,11 @@ class _Run(NamedTuple):
     time: Int[Array, ""]
 
 
-def _begin_run(states, frames, rounding, time) -> _Run:
-    one = jnp.ones(rounding.shape)
-    total, worst = jnp.zeros(states.shape), jnp.zeros(rounding.shape[1])
-    return _Run(states, frames, total, one, jnp.zeros(one.shape, jnp.int64), rounding, worst, time)
+def _begin_run(states, frames, num_vectors, time) -> _Run:
+    shape = (num_vectors, states.shape[1])
+    one, zero, none = jnp.ones(shape), jnp.zeros(shape), jnp.zeros(shape, jnp.int64)
+    worst = jnp.zeros(shape[1])
+    return _Run(states, frames, jnp.zeros(states.shape), one, none, zero, worst, time)
 
 
 def _times(run: _Run, lengths) -> _Run:
@@ -162,16 +163,16 @@ def measure(model, lanes: Lanes, inputs, start, interval, length, count) -> tupl
     def one_slot(i, carry):
         where, sums, time = carry
         states, frames = where
-        run = _begin_run(states, frames, sums.rounding, time)
+        run = _begin_run(states, frames, vectors[0], time)
         run = _run_slot(model, inputs, few, run, interval, length)
         logs, total = sums.logs.at[i].set(_logs(run)), sums.states.at[i].set(run.total)
-        sums = sums._replace(logs=logs, states=total, rounding=run.rounding)
+        rounding = sums.rounding.at[i].set(run.rounding)
+        sums = sums._replace(logs=logs, states=total, rounding=rounding)
         return (run.states, run.frames), sums, run.time
 
     vectors, states = lanes.frames.shape[1:], lanes.states.shape
-    logs, total, rounding = (jnp.zeros(s) for s in ((SLOTS, *vectors), (SLOTS, *states), vectors))
-    yes = jnp.ones(states[1:], bool)
-    sums = Sums(logs, total, rounding, yes, yes)
+    none, yes = jnp.zeros((SLOTS, *vectors)), jnp.ones(states[1:], bool)
+    sums = Sums(none, jnp.zeros((SLOTS, *states)), none, yes, yes)
     where = (lanes.states, lanes.frames if few else rows_of(lanes.frames))
     (reached, frames), sums, _ = lax.fori_loop(0, count, one_slot, (where, sums, start))
     lanes = Lanes(reached, frames if few else frames_of(frames))

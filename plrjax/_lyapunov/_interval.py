@@ -55,10 +55,7 @@ def shorter_interval(interval: int, limit: int) -> int:
     return max(d for d in range(1, interval) if interval % d == 0 and d <= max(limit, 1))
 
 
-def rounding_per_step(sums: np.ndarray, counted: np.ndarray, steps: int) -> np.ndarray:
-    """Return the mean rounding error per step of each exponent; inf or NaN: out of hand.
-
-    `sums` of 1 / kept and the mask `counted` are "vector lane"; the mean is over lanes.
-    """
-    total = np.where(counted, sums, 0.0).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
-    return EPS * total / steps
+def mean_over(counted: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Return the means over lanes of `sums`, "... vector lane"; the mask is "vector lane"."""
+    total = np.where(counted, sums, 0.0).sum(axis=-1)
+    return total / np.maximum(counted.sum(axis=1), 1)

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._job import Job
-from .._numerics import quiet_floats
-from ._engine import SLOTS, Lanes, Sums, count_finite, drift, log_determinants, measure
+from .._numerics import EPS, quiet_floats
+from ._engine import SLOTS, Lanes, count_finite, drift, log_determinants, measure
 from ._interval import (
     PILOT,
     ROUNDING,
     collapsing,
     longest_interval,
-    rounding_per_step,
+    mean_over,
     shorter_interval,
 )
 from ._plan import Plan, random_frames
@@ -54,7 +54,7 @@ class Runner:
     than found safe; `dead`, vectors that collapse ("vector lane"); `alive`, lanes still finite;
     `first_nonfinite`, the step at which a lane was lost, or -1; `too_long`, the longest interval
     that was tried and given up, or 0; `asked`, the interval that the user wants, or 0; `rounding`,
-    the largest mean rounding error of exponents.
+    rounding errors of the sums of ln R_ii over all `counted` steps, in units of eps.
     """
 
     def __init__(self, plan: Plan):
@@ -66,7 +66,7 @@ class Runner:
         self.first_nonfinite = np.full(plan.num_orbits, -1, np.int64)
         self.dead: np.ndarray = np.zeros((plan.num_exponents, plan.num_orbits), bool)
         self.audited, self.audit_steps = np.zeros(plan.num_orbits), 0
-        self.rounding = np.zeros(plan.num_exponents)
+        self.rounding, self.counted = np.zeros(self.dead.shape), 0
 
     def begin(self) -> None:
         """Lead the orbits through the first transient and their delays; give them frames."""
@@ -133,12 +133,10 @@ class Runner:
             interval = min(self.interval, steps)
             unit = min(self.unit(interval), steps // interval * interval)
             count = max(1, min(SLOTS, self.pace.steps // unit, steps // unit))
-            sums = self.call(interval, unit // interval, count)
-            if sums is not None:
-                steps -= unit * count
-                logs, states = np.asarray(sums.logs), np.asarray(sums.states)
-                for slot in range(count):
-                    yield unit, logs[slot], states[slot]
+            logs, states = self.call(interval, unit // interval, count)
+            steps -= unit * len(logs)
+            for slot in zip(logs, states):
+                yield unit, *slot
 
     def blocks(self, block: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Go on for blocks of equal length; yield sums as `stretch` does, blocks along axis 0."""
@@ -156,13 +154,17 @@ class Runner:
                 continue
             ahead = min((a for a in audits if a > done), default=count)
             fitting = max(1, min(SLOTS, self.pace.steps // block, ahead - done))
-            sums = self.call(self.interval, block // self.interval, fitting)
-            if sums is not None:
-                yield np.asarray(sums.logs)[:fitting], np.asarray(sums.states)[:fitting]
-                done += fitting
+            logs, states = self.call(self.interval, block // self.interval, fitting)
+            if len(logs):
+                yield logs, states
+                done += len(logs)
 
-    def call(self, interval: int, length: int, count: int) -> Sums | None:
-        """Run one call of `measure`, or return None where the interval had to be shortened."""
+    def call(self, interval: int, length: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Run one call of `measure`; return sums of ln R_ii and of states of its slots.
+
+        They are fewer than `count`, or none, where the interval must be shortened: at a slot that
+        does not depend on the clock, as the calls do.
+        """
         begun = self._tick()
         steps = interval * length * count
         lanes, sums = measure(
@@ -171,14 +173,18 @@ class Runner:
         finite = np.asarray(sums.finite) & ~np.isnan(np.asarray(sums.logs)).any(axis=(0, 1))
         self.pace.note(steps, time.perf_counter() - begun)
         lost = self.alive & ~finite
-        overflow = lost & np.asarray(sums.finite_states)
-        with quiet_floats():
-            lanes_now = ~self.dead & self.alive & finite
-            rounding = rounding_per_step(np.asarray(sums.rounding), lanes_now, steps)
-        if interval > 1 and (not rounding.max() <= ROUNDING or overflow.any()):
-            self.shorten(interval)
-            return None
-        self.rounding = np.fmax(self.rounding, rounding)
+        rounding = np.asarray(sums.rounding)[:count]
+        good = count
+        if interval > 1:
+            overflow = (lost & np.asarray(sums.finite_states)).any()
+            good = count // 2 if overflow else self._num_sound(rounding, finite, interval * length)
+        if good < count:
+            if good == 0:
+                self.shorten(interval)
+                return np.zeros((0, *self.dead.shape)), np.zeros((0, *lanes.states.shape))
+            return self.call(interval, length, good)
+        for slot in rounding:  # one by one, since sums of sums go by the clock, too
+            self.rounding, self.counted = self.rounding + slot, self.counted + interval * length
         if lost.any():
             count_now = count_finite(
                 self.model, self.lanes, self.inputs, *self._times(self.time, steps)
@@ -189,7 +195,22 @@ class Runner:
             self._drop(lost)
         self.lanes, self.time = lanes, self.time + steps
         self.job.update(self.time / (2 * self.plan.num_transient + self.plan.num_steps))
-        return sums
+        return np.asarray(sums.logs)[:count], np.asarray(sums.states)[:count]
+
+    def _num_sound(self, rounding: np.ndarray, finite: np.ndarray, length: int) -> int:
+        """Return the number of slots until the mean error of a step until then is too large."""
+        counted = ~self.dead & self.alive & finite
+        with quiet_floats():
+            totals = self.rounding + np.cumsum(rounding, axis=0)
+            steps = self.counted + length * np.arange(1, 1 + len(rounding))
+            sound = EPS * mean_over(counted, totals).max(axis=1) <= ROUNDING * steps
+        return len(rounding) if sound.all() else int(sound.argmin())
+
+    def mean_rounding(self) -> np.ndarray:
+        """Return the mean rounding error per step of each exponent."""
+        with quiet_floats():
+            means = mean_over(~self.dead & self.alive, self.rounding)
+            return EPS * np.nan_to_num(means, nan=0.0, posinf=np.inf) / max(self.counted, 1)
 
     def shorten(self, interval: int) -> None:
         """Take a shorter interval from now on."""

@@ -98,6 +98,7 @@ from .cycles import cycle_sensitivity as cycle_sensitivity
 from .cycles import cycles_of_itineraries as cycles_of_itineraries
 from .cycles import degree_at_infinity as degree_at_infinity
 from .cycles import find_cycles as find_cycles
+from .cycles import find_fixed_points as find_fixed_points
 from .cycles import follow_path as follow_path
 from .cycles import itinerary_sensitivity as itinerary_sensitivity
 from .cycles import sensitivity_norm as sensitivity_norm

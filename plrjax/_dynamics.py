@@ -29,6 +29,12 @@ class AbstractDynamics(eqx.Module):
     def state_size(self) -> int:
         """Length M of the state vector."""
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether some ball attracts all states, so that id - F^k has degree 1: the indices of its
+        zeros add up to 1. False where that is not known."""
+        return False
+
     @abc.abstractmethod
     def step(
         self, state: State, input: Float[Array, " input"] | None = None

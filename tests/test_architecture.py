@@ -37,6 +37,7 @@ FLOORS = {
     "_parcels": 0.5,
     "_pool": 1,
     "_executors": 1.6,
+    "_constant_input": 2.5,
     "_many": 1.6,
     "_caches": 0,
     "_progress": 0,

@@ -161,6 +161,14 @@ class CycleSet(AbstractSaved):
             spent[piece.solver] = (seconds + piece.seconds, news + piece.news)
         return spent
 
+    def slow_points(
+        self,
+    ) -> tuple[Float[np.ndarray, "slow state"], Float[np.ndarray, " slow"]]:
+        """Return where the speed max |F(z) - z| of a smooth network has a minimum that is not zero,
+        as far as `find_fixed_points` met them, and that speed per step, the slowest first."""
+        found = self.stats.get("slow_points", {"points": [], "speed": []})
+        return np.reshape(found["points"], (-1, self.state_size)), np.array(found["speed"], float)
+
     def orbit(self, row: int) -> Float[np.ndarray, "time state"]:
         """Return the points of one cycle without padding."""
         return self.points[row, : self.period[row]]

@@ -30,14 +30,19 @@ def period_notes(period: int, outcome: Outcome, arrays: dict[str, np.ndarray]) -
     return notes
 
 
-def degree_note(period: int, index_sum: int | None, degree: int | None) -> list[str]:
+_COMPLETE = ", or with BranchAndBound(), which leaves none out"
+
+
+def degree_note(
+    period: int, index_sum: int | None, degree: int | None, also: str = _COMPLETE
+) -> list[str]:
     """Say so where the indices of all solutions known do not add up to the degree."""
     if degree is None or index_sum is None or index_sum == degree:
         return []
     return [
         f"period {period}: something is missing: the indices of the solutions of F^{period}(z) = z "
         f"add up to {index_sum}, and to {degree} if all were known. Search again with another key "
-        "and more num_searches, or with BranchAndBound(), which leaves none out"
+        f"and more num_searches{also}"
     ]
 
 

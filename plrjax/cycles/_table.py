@@ -76,7 +76,8 @@ def _proven(cycles) -> list[str]:
 
 
 def _map(cycles) -> str:
-    return f"of a map with {cycles.state_size} states and {cycles.num_units} units"
+    units = f" and {cycles.num_units} units" if cycles.num_units else ""
+    return f"of a map with {cycles.state_size} states{units}"
 
 
 def row_of(cycles) -> dict[str, str]:

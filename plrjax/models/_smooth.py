@@ -60,6 +60,10 @@ class TanhRNN(AbstractDynamics):
     def state_size(self) -> int:
         return self.b.shape[0]
 
+    @property
+    def is_bounded(self) -> bool:
+        return True
+
     def step(self, state, input=None):
         p, z = operands(self, state, input)
         return tanh(apply(p.W, z) + p.drive + p.b)
@@ -103,6 +107,10 @@ class GRU(AbstractDynamics):
     def state_size(self) -> int:
         return self.b_candidate.shape[0]
 
+    @property
+    def is_bounded(self) -> bool:
+        return True
+
     def step(self, state, input=None):
         p, h = operands(self, state, input)
         r, u, n = jnp.split(p.drive + p.b, 3)
@@ -134,6 +142,10 @@ class LSTM(AbstractDynamics):
     @property
     def state_size(self) -> int:
         return 2 * self.W.shape[1]
+
+    @property
+    def is_bounded(self) -> bool:
+        return True
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)

@@ -13,6 +13,7 @@ from . import words as words
 from ._caches import enable_compilation_cache as enable_compilation_cache
 from ._census import Census as Census
 from ._census import census as census
+from ._constant_input import with_inputs as with_inputs
 from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._dynamics import Dynamics as Dynamics
 from ._dynamics import jacobian as jacobian

@@ -47,12 +47,27 @@ class ConstantInputPLRNN(ConstantInput, AbstractPLRNN):
         return self.model.as_piecewise_affine(self.input)
 
 
+def with_input(model: Any, inputs: Any) -> Any:
+    """Return the network under one constant input, or as it is where that is None.
+
+    **Raises:** `ValueError` naming `inputs`, also for several.
+    """
+    if inputs is not None and np.ndim(inputs) != 1:
+        raise ValueError(f"inputs: expected one vector, got shape {np.shape(inputs)}")
+    return with_inputs(model, inputs)
+
+
 def with_inputs(model: Any, inputs: Any) -> Any:
-    """Return the network under a constant input, or a list of networks under several.
+    """Return the network under a constant input, z' = F(z, s), or a list of it under several.
+
+    It is autonomous: whatever takes a network takes it, and a path or an axis may run along its
+    field `input`. A ReLU network's canonical form holds the bias that C makes of s, exactly.
 
     **Arguments:** `inputs`: None (the network as it is), a vector s, or several as rows.
 
     **Raises:** `ValueError` naming `inputs`.
+
+    **Example:** `plr.find_cycles(plr.with_inputs(model, [0.5, 1.0]), 1, key=key)`.
     """
     if inputs is None:
         return model

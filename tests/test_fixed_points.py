@@ -34,7 +34,7 @@ def test_a_pitchfork_and_a_flip():
     np.testing.assert_allclose(found.points[:, 0, 0], [-root, 0, root], atol=1e-14)
     np.testing.assert_allclose(found.multipliers[:, 0].real, [slope, 2, slope], atol=1e-13)
     assert found.stability.tolist() == [STABILITY.stable, STABILITY.unstable, STABILITY.stable]
-    assert found.index_sum(1) == found.degree[1] == 1 and not found.notes
+    assert found.index_sum(1) == found.degree[1] == 1 and len(found.notes) == 1
     below = find(tanh_of(0.5))
     assert len(below) == 1 and abs(below.points[0, 0, 0]) < 1e-14
     flipped = find(tanh_of(-2.0), [1, 2])

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from .._constant_input import with_input
 from .._digests import code_digest, digest_of
 from .._files import one_line, read_bytes
 from .._io import RunFolder, describe, load
@@ -45,7 +46,11 @@ class Network:
 
         **Raises:** `OSError` or `ValueError` where its file cannot be read.
         """
-        return self.model if self.path is None else load(self.path, **self.options)
+        if self.path is None:
+            return self.model
+        options = dict(self.options)
+        inputs = options.pop("inputs", None)
+        return with_input(load(self.path, **options), inputs)
 
     def fact(self) -> list[Any]:
         """Return what identifies it, content included."""

@@ -81,7 +81,8 @@ def census(
 
     - `shard`: `(i, n)`: every n-th network from the i-th on, i from 0; `"array"`: the share of this
         task of a Slurm job array.
-    - `load_with`: what `load` is told of files, such as `{"kind": "clipped-shallow"}`.
+    - `load_with`: what `load` is told of files, such as `{"kind": "clipped-shallow"}`; `inputs`
+        among it is a constant input of all of them.
     - `max_seconds`: time limit of the whole; networks that are not done by then are missing.
     - `progress`: `NoProgress()`, or a `ProgressBar` (default: a bar after two seconds).
     - `arguments`: of the analysis.

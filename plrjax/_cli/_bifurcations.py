@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ._common import EXIT, check_targets, finish, key_of, plain, readable, say
+from ._common import EXIT, check_targets, finish, key_of, plain, readable, say, under_input
 from ._cycles import parse_periods
 
 _ARGUMENT = "NETWORKS"
@@ -40,6 +40,8 @@ class Bifurcations:
     """Model family, where the files do not say: plrnn, shallow, clipped-shallow, ..."""
     num_relu: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Number of ReLU units of almost-linear networks."""
+    input: Annotated[str | None, tyro.conf.arg(metavar="LIST")] = None
+    """Constant input of all networks, such as '0.5,1'."""
     out: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
     """Save the result to this .npz or .safetensors file."""
     plot: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
@@ -53,6 +55,7 @@ class Bifurcations:
         from .. import detect_bifurcations
 
         models, run = self._load()
+        models = [under_input(model, self.input) for model in models]
         rows = {} if run is None else _rows_of(run)
         found = detect_bifurcations(models, periods, key=key, max_seconds=self.max_seconds, **rows)
         say(str(found), sys.stderr if self.json else None)

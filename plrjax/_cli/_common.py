@@ -61,6 +61,8 @@ class AbstractAnalysis(EngineOptions, abc.ABC):
     """Number of ReLU units of an almost-linear network."""
     index: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Which snapshot, where the file holds several."""
+    input: Annotated[str | None, tyro.conf.arg(metavar="LIST")] = None
+    """Constant input of the network, such as '0.5,1' (write --input=-1,0 for a leading minus)."""
     out: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
     """Save the result to this .npz or .safetensors file; of many networks, keep results and table
     in this folder, and go on there with what is missing."""
@@ -115,17 +117,42 @@ class AbstractAnalysis(EngineOptions, abc.ABC):
         from .. import example_network, load
 
         if self.file is None:
-            for option in ("kind", "num_relu", "index"):
+            for option in ("kind", "num_relu", "index", "input"):
                 if getattr(self, option) is not None:
                     flag = "--" + option.replace("_", "-")
                     raise ValueError(f"{flag}: only meaningful together with FILE")
             say(f"plrjax: no FILE given, using {EMBEDDED}", sys.stderr)
             return example_network()
         with readable(self.file):
-            return load(self.file, kind=self.kind, num_relu=self.num_relu, index=self.index)
+            model = load(self.file, kind=self.kind, num_relu=self.num_relu, index=self.index)
+        return under_input(model, self.input)
 
     def _finish(self, found, model) -> EXIT:
         return finish(found, self.out, self.plot, lambda figure: self.draw(found, model, figure))
+
+
+def numbers_of(text: str | None, option: str) -> list[float] | None:
+    """Return the numbers of a list such as '0.1,0,-2'; None where there is none.
+
+    **Raises:** `ValueError` naming the option.
+    """
+    try:
+        found = None if text is None else [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"{option}: expected numbers such as 0.1,0,-2, got {text!r}") from error
+    if found is not None and not all(map(math.isfinite, found)):
+        raise ValueError(f"{option}: expected finite numbers, got {text!r}")
+    return found
+
+
+def under_input(model, text: str | None):
+    """Return the network under the constant input of --input."""
+    from .. import with_inputs
+
+    try:
+        return with_inputs(model, numbers_of(text, "--input"))
+    except ValueError as error:
+        raise ValueError(str(error).replace("inputs:", "--input:", 1)) from error
 
 
 def exit_code(result) -> EXIT:

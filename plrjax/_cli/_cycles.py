@@ -12,22 +12,35 @@ from ._many import AbstractNetworkAnalysis
 _MAX_PERIOD = 10**4
 
 
-def find_and_certify(
-    model, *, key, max_seconds=None, throw=True, progress=None, periods, solver, num_searches
-):
-    """Find cycles, and prove existence and stability of each."""
-    from .. import RESULTS, certify, find_cycles
+def cycles_of(
+    model, *, key, periods, solver, num_searches, proven=False, max_seconds=None, throw=True,
+    progress=None,
+):  # fmt: skip
+    """Find cycles of a network, and prove existence and stability of each if asked for.
 
-    found = find_cycles(
-        model, periods, key=key, solver=solver, num_searches=num_searches,
-        max_seconds=max_seconds, throw=throw, progress=progress,
-    )  # fmt: skip
-    return found if found.result is RESULTS.interrupted else certify(model, found)
+    **Raises:** `ValueError` in words of the command line, where a smooth network has no words.
+    """
+    from .. import RESULTS, AbstractPLRNN, Auto, certify, find_cycles, find_fixed_points
+
+    options = {"key": key, "num_searches": num_searches, "max_seconds": max_seconds}
+    options |= {"throw": throw, "progress": progress}
+    if not isinstance(model, AbstractPLRNN):
+        name = "--certify" if proven else None if isinstance(solver, Auto) else "--solver"
+        if name is not None:
+            raise ValueError(
+                f"{name}: is for ReLU networks, whose cycles have words; this is a "
+                f"{type(model).__name__}, whose cycles are found by damped Newton steps"
+            )
+        return find_fixed_points(model, periods, **options)
+    found = find_cycles(model, periods, solver=solver, **options)
+    return found if not proven or found.result is RESULTS.interrupted else certify(model, found)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cycles(AbstractNetworkAnalysis):
     """Find the fixed points and k-cycles of a network, their stability, and how sure one can be.
+
+    Those of tanh RNNs, GRUs and LSTMs are found by damped Newton steps from many starts.
 
     Exit codes: 0 finished, 1 failure, 2 bad input, 3 the budget ran out, 130 Ctrl-C, 143 SIGTERM;
     after the last three, what was found is printed and saved.
@@ -109,11 +122,9 @@ class Cycles(AbstractNetworkAnalysis):
         return solvers[self.solver]()
 
     def analysis(self):
-        from .. import find_cycles
-
         arguments = {"periods": parse_periods(self.periods), "solver": self._solver()}
-        arguments |= {"num_searches": self.num_searches}
-        return (find_and_certify if self.certify else find_cycles), arguments
+        arguments |= {"num_searches": self.num_searches, "proven": self.certify}
+        return cycles_of, arguments
 
     def as_text(self, found) -> str:
         from ..cycles._table import of_search

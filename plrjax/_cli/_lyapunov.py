@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from ._common import readable
+from ._common import numbers_of, readable
 from ._many import AbstractNetworkAnalysis
 
 if TYPE_CHECKING:
@@ -95,14 +95,8 @@ class Lyapunov(AbstractNetworkAnalysis):
     def _initial_state(self) -> "numpy.ndarray | None":
         import numpy as np
 
-        if self.state is None:
-            return None
-        try:
-            return np.array([float(part) for part in self.state.split(",")])
-        except ValueError as error:
-            raise ValueError(
-                f"--state: expected numbers such as 0.1,0,-2, got {self.state!r}"
-            ) from error
+        found = numbers_of(self.state, "--state")
+        return None if found is None else np.array(found)
 
 
 def spectrum_from_random_states(

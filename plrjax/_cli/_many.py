@@ -20,6 +20,7 @@ from ._common import (
     complain,
     exit_code,
     key_of,
+    numbers_of,
     plain,
     save_plot,
     say,
@@ -77,6 +78,7 @@ def _run(command: AbstractNetworkAnalysis) -> EXIT:
 
     function, arguments = command.analysis()
     options = {"kind": command.kind, "num_relu": command.num_relu, "index": command.index}
+    options |= {"inputs": numbers_of(command.input, "--input")}
     try:
         with engine_of(command, command.out) as executor:
             found = census(

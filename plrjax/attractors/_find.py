@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_positive, checked_whole
+from .._constant_input import with_input
 from .._host import on_host
 from .._job import deadline_of, job
 from .._numerics import as_float64, float64_scope
@@ -36,6 +37,7 @@ def find_attractors(
     num_steps: int = 4_096,
     max_period: int = 128,
     cycles: CycleSet | None = None,
+    inputs: Any = None,
     bound: float | int | None = None,
     batch_size: int = 1_024,
     max_seconds: float | int | None = None,
@@ -65,6 +67,7 @@ def find_attractors(
 
     - `max_period`: longest cycle recognized; an itinerary must repeat over twice as many steps.
     - `cycles`: cycles known already; stable ones are listed even where they capture no state.
+    - `inputs`: a constant input s of the network.
     - `bound`: an orbit with a larger entry has diverged; by default 1e8 times the largest entry of
         the initial states and the map's offsets.
     - `batch_size`: initial states that run side by side, rounded up to a power of two where fewer.
@@ -76,7 +79,7 @@ def find_attractors(
 
     **Raises:** `ValueError` naming the argument.
     """
-    map = with_a_unit(lower(model))
+    map = with_a_unit(lower(with_input(model, inputs)))
     starts = _checked_states(states, map.state_size)
     num_transient = checked_whole("num_transient", num_transient, 0)
     num_steps = checked_whole("num_steps", num_steps, NUM_BLOCKS) // NUM_BLOCKS * NUM_BLOCKS

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from .._arguments import check_kind, checked_key, checked_periods, checked_whole
+from .._constant_input import with_input, with_inputs
 from .._host import on_host
 from .._job import deadline_of, job
 from .._numerics import as_float64
@@ -58,6 +59,7 @@ def detect_bifurcations(
     steps: Any = None,
     losses: Any = None,
     gradient_norms: Any = None,
+    inputs: Any = None,
     max_seconds: float | int | None = None,
     progress: AbstractProgress | None = None,
 ) -> Bifurcations:
@@ -80,6 +82,8 @@ def detect_bifurcations(
 
     - `search`: how cycles are found, `Search()`: at every network by `find_cycles`; short words
         (period times units up to 12) are tried along the whole path instead, which misses none.
+    - `inputs`: a constant input s of all networks; or, of one network as `models`, several as rows:
+        the path then leads from one input to the next.
     - `steps`, `losses`, `gradient_norms`: one number for each network, to go with the events.
     - `max_seconds`; `progress`.
 
@@ -88,7 +92,7 @@ def detect_bifurcations(
     **Raises:** `ValueError` naming the argument.
     """
     begun = time.perf_counter()
-    paths, own_steps = _paths(models)
+    paths, own_steps = _paths(models, inputs)
     wanted = checked_periods(periods)
     search = Search() if search is None else search
     check_kind("search", search, Search, "a Search(...)")
@@ -240,9 +244,13 @@ class Tracer:
         return gathered(self.atlases, nodes, coverage, result, self.notes, known, seconds)
 
 
-def _paths(models: Any) -> tuple[list[AbstractParameterPath], Any]:
+def _paths(models: Any, inputs: Any = None) -> tuple[list[AbstractParameterPath], Any]:
     """Return a path for every interval, and the steps of the networks if the argument knows."""
+    if inputs is not None and isinstance(models, AbstractPLRNN):
+        models, inputs = with_inputs(models, inputs), None
     if isinstance(models, AbstractParameterPath):
+        if inputs is not None:
+            raise ValueError("inputs: goes with networks; a path holds its own: plr.with_inputs")
         return [models], [models.start, models.stop]
     steps = None
     if hasattr(models, "snapshot") and hasattr(models, "steps"):
@@ -263,6 +271,7 @@ def _paths(models: Any) -> tuple[list[AbstractParameterPath], Any]:
             )
     if len(models) < 2:
         raise ValueError(f"models: expected at least two networks, got {len(models)}")
+    models = [with_input(model, inputs) for model in models]
     return [LinearPath(a, b) for a, b in zip(models[:-1], models[1:])], steps
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, PRNGKeyArray
 
 from .._arguments import check_budget, check_kind, checked_key, checked_periods
+from .._constant_input import with_inputs
 from .._host import on_host
 from .._interrupts import held_back
 from .._job import deadline_of
@@ -54,6 +55,7 @@ def find_cycles(
     key: PRNGKeyArray | None = None,
     solver: AbstractPlan | None = None,
     seeding: AbstractSeeding | None = None,
+    inputs: Any = None,
     num_searches: int | None = None,
     max_seconds: float | int | None = None,
     throw: bool = True,
@@ -69,6 +71,7 @@ def find_cycles(
     key: PRNGKeyArray | None = None,
     solver: AbstractPlan | None = None,
     seeding: AbstractSeeding | None = None,
+    inputs: Any = None,
     num_searches: int | None = None,
     max_seconds: float | int | None = None,
     throw: bool = True,
@@ -84,6 +87,7 @@ def find_cycles(
     key: PRNGKeyArray | None = None,
     solver: AbstractPlan | None = None,
     seeding: AbstractSeeding | None = None,
+    inputs: Any = None,
     num_searches: int | None = None,
     max_seconds: float | int | None = None,
     throw: bool = True,
@@ -111,6 +115,7 @@ def find_cycles(
         follows paths; or one alone: `BranchAndBound()`, `Exhaustive()`, `PathFollowing()`,
         `SCYFI()`.
     - `seeding`: where walks start; by default a mixture.
+    - `inputs`: a constant input s of the network, or several as rows, each with its own result.
     - `num_searches`: number of walks and paths per period; by default the search stops when the
         last half of them brought nothing new.
     - `max_seconds`: time limit for the whole call. A result it cut short is not reproducible.
@@ -122,6 +127,7 @@ def find_cycles(
 
     **Raises:** `ValueError` naming the argument; `RuntimeError` where no walk met a finite system.
     """
+    model = with_inputs(model, inputs)
     networks = networks_of(model)
     if networks is not None:
         options = {"periods": periods, "solver": solver, "seeding": seeding}

@@ -45,6 +45,11 @@ _MOST_SLOW = 200
 """Slow points that are kept, the slowest ones."""
 
 
+_SMOOTH = (
+    "a smooth map: cycles are zeros of F^k(z) - z by damped Newton steps, told apart by distance"
+)
+
+
 @on_host()
 def find_fixed_points(
     model,
@@ -230,7 +235,7 @@ class _Search:
 def _collected(search: _Search, wanted: list[int], result: RESULTS, seconds: float) -> CycleSet:
     """Return everything that was found, and what can be said of the rest."""
     arrays = row_arrays(search.model, list(search.roots.values()), search.size)
-    coverage, unseen, notes = {}, {}, []
+    coverage, unseen, notes = {}, {}, [_SMOOTH]
     for period in wanted:
         count = search.counts.get(period, _Count())
         coverage[period] = COVERAGE.saturated if count.settled else COVERAGE.partial

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .._piecewise_affine import PiecewiseAffineMap, lower
+from .._dynamics import AbstractDynamics, trajectory
+from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._results import STABILITY
 from ..cycles._cycle_set import CycleSet
 from ._common import legend, new_axes, new_figure
@@ -44,19 +45,20 @@ def cycles(cycle_set: CycleSet, model=None, axes=(0, 1), orbit=None, ax=None):
     """
     size = cycle_set.state_size
     axes = _checked_axes(axes, size)
-    plane = lower(model) if model is not None else None
-    if plane is not None and plane.state_size != size:
-        raise ValueError(f"model: expected {size} states, got {plane.state_size}")
+    if isinstance(model, AbstractPLRNN):
+        model = lower(model)
+    if model is not None and model.state_size != size:
+        raise ValueError(f"model: expected {size} states, got {model.state_size}")
     ax = new_axes(len(axes)) if ax is None else ax
     if len(axes) == 3 and ax.name != "3d":
         raise ValueError("ax: three states need 3-D Axes (projection='3d')")
-    if orbit is None and plane is not None:
-        orbit = simulated_orbit(cycle_set, plane)
+    if orbit is None and model is not None:
+        orbit = simulated_orbit(cycle_set, model)
     if orbit is not None:
         _draw_orbit(ax, _checked_orbit(orbit, size), axes)
     _draw_cycles(ax, cycle_set, axes)
-    if plane is not None and size == 2 and len(axes) == 2:
-        _draw_boundaries(ax, plane, axes)
+    if isinstance(model, PiecewiseAffineMap) and size == 2 and len(axes) == 2:
+        _draw_boundaries(ax, model, axes)
     _label_states(ax, axes, size)
     _explain(ax, cycle_set)
     return ax
@@ -154,7 +156,7 @@ def portrait(cycle_set: CycleSet, model=None, axes=None, figure=None):
 
 
 def simulated_orbit(
-    cycle_set: CycleSet, model: PiecewiseAffineMap, num_steps: int = 20_000
+    cycle_set: CycleSet, model: AbstractDynamics, num_steps: int = 20_000
 ) -> Float[np.ndarray, "time state"] | None:
     """Return an orbit that leaves one of the cycles, or None where all that were tried escape.
 
@@ -179,7 +181,10 @@ def simulated_orbit(
     return None
 
 
-def _bounded_orbit(model: PiecewiseAffineMap, state, num_steps: int, far: float):
+def _bounded_orbit(model: AbstractDynamics, state, num_steps: int, far: float):
+    if not isinstance(model, PiecewiseAffineMap):
+        orbit = np.asarray(trajectory(model, state, num_steps))
+        return orbit if np.abs(orbit).max() < far else None
     A, W1, W2, h1, h2 = model.A, model.W1, model.W2, model.h1, model.h2
     orbit = np.empty((num_steps + 1, len(state)))
     orbit[0] = z = state

@@ -18,6 +18,7 @@ from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._dynamics import Dynamics as Dynamics
 from ._dynamics import jacobian as jacobian
 from ._dynamics import trajectory as trajectory
+from ._flow import ThresholdLinearFlow as ThresholdLinearFlow
 from ._io import RunFolder as RunFolder
 from ._io import describe as describe
 from ._io import example_network as example_network

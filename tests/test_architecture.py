@@ -38,6 +38,7 @@ FLOORS = {
     "_pool": 1,
     "_executors": 1.6,
     "_constant_input": 2.5,
+    "_flow": 2.5,
     "_many": 1.6,
     "_caches": 0,
     "_progress": 0,

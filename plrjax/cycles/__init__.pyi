@@ -12,6 +12,7 @@ from ._degree import degree_at_infinity as degree_at_infinity
 from ._find import cycles_of_itineraries as cycles_of_itineraries
 from ._find import find_cycles as find_cycles
 from ._fixed_points import find_fixed_points as find_fixed_points
+from ._flow_points import supports as supports
 from ._follow import PATH_END as PATH_END
 from ._follow import Path as Path
 from ._follow import follow_path as follow_path

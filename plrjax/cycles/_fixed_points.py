@@ -13,6 +13,7 @@ from jaxtyping import Float, PRNGKeyArray
 from .._arguments import check_budget, checked_key, checked_periods
 from .._constant_input import with_inputs
 from .._dynamics import AbstractDynamics
+from .._flow import ThresholdLinearFlow
 from .._host import on_host
 from .._job import Job, deadline_of, job
 from .._many import each_of, networks_of
@@ -26,6 +27,7 @@ from ._base import unseen_estimate
 from ._cycle_set import CycleSet
 from ._descent import descend, orbits
 from ._find import find_cycles
+from ._flow_points import fixed_points_of_flow
 from ._notes import degree_note
 from ._smooth_rows import Roots, cluster, is_singular, minimal_period, row_arrays
 
@@ -72,7 +74,8 @@ def find_fixed_points(
 
     **Arguments:**
 
-    - `model`: tanh RNN, GRU, LSTM, `Dynamics(...)`, any `AbstractDynamics`; or many, in a list.
+    - `model`: tanh RNN, GRU, LSTM, `Dynamics(...)`, any `AbstractDynamics`; or many, in a list; or
+        a `ThresholdLinearFlow`, of which all fixed points are enumerated, with its own stability.
     - `periods`: a period or several. Single shooting serves periods to some twenty in chaos.
     - `key`: `jax.random.key(seed)`.
     - `states`: where orbits begin, one row each; by default random ones.
@@ -85,10 +88,15 @@ def find_fixed_points(
 
     **Raises:** `ValueError` naming the argument; `RuntimeError` where no start stays finite.
     """
+    check_budget(num_searches, max_seconds)
+    if isinstance(model, ThresholdLinearFlow):
+        return _of_flow(
+            model, periods, states, inputs, key=key, num_searches=num_searches,
+            max_seconds=max_seconds, throw=throw, progress=progress,
+        )  # fmt: skip
     model = with_inputs(model, inputs)
     networks = networks_of(model) if not isinstance(model, AbstractDynamics) else None
     options: dict[str, Any] = {"periods": periods, "num_searches": num_searches}
-    check_budget(num_searches, max_seconds)
     if networks is not None:
         options |= {"states": states, "throw": False}
         analyze = lambda one, **more: find_fixed_points(one, **options, **more)
@@ -113,6 +121,15 @@ def find_fixed_points(
     if throw and work.result is RESULTS.not_finite:
         raise RuntimeError("find_fixed_points: no start stays finite")
     return found
+
+
+def _of_flow(flow, periods: Any, states: Any, inputs: Any, **options) -> CycleSet:
+    if checked_periods(periods) != [1]:
+        raise ValueError("periods: expected 1 for a flow, whose cycles are not looked for")
+    for name, value in (("states", states), ("inputs", inputs)):
+        if value is not None:
+            raise ValueError(f"{name}: expected None for a flow, whose input is its b")
+    return fixed_points_of_flow(flow, **options)
 
 
 def _starting_states(states: Any, model: AbstractDynamics) -> np.ndarray | None:

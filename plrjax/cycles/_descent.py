@@ -6,10 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-MAX_STEPS = 300
+MAX_STEPS = 200
 """Steps of a start; those that arrive take 5 to 40, those that creep along a valley more."""
+STEPS = 16
+"""Steps in one call, after which new starts take the place of those that have ended."""
 _TIGHT = 4e-15
 """Residual, in units of 1 + |z|, at which nothing more is to be gained."""
 _FLAT = 1e-7
@@ -21,12 +23,13 @@ _POLISH = 3
 
 
 class Descent(NamedTuple):
-    """Where starts are: r = F^k(z) - z, A = DF^k(z) - I, and the damping in units of |r|."""
+    """Where starts are: r = F^k(z) - z, A = DF^k(z) - I, damping in units of |r|, steps taken."""
 
     states: Float[Array, "lane state"]
     wrong: Float[Array, "lane state"]
     matrix: Float[Array, "lane state state"]
     damping: Float[Array, " lane"]
+    age: Int[Array, " lane"]
     ended: Bool[Array, " lane"]
 
 
@@ -80,35 +83,50 @@ def _one_step(model: Any, run: Descent, period) -> Descent:
     better = (gain > 1e-3) & jnp.isfinite(states).all(axis=1) & ~run.ended
     damping = jnp.where(gain > 0.75, 0.2, jnp.where(gain > 0.25, 1.0, 5.0)) * run.damping
     damping = jnp.clip(jnp.where(better, damping, 5.0 * run.damping), _SOFTEST, 2 * _STIFFEST)
-    pick = lambda new, old: jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-    moved = [pick(*pair) for pair in zip((states, wrong, matrix), run[:3])]
+    moved = [_pick(better, *pair) for pair in zip((states, wrong, matrix), run[:3])]
     tight = jnp.abs(moved[1]).max(axis=1) <= _TIGHT * (1 + jnp.abs(moved[0]).max(axis=1))
-    ended = run.ended | tight | _is_flat(moved[1], moved[2]) | (damping > _STIFFEST)
-    return Descent(*moved, damping, ended)
+    done = tight | _is_flat(moved[1], moved[2]) | (damping > _STIFFEST) | (run.age >= MAX_STEPS)
+    return Descent(*moved, damping, run.age + 1, run.ended | done)
+
+
+def _pick(which: Bool[Array, " lane"], new: Array, old: Array) -> Array:
+    """Return new rows where they are chosen, and old ones elsewhere."""
+    return jnp.where(which.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
 
 @eqx.filter_jit
-def descend(model: Any, states: Float[Array, "lane state"], period) -> Arrived:
-    """Take steps from each start until none helps; lanes that blow up hold NaN."""
+def begin(model: Any, states: Float[Array, "lane state"], period) -> Descent:
+    """Return starts; those that blow up at once have ended."""
     wrong, matrix = _linear(model, states, period)
     lost = ~(jnp.isfinite(wrong).all(axis=1) & jnp.isfinite(matrix).all(axis=(1, 2)))
-    run = Descent(states, wrong, matrix, jnp.full(len(states), 1e-2), lost)
-    going = lambda carry: ~carry[1].ended.all() & (carry[0] < MAX_STEPS)
-    _, run = lax.while_loop(
-        going, lambda carry: (carry[0] + 1, _one_step(model, carry[1], period)), (0, run)
-    )
-    flat = _is_flat(run.wrong, run.matrix)
-    states, wrong, matrix = run[:3]
+    count = len(states)
+    return Descent(states, wrong, matrix, jnp.full(count, 1e-2), jnp.zeros(count, int), lost)
+
+
+@eqx.filter_jit
+def advance(model: Any, run: Descent, period) -> Descent:
+    """Take some steps; lanes that have ended stand still."""
+    return lax.fori_loop(0, STEPS, lambda _, now: _one_step(model, now, period), run)
+
+
+@eqx.filter_jit
+def refilled(model: Any, run: Descent, states: Float[Array, "lane state"], period) -> Descent:
+    """Put new starts where lanes have ended."""
+    fresh = begin(model, states, period)
+    return Descent(*(_pick(run.ended, *pair) for pair in zip(fresh, run)))
+
+
+@eqx.filter_jit
+def polished(model: Any, run: Descent, period) -> Arrived:
+    """Return where lanes end, after Newton steps without damping; NaN where they blew up."""
+    flat, states, wrong, matrix = _is_flat(run.wrong, run.matrix), *run[:3]
     for _ in range(_POLISH):
-        move = _solved(matrix, -wrong)
-        closer, close_wrong = states + move, _linear(model, states + move, period)
-        better = jnp.abs(close_wrong[0]).max(axis=1) <= jnp.abs(wrong).max(axis=1)
-        keep = better & jnp.isfinite(closer).all(axis=1)
-        pick = lambda new, old: jnp.where(keep.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-        states, wrong = pick(closer, states), pick(close_wrong[0], wrong)
-        matrix = pick(close_wrong[1], matrix)
-    nan = jnp.where(lost, jnp.nan, 1.0)
-    return Arrived(states * nan[:, None], jnp.abs(wrong).max(axis=1) * nan, flat & ~lost)
+        closer = states + _solved(matrix, -wrong)
+        ahead, slope = _linear(model, closer, period)
+        better = jnp.abs(ahead).max(axis=1) <= jnp.abs(wrong).max(axis=1)
+        pairs = ((closer, states), (ahead, wrong), (slope, matrix))
+        states, wrong, matrix = (_pick(better, *pair) for pair in pairs)
+    return Arrived(states, jnp.abs(wrong).max(axis=1), flat)
 
 
 @eqx.filter_jit

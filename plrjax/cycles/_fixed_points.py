@@ -25,14 +25,24 @@ from .._progress import AbstractProgress
 from .._results import COVERAGE, RESULTS
 from ._base import unseen_estimate
 from ._cycle_set import CycleSet
-from ._descent import descend, orbits
+from ._descent import Arrived, advance, begin, jacobians, orbits, polished, refilled
 from ._find import find_cycles
 from ._flow_points import fixed_points_of_flow
 from ._notes import degree_note
-from ._smooth_rows import Roots, cluster, is_singular, minimal_period, row_arrays
+from ._smooth_rows import (
+    Roots,
+    cluster,
+    index_sum,
+    is_singular,
+    minimal_period,
+    monodromy_of,
+    row_arrays,
+)
 
 _FEWEST, _MOST = 512, 2**14
 """Starts of a period: the search ends when the last half of at least so many brought nothing."""
+_STUBBORN = 0.9
+"""Share of the starts without news after which what indices ask for is given up."""
 _BYTES = 2**28
 """Of the Jacobians of the starts that run side by side, a dozen of which are held."""
 _ORBITS, _STEPS = 64, 200
@@ -163,6 +173,8 @@ class _Search:
         self.slow = np.zeros((0, self.size)), np.zeros(0)
         self.finite = False
         self.visited = self._visit(states)
+        self.middle, self.spread = self.visited.mean(axis=0), self.visited.std(axis=0) + 1e-3
+        self.half = np.abs(self.visited - self.middle).max(axis=0) + 1e-3
 
     def _visit(self, states: np.ndarray | None) -> Float[np.ndarray, "state state"]:
         """Return states along orbits, transients included."""
@@ -176,14 +188,19 @@ class _Search:
         """Go down from starts until they bring nothing new."""
         roots = self.roots[period] = Roots(period)
         count = self.counts[period] = _Count()
+        k, round = np.asarray(period), 0
+        states, drawn = self._starts(period, round)
+        run = begin(self.model, states, k)
         while not count.settled:
             work.check()
-            states, drawn = self._starts(period, count.starts)
-            arrived = descend(self.model, states, np.asarray(period))
-            self._take(roots, count, arrived, drawn)
+            run = advance(self.model, run, k)
+            if not (ended := np.asarray(run.ended)).any():
+                continue
+            self._take(roots, count, polished(self.model, run, k), drawn, ended)
+            states, fresh = self._starts(period, round := round + 1)
+            run, drawn = refilled(self.model, run, states, k), np.where(ended, fresh, drawn)
             limit = self.num_searches or _MOST
-            settled = count.quiet >= max(count.starts, _FEWEST) / 2 and count.starts >= _FEWEST
-            count.settled = self.num_searches is None and settled
+            count.settled = self.num_searches is None and self._is_settled(period, count)
             work.update(
                 (place[0] + min(count.starts / limit, 1.0)) / place[1],
                 f"period {period}: {len(roots.cycles)} found from {count.starts} starts",
@@ -191,18 +208,27 @@ class _Search:
             if count.starts >= limit:
                 return
 
-    def _starts(self, period: int, begun: int) -> tuple[np.ndarray, np.ndarray]:
+    def _is_settled(self, period: int, count: _Count) -> bool:
+        """Return whether enough starts brought nothing new, most of them where indices show that
+        something is missing."""
+        if count.starts < _FEWEST or count.quiet < count.starts / 2:
+            return False
+        whole = all(d in self.roots for d in range(1, period) if period % d == 0)
+        if not (self.model.is_bounded and whole):
+            return True
+        adds_up = index_sum(list(self.roots.values()), period) == 1
+        return adds_up or count.quiet >= _STUBBORN * count.starts
+
+    def _starts(self, period: int, round: int) -> tuple[np.ndarray, np.ndarray]:
         """Return starts, and which of them do not depend on what is known."""
-        key = jr.fold_in(jr.fold_in(self.key, period), begun // self.lanes + 1)
+        key = jr.fold_in(jr.fold_in(self.key, period), round + 1)
         seed = np.asarray(jr.key_data(key)).astype(np.uint32)
         generator = np.random.default_rng(seed)
         rows = lambda table: table[generator.integers(0, len(table), self.lanes)]
-        shape, spread = (self.lanes, self.size), self.visited.std(axis=0) + 1e-3
-        middle, half = self.visited.mean(axis=0), np.abs(self.visited - self.visited.mean(0)).max(0)
-        visited = rows(self.visited)
+        shape, visited = (self.lanes, self.size), rows(self.visited)
         noise = 10.0 ** generator.uniform(-2.0, 0.3, (self.lanes, 1))
-        near = visited + noise * spread * generator.standard_normal(shape)
-        box = middle + _FAR * (half + 1e-3) * generator.uniform(-1.0, 1.0, shape)
+        near = visited + noise * self.spread * generator.standard_normal(shape)
+        box = self.middle + _FAR * self.half * generator.uniform(-1.0, 1.0, shape)
         known = [orbit for roots in self.roots.values() for orbit in roots.cycles]
         ends = np.concatenate(known) if known else self.visited
         share = generator.uniform(-0.2, 1.2, (self.lanes, 1))
@@ -211,35 +237,36 @@ class _Search:
         chosen = np.choose(kind[:, None], [visited, near, box, between])
         return chosen, kind != 3
 
-    def _take(self, roots: Roots, count: _Count, arrived, drawn: np.ndarray) -> None:
-        """Sort what starts ended on."""
+    def _take(
+        self, roots: Roots, count: _Count, arrived: Arrived, drawn: np.ndarray, ended: np.ndarray
+    ) -> None:
+        """Sort what the starts that have ended are on."""
         states, residual, flat = (np.asarray(part) for part in arrived)
         scale = 1 + np.abs(states).max(axis=1)
-        self.finite |= bool(np.isfinite(states).any())
+        self.finite |= bool(np.isfinite(residual[ended]).any())
         is_root = residual <= _ARRIVED * scale
         paths = np.asarray(orbits(self.model, states, roots.period))[:, : roots.period]
-        for lane in range(len(states)):
+        for lane in np.flatnonzero(ended):
             count.starts, count.quiet = count.starts + 1, count.quiet + 1
             if not is_root[lane] or minimal_period(paths[lane]) < roots.period:
                 continue
-            singular = is_singular(self.model, paths[lane])
+            product = monodromy_of(np.asarray(jacobians(self.model, paths[lane])))
+            singular = is_singular(product)
             tight = residual[lane] <= _TIGHT * scale[lane] and self._is_near(states[lane])
             if singular and not tight:
                 continue
             count.drawn += bool(drawn[lane])
-            if roots.enter(paths[lane], singular, bool(drawn[lane])):
+            if roots.enter(paths[lane], product, singular, bool(drawn[lane])):
                 count.quiet = 0
         if roots.period == 1:
-            self._keep_slow(states, residual, flat & ~is_root)
+            self._keep_slow(states, residual, flat & ended & np.isfinite(residual) & ~is_root)
 
     def _is_near(self, state: np.ndarray) -> bool:
         """Return whether a state lies about where orbits go: of continua, what is far out is cut.
 
         There gates saturate, and every state of a GRU is fixed up to rounding.
         """
-        middle = self.visited.mean(axis=0)
-        half = np.abs(self.visited - middle).max(axis=0)
-        return bool((np.abs(state - middle) <= _FAR * half + 1e-3).all())
+        return bool((np.abs(state - self.middle) <= _FAR * self.half).all())
 
     def _keep_slow(self, states: np.ndarray, speed: np.ndarray, flat: np.ndarray) -> None:
         flat = flat & np.array([self._is_near(state) for state in states])

@@ -34,8 +34,15 @@ class Roots:
     hits: list[int] = dataclasses.field(default_factory=list)
     independent: list[int] = dataclasses.field(default_factory=list)
     singular: list[bool] = dataclasses.field(default_factory=list)
+    monodromy: list[np.ndarray] = dataclasses.field(default_factory=list)
 
-    def enter(self, orbit: Float[np.ndarray, "time state"], singular: bool, drawn: bool) -> bool:
+    def enter(
+        self,
+        orbit: Float[np.ndarray, "time state"],
+        monodromy: Float[np.ndarray, "state state"],
+        singular: bool,
+        drawn: bool,
+    ) -> bool:
         """Count a root; return whether it is a new cycle, none of a continuum."""
         place = self._place(orbit[0], singular)
         new = place == len(self.cycles)
@@ -45,6 +52,7 @@ class Roots:
             for column in (self.hits, self.independent):
                 column.append(0)
             self.singular.append(singular)
+            self.monodromy.append(monodromy)
         self.hits[place] += 1
         self.independent[place] += drawn
         return new and not singular
@@ -59,20 +67,35 @@ class Roots:
         return int(close[0]) if len(close) else len(self.cycles)
 
 
-def is_singular(model: Any, orbit: Float[np.ndarray, "time state"]) -> bool:
+def index_sum(found: Sequence[Roots], period: int) -> int:
+    """Return the sum of sign det(I - DF^k) over the zeros of F^k(z) - z known."""
+    total = 0
+    for roots in found:
+        for monodromy in roots.monodromy if period % roots.period == 0 else ():
+            power = np.linalg.matrix_power(monodromy, period // roots.period)
+            total += roots.period * int(np.linalg.slogdet(np.eye(len(power)) - power)[0])
+    return total
+
+
+def is_singular(monodromy: Float[np.ndarray, "state state"]) -> bool:
     """Return whether DF^k - I cannot be told from a singular matrix."""
-    return condition_of(np.asarray(jacobians(model, orbit))) > _SINGULAR
+    return condition_of(monodromy) > _SINGULAR
 
 
-def condition_of(parts: Float[np.ndarray, "time state state"]) -> float:
-    """Return the condition of A = J_k ... J_1 - I, |A^-1| (1 + |A|) in the maximum norm.
-
-    The 1 is that of the states: where F hardly moves them, A is small and nothing is known.
-    """
+def monodromy_of(parts: Float[np.ndarray, "time state state"]) -> Float[np.ndarray, "state state"]:
+    """Return J_k ... J_1."""
     product = parts[0]
     for part in parts[1:]:
         product = part @ product
-    matrix = product - np.eye(len(product))
+    return product
+
+
+def condition_of(monodromy: Float[np.ndarray, "state state"]) -> float:
+    """Return the condition of A = P - I, |A^-1| (1 + |A|) in the maximum norm.
+
+    The 1 is that of the states: where F hardly moves them, A is small and nothing is known.
+    """
+    matrix = monodromy - np.eye(len(monodromy))
     inverse = _inverse(matrix)
     return float(_row_sum(inverse) * (1 + _row_sum(matrix)))
 
@@ -127,7 +150,7 @@ def _facts(model: Any, orbit: Float[np.ndarray, "time state"], singular: bool) -
     image = np.asarray(orbits(model, orbit, 1))[:, 1]
     residual = float(np.abs(image - np.roll(orbit, -1, axis=0)).max())
     parts = np.asarray(jacobians(model, orbit))
-    condition = condition_of(parts)
+    condition = condition_of(monodromy_of(parts))
     error = _error(parts, residual + 4e-16 * (1 + np.abs(orbit).max()))
     values, errors = floquet_multipliers(parts[None])
     if np.isfinite(error):

@@ -91,8 +91,37 @@ def apart(points: np.ndarray) -> int:
     return len(kept)
 
 
+def draw(path: str, panels: list[tuple[str, plr.TrainingRun, plr.CycleSet]]) -> None:
+    """Draw the fixed points of each network as its readout shows them, over its states at work."""
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(figsize=(9.6, 4.8), layout="constrained")
+    for number, (name, run, found) in enumerate(panels):
+        B, b = (np.asarray(getattr(run.observation_model, name)) for name in "Bb")
+        size = found.state_size // (1 + isinstance(run.model, plr.LSTM))  # (h, c)
+        shown = lambda z, B=B, b=b, size=size: np.asarray(z)[:, :size] @ B.T + b
+        ax = figure.add_subplot(1, len(panels), number + 1, projection="3d")
+        states = visited(run.model, 3000, 5)
+        ax.plot(*shown(states).T, ls="", marker=".", ms=1.5, color="0.7", label="at its task")
+        for code, marker, color in (
+            (STABILITY.saddle, "^", "#d55e00"),
+            (STABILITY.stable, "o", "#0072b2"),
+        ):
+            points = found.points[found.stability == code, 0]
+            label = f"{len(points)} {code.name}"
+            ax.scatter(*shown(points).T, marker=marker, color=color, s=36, label=label)
+        ax.set_title(f"{name}, {found.state_size} states: {len(found)} fixed points")
+        for axis, text in zip("xyz", ("first bit", "second bit", "third bit")):
+            getattr(ax, f"set_{axis}label")(text)
+            getattr(ax, f"set_{axis}ticks")([-1, 0, 1])
+        ax.set_box_aspect(None, zoom=0.86)
+        ax.legend(loc="upper left", bbox_to_anchor=(-0.1, 0.98))
+    figure.savefig(path, dpi=110)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figure", nargs="?", help="draw the fixed points to this file")
     parser.add_argument("--hidden", type=int, default=24)
     parser.add_argument("--updates", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
@@ -100,6 +129,7 @@ def main() -> None:
     options = parser.parse_args()
     print("| network | loss | method | stable | saddles | largest residual | index sum | s |")
     print("|---|---|---|---|---|---|---|---|")
+    panels = []
     for kind in (plr.GRU, plr.LSTM):
         run = trained(kind, options.hidden, options.updates, options.seed)
         model = plr.with_inputs(run.model, np.zeros(BITS))
@@ -109,6 +139,7 @@ def main() -> None:
         begun = time.perf_counter()
         found = plr.find_fixed_points(model, key=jr.key(0), states=states)
         seconds = time.perf_counter() - begun
+        panels.append((kind.__name__, run, found))
         count = lambda code: int(np.count_nonzero(found.stability == code))
         print(
             f"{head}| find_fixed_points | {count(STABILITY.stable)} | {count(STABILITY.saddle)} "
@@ -127,6 +158,8 @@ def main() -> None:
                 f"| {apart(good) - apart(np.array(stable))} "
                 f"| {wrong[wrong < limit].max(initial=0):.1e} | | {seconds:.1f} |", flush=True,
             )  # fmt: skip
+    if options.figure is not None:
+        draw(options.figure, panels)
 
 
 if __name__ == "__main__":

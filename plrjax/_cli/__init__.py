@@ -29,6 +29,7 @@ _COMMANDS = {
     "census": "Census",
     "verify": "Verify",
     "info": "Info",
+    "convert": "Convert",
 }
 """The class of each command, in the module of its name; none of them imports JAX."""
 

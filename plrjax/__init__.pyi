@@ -114,6 +114,7 @@ from .models import ReluRNN as ReluRNN
 from .models import ShallowPLRNN as ShallowPLRNN
 from .models import Stacked as Stacked
 from .models import TanhRNN as TanhRNN
+from .models import ThresholdPLRNN as ThresholdPLRNN
 from .models import from_arrays as from_arrays
 from .models import register_model as register_model
 from .scans import AbstractMeasure as AbstractMeasure

@@ -20,6 +20,8 @@ from ._dynamics import trajectory as trajectory
 from ._io import RunFolder as RunFolder
 from ._io import describe as describe
 from ._io import example_network as example_network
+from ._io import from_state_dict as from_state_dict
+from ._io import from_torch as from_torch
 from ._io import load as load
 from ._io import load_series as load_series
 from ._io import register_reader as register_reader

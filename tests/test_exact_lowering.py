@@ -81,7 +81,9 @@ def leaky(z):
 def thresholds(z):
     """A z + W relu(z - h) + C s: h is within, not added."""
     bent = times(W, [relu(x - h) for x, h in zip(z, exact([0.3, 0.2, 0.1]))])
-    return [a * x + y + c for a, x, y, c in zip(exact([0.1, 0.2, 0.3]), z, bent, times(C, exact(S)))]
+    return [
+        a * x + y + c for a, x, y, c in zip(exact([0.1, 0.2, 0.3]), z, bent, times(C, exact(S)))
+    ]
 
 
 COMMON = {"A": [0.1, 0.2, 0.3], "W": W, "h": [0.3, 0.2, 0.1], "C": C}

@@ -61,6 +61,8 @@ class AbstractAnalysis(EngineOptions, abc.ABC):
     """Number of ReLU units of an almost-linear network."""
     index: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Which snapshot, where the file holds several."""
+    leak: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """Leak of a ReLU network, where the file does not say."""
     out: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
     """Save the result to this .npz or .safetensors file; of many networks, keep results and table
     in this folder, and go on there with what is missing."""
@@ -115,14 +117,15 @@ class AbstractAnalysis(EngineOptions, abc.ABC):
         from .. import example_network, load
 
         if self.file is None:
-            for option in ("kind", "num_relu", "index"):
+            for option in ("kind", "num_relu", "index", "leak"):
                 if getattr(self, option) is not None:
                     flag = "--" + option.replace("_", "-")
                     raise ValueError(f"{flag}: only meaningful together with FILE")
             say(f"plrjax: no FILE given, using {EMBEDDED}", sys.stderr)
             return example_network()
         with readable(self.file):
-            return load(self.file, kind=self.kind, num_relu=self.num_relu, index=self.index)
+            options = {name: getattr(self, name) for name in ("kind", "num_relu", "index", "leak")}
+            return load(self.file, **options)
 
     def _finish(self, found, model) -> EXIT:
         return finish(found, self.out, self.plot, lambda figure: self.draw(found, model, figure))

@@ -27,6 +27,7 @@ class _Facts:
     used: set[str] = dataclasses.field(default_factory=set)
     series: dict[str, dict] = dataclasses.field(default_factory=dict)
     problem: str | None = None
+    maps: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def describe(path: str | os.PathLike, *, max_bytes: int = _files.MAX_BYTES) -> dict:
@@ -63,7 +64,7 @@ def describe(path: str | os.PathLike, *, max_bytes: int = _files.MAX_BYTES) -> d
         "type": content.header.get("type", "series" if facts.series else None),
         "kind": kind,
         "candidates": facts.kinds,
-        "maps": {} if content.header else _maps(facts.kinds),
+        "maps": facts.maps,
         "series": facts.series,
         "layers": facts.layers,
         "snapshots": facts.snapshots,
@@ -103,12 +104,6 @@ def _tell_native(facts: _Facts, content: Content) -> None:
         _tell_fields(facts, *_foreign.recognize(content.arrays))
 
 
-def _maps(kinds: list[str]) -> dict[str, str]:
-    """Return the formula of each kind, and of what has the same arrays without being a map."""
-    beware = {"no map": FLOW} if {"relu-rnn", "tanh-rnn"} <= set(kinds) else {}
-    return {kind: formula(kind) for kind in kinds} | beware
-
-
 def _tell_foreign(facts: _Facts, content: Content) -> None:
     """Note which kinds the arrays fit, and which of them belong to the network.
 
@@ -123,6 +118,8 @@ def _tell_foreign(facts: _Facts, content: Content) -> None:
         facts.source = reading.source
         facts.used = set(reading.source.values())
         raise
+    facts.maps = {kind: formula(kind) for kind in facts.kinds}
+    facts.maps |= {"no map": FLOW} if "relu-rnn" in reading.named else {}
     module = reading.module
     if not facts.kinds and not reading.fields and module is None:
         facts.series = series_among(content.arrays)

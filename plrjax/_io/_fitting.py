@@ -88,9 +88,8 @@ def misfit(kind: str, fields: dict[str, np.ndarray]) -> str | None:
         if len(wanted) != len(got) or any(a not in (b, None) for a, b in zip(wanted, got)):
             shown = ", ".join(t if n is None else str(n) for t, n in zip(tokens, wanted))
             shown += "," if len(tokens) == 1 else ""
-            because = dict.fromkeys(
-                known[t.lstrip("0123456789")][1] for t in tokens if _length(t, known)
-            )
+            letters = [token.lstrip("0123456789") for token in tokens]
+            because = dict.fromkeys(known[letter][1] for letter in letters if letter in known)
             told = f" beside {' and '.join(because)}" if because else ""
             return f"{name}: expected shape ({shown}){told}, got {got}"
     return None

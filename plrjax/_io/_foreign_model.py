@@ -15,7 +15,10 @@ from ._reading import Reading, read_fields
 from ._series_facts import series_among
 from ._snapshots import arrange, count_snapshots, select_snapshot
 
-FLOW = "a flow dx/dt = -x + relu(W x + b) may have these arrays, too, and is no map"
+FLOW = (
+    "a flow dx/dt = -x + relu(W x + b) may have these arrays, too, and is no map; its Euler steps "
+    "of length dt are relu-rnn with leak=dt"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +139,7 @@ def _inferred(arrays: dict, ignored: dict[str, str], reading: Reading, asked: As
         f"{asked.call}, kind={kinds[0]!r}{chosen})"
         + (" or num_relu= for almost-linear" if "almost-linear" in kinds else "")
         + f". Their maps differ: {maps}"
-        + (f". Beware: {FLOW}" if "relu-rnn" in kinds else "")
+        + (f". Beware: {FLOW}" if "relu-rnn" in named else "")
     )
 
 

@@ -49,6 +49,7 @@ def read_hdf5(
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             reader = _Reader(h5py, max_bytes, columns)
+            reader.seen.add(h5py.h5o.get_info(file.id).addr)
             reader.group(file, "", 0)
     except _FAULTS as error:
         raise ValueError(f"not a readable HDF5 file: {error}") from error

@@ -188,9 +188,7 @@ def stacked_experts(
     result = {name: array for name, array in arrays.items() if name not in taken}
     for joint, numbers in found.items():
         if sorted(numbers) != list(range(count)):
-            raise ValueError(
-                f"{joint}: expected one for each of {count} experts, got {len(numbers)}"
-            )
+            raise ValueError(f"{joint}: expected {count}, one per expert, got {len(numbers)}")
         parts = [arrays[numbers[number]] for number in range(count)]
         if any(part.shape != parts[0].shape or part.dtype != parts[0].dtype for part in parts):
             raise ValueError(f"{joint}: expected one shape for all {count} experts")

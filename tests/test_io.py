@@ -59,7 +59,7 @@ def refused(path, *, match, error: type[Exception] = ValueError, **kwargs):
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".mat"])
 @pytest.mark.parametrize("kind", list(models.KINDS))
 def test_round_trip(tmp_path, kind, suffix):
     sizes = {"M": 3, "H": 4, "B": 2, "K": 2, "3H": 12, "4H": 16}
@@ -300,6 +300,27 @@ def test_matlab_versions(tmp_path):
     refused(path, match="not a MATLAB 5 file")
     path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n")
     refused(path, match="not a readable HDF5 file")
+
+
+def test_saved_for_matlab(tmp_path):
+    path, model = tmp_path / "x.mat", models.from_arrays("shallow", **shallow_arrays())
+    plr.save(path, model)
+    first = path.read_bytes()
+    plr.save(path, model)
+    assert path.read_bytes() == first
+    seen = scipy.io.loadmat(path)
+    assert seen["h1"].shape == (3, 1) and np.array_equal(seen["W1"], model.W1)
+    one = models.from_arrays("shallow", A=[[0.5]], W1=[[1.0]], W2=[[2.0]], h1=[0.0], h2=[1.0])
+    plr.save(path, one)
+    same_arrays(plr.load(path), models.arrays_of(one))
+    with pytest.raises(ValueError, match="'0.b' cannot be the name of a variable of MATLAB"):
+        plr.save(path, plr.Stacked([plr.TanhRNN(2, key=jr.key(0))]))
+    half = models.from_arrays("shallow", **shallow_arrays(np.float16))
+    with pytest.raises(ValueError, match="MATLAB has no .-d float16 here; save to .npz"):
+        plr.save(path, half)
+    arrays = {**shallow_arrays(), "plrjax_header": np.frombuffer(b"{}", np.uint8)}
+    scipy.io.savemat(path, arrays)
+    refused(path, match="the header is damaged .no format number")
 
 
 # PyTorch checkpoints, written by hand: PyTorch is not needed

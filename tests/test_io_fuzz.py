@@ -52,6 +52,7 @@ WRITERS = {
     "native.npz": write_native,
     "foreign.npz": write_compressed,
     "native.safetensors": write_native,
+    "native.mat": write_native,
     "plain.mat": write_matlab,
     "compressed.mat": write_matlab_compressed,
     "state.pt": write_state_dict,

@@ -14,6 +14,7 @@ from .._json import parse_json
 from ._bson import read_bson
 from ._hdf5 import is_hdf5, read_hdf5
 from ._mat import read_mat
+from ._mat_native import split_header
 from ._torch_zip import read_torch
 
 FOLDER = ("config.json", "model.safetensors")
@@ -45,7 +46,8 @@ def _read_npy(path: Path, max_bytes: int) -> Content:
 
 def _read_matlab(path: Path, max_bytes: int) -> Content:
     arrays, ignored = read_matlab(_files.read_bytes(path, max_bytes), max_bytes)
-    return Content({}, arrays, {}, ignored)
+    header, arrays = split_header(arrays, max_bytes)
+    return Content(header, arrays, {}, ignored)
 
 
 def read_matlab(data: bytes, max_bytes: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -29,6 +29,7 @@ from ..models import (
 from ..scans import ParameterScan
 from ._content import READERS, located, read_content
 from ._foreign_model import Asked, agrees, model_of
+from ._mat_native import write_mat
 from ._snapshots import select_snapshot
 
 _readers: dict[str, Callable[[Path], AbstractDynamics]] = {}
@@ -166,14 +167,15 @@ def _read_by_user(path: Path, **options) -> AbstractDynamics:
 
 @on_host()
 def save(path: str | os.PathLike, model: AbstractDynamics, *, provenance=None) -> None:
-    """Write a model to `.npz` or `.safetensors`, atomically; `load` returns it bit for bit.
+    """Write a model to `.npz`, `.safetensors` or `.mat`, atomically; `load` returns it bit for bit.
 
     **Arguments:** `provenance`: JSON values, kept in the header: where the model comes from.
 
-    **Raises:** `ValueError` for another suffix, or a model that is not one of the kinds;
-    `FileNotFoundError` if the folder does not exist.
+    **Raises:** `ValueError` for another suffix, a model that is not one of the kinds, or one that
+    MATLAB cannot hold (stacks, half precision); `FileNotFoundError` if the folder does not exist.
     """
     header = {"type": "model", "kind": kind_of(model), "provenance": provenance}
     if isinstance(model, Stacked):
         header["layers"] = layer_kinds(model)
-    _files.write_arrays(path, header, arrays_of(model))
+    write = write_mat if Path(path).suffix == ".mat" else _files.write_arrays
+    write(path, header, arrays_of(model))

@@ -4,6 +4,7 @@ import json
 import struct
 
 import numpy as np
+import pytest
 import safetensors.numpy
 
 
@@ -64,8 +65,7 @@ def write_bson(path, arrays):
 
 def write_hdf5(path, arrays, columns=False, **options):
     """Write HDF5, `columns` as Julia and MATLAB do."""
-    import h5py
-
+    h5py = pytest.importorskip("h5py")
     with h5py.File(path, "w") as file:
         for name, array in arrays.items():
             array = np.asarray(array)
@@ -86,8 +86,7 @@ def write_jld2(path, arrays):
 
 def write_matlab_73(path, arrays):
     """Write a MATLAB 7.3 file: HDF5 behind 512 bytes, vectors as columns, classes as attributes."""
-    import h5py
-
+    h5py = pytest.importorskip("h5py")
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, array in {**arrays, "note": np.array([[72], [105]], np.uint16)}.items():
             column = array[:, None] if array.ndim == 1 else array

@@ -31,7 +31,7 @@ needs_networks = pytest.mark.skipif(
 SHALLOW = {"A": (3,), "W1": (3, 5), "W2": (5, 3), "h1": (3,), "h2": (5,)}
 
 
-def shallow_arrays(dtype=np.float32, snapshots=(), seed=0, **shapes):
+def shallow_arrays(dtype: Any = np.float32, snapshots=(), seed=0, **shapes):
     """Draw arrays of a shallow network, with leading axes `snapshots`."""
     rng = np.random.default_rng(seed)
     shapes = {**SHALLOW, **shapes}

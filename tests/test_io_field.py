@@ -1,8 +1,10 @@
 """Networks and series of the field: every layout is read, or refused with a reason."""
 
 import json
+from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from foreign_files import write_folder
@@ -93,7 +95,7 @@ def test_cells_of_the_field(name, word, options):
         state, image = state + want["c"], image["h"] + image["c"]
     image = image["h"] if isinstance(image, dict) else image
     with jax.enable_x64(True):
-        found = model.step(np.array(state), np.array(want["input"]))
+        found = model.step(np.array(state), jnp.array(want["input"]))
     assert np.allclose(found, image, rtol=0, atol=1e-14)
     info = plr.describe(FIELD / name)
     assert info["ignored"] == {} and (options or info["kind"] == models.kind_of(model))
@@ -310,7 +312,7 @@ class Module:
 
 
 def test_live_objects():
-    arrays = shallow_arrays()
+    arrays, listed, numbered = shallow_arrays(), cast(Any, []), cast(Any, {1: np.ones(2)})
     found = plr.from_state_dict({**arrays, "note": "text", "P": 3}, "clipped-shallow")
     same_arrays(found, arrays)
     assert isinstance(found, plr.ClippedShallowPLRNN)
@@ -323,9 +325,9 @@ def test_live_objects():
     with pytest.raises(ValueError, match="module: expected a module of PyTorch, got a dict"):
         plr.from_torch({})
     with pytest.raises(ValueError, match="mapping: expected name to array, got a list"):
-        plr.from_state_dict([])
+        plr.from_state_dict(listed)
     with pytest.raises(ValueError, match="mapping: expected names that are texts, got 1"):
-        plr.from_state_dict({1: np.ones(2)})
+        plr.from_state_dict(numbered)
     with pytest.raises(ValueError, match="W: expected an array, got a list"):
         plr.from_state_dict({"W": [[1], [1, 2]]})
     plain = {"A": np.ones(2) / 2, "W": np.ones((2, 2)), "h": np.ones(2)}

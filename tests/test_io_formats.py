@@ -5,7 +5,6 @@ import sys
 import zlib
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from foreign_files import (
@@ -22,6 +21,8 @@ from test_io import refused, same_arrays, shallow_arrays
 
 import plrjax as plr
 
+h5py = pytest.importorskip("h5py")
+
 WRITERS = {
     "x.bson": write_bson,
     "x.h5": write_hdf5,
@@ -37,8 +38,7 @@ def test_formats_keep_every_bit(tmp_path, name, sizes):
     M, H = sizes
     arrays = shallow_arrays(A=(M,), W1=(M, H), W2=(H, M), h1=(M,), h2=(H,))
     WRITERS[name](tmp_path / name, arrays)
-    options = {} if name == "x.bson" else {"kind": "shallow"}
-    model = plr.load(tmp_path / name, **options)
+    model = plr.load(tmp_path / name, kind=None if name == "x.bson" else "shallow")
     assert isinstance(model, plr.ShallowPLRNN)
     same_arrays(model, arrays)
     info = plr.describe(tmp_path / name)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from .._dynamics import AbstractDynamics
 from ._foreign_model import Asked, model_of
 
 _LARGEST = 1_000_000
@@ -19,7 +18,7 @@ def from_state_dict(
     *,
     index: int | None = None,
     leak: float | None = None,
-) -> AbstractDynamics:
+) -> Any:
     """Return the network whose arrays a mapping holds, recognized as those of a file by `load`.
 
     **Arguments:**
@@ -51,7 +50,7 @@ def from_torch(
     *,
     index: int | None = None,
     leak: float | None = None,
-) -> AbstractDynamics:
+) -> Any:
     """Return the network that a module of PyTorch is, or contains; PyTorch is not imported.
 
     The arrays are those of `module.state_dict()`; whether a `torch.nn.RNN` has tanh or relu is

@@ -22,6 +22,8 @@ from ._flow import ThresholdLinearFlow as ThresholdLinearFlow
 from ._io import RunFolder as RunFolder
 from ._io import describe as describe
 from ._io import example_network as example_network
+from ._io import from_state_dict as from_state_dict
+from ._io import from_torch as from_torch
 from ._io import load as load
 from ._io import load_series as load_series
 from ._io import register_reader as register_reader
@@ -117,6 +119,7 @@ from .models import ReluRNN as ReluRNN
 from .models import ShallowPLRNN as ShallowPLRNN
 from .models import Stacked as Stacked
 from .models import TanhRNN as TanhRNN
+from .models import ThresholdPLRNN as ThresholdPLRNN
 from .models import from_arrays as from_arrays
 from .models import register_model as register_model
 from .scans import AbstractMeasure as AbstractMeasure

@@ -230,7 +230,7 @@ def read_arrays(
     data = read_bytes(path, max_bytes)
     try:
         text, arrays = (_read_npz if is_npz else _read_safetensors)(data, max_bytes)
-        header = {} if text is None else _parse_header(text, max_bytes)
+        header = {} if text is None else parse_header(text, max_bytes)
         return header, _restored(header, arrays)
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
@@ -250,7 +250,7 @@ def _read_safetensors(data: bytes, max_bytes: int) -> tuple[str | None, dict[str
     return metadata.get(HEADER), arrays
 
 
-def _parse_header(text: bytes | str, max_bytes: int) -> dict:
+def parse_header(text: bytes | str, max_bytes: int) -> dict:
     """Return the header of a native file, refusing those of a newer plrjax."""
     try:
         header = parse_json(text, max_bytes)

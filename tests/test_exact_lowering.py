@@ -78,6 +78,14 @@ def leaky(z):
     return [(1 - leak) * x + leak * (v if v > 0 else slope * v) for x, v in zip(z, y)]
 
 
+def thresholds(z):
+    """A z + W relu(z - h) + C s: h is within, not added."""
+    bent = times(W, [relu(x - h) for x, h in zip(z, exact([0.3, 0.2, 0.1]))])
+    return [
+        a * x + y + c for a, x, y, c in zip(exact([0.1, 0.2, 0.3]), z, bent, times(C, exact(S)))
+    ]
+
+
 COMMON = {"A": [0.1, 0.2, 0.3], "W": W, "h": [0.3, 0.2, 0.1], "C": C}
 BASES = {"alpha": ALPHA, "thresholds": SHIFTS}
 NETWORKS = {
@@ -85,6 +93,7 @@ NETWORKS = {
     "dendritic": (COMMON | BASES, with_linear_part(lambda z: dendritic(z, False))),
     "clipped-dendritic": (COMMON | BASES, with_linear_part(lambda z: dendritic(z, True))),
     "almost-linear": (COMMON | {"num_relu": 2}, with_linear_part(almost_linear)),
+    "threshold": (COMMON, thresholds),
     "relu-rnn": ({"W": W, "b": COMMON["h"], "leak": 0.1, "slope": 0.3, "C": C}, leaky),
 }
 

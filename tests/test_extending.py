@@ -132,23 +132,23 @@ def test_readers(tmp_path, capsys):
     for suffix in (".npz", "hdf5", ".HDF5", ""):
         with pytest.raises(ValueError, match="suffix"):
             plr.register_reader(suffix, lambda path: model)
-    path = tmp_path / "net.hdf5"
+    path = tmp_path / "net.odd"
     path.write_text("0.5")
 
     def read(path: pathlib.Path) -> Any:
         return model if path.read_text() == "0.5" else 3
 
-    plr.register_reader(".hdf5", read)
+    plr.register_reader(".odd", read)
     assert plr.load(path) is model
     assert main(["cycles", str(path), "--periods", "1"]) == 0
     assert "1 cycle of a map" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="kind: the reader of .hdf5 files takes none"):
+    with pytest.raises(ValueError, match="kind: the reader of .odd files takes none"):
         plr.load(path, kind="plrnn")
     path.write_text("x")
-    with pytest.raises(ValueError, match="net.hdf5: the reader of .hdf5 returned a int, no model"):
+    with pytest.raises(ValueError, match="net.odd: the reader of .odd returned a int, no model"):
         plr.load(path)
     with pytest.raises(FileNotFoundError):
-        plr.load(tmp_path / "absent.hdf5")
+        plr.load(tmp_path / "absent.odd")
 
 
 def test_plugins_that_are_not_there(monkeypatch, capsys):

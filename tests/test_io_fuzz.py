@@ -10,6 +10,14 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.io
+from foreign_files import (
+    write_bson,
+    write_compressed_hdf5,
+    write_folder,
+    write_hdf5,
+    write_jld2,
+    write_matlab_73,
+)
 from test_io import shallow_arrays, write_state_dict
 
 import plrjax as plr
@@ -44,10 +52,18 @@ WRITERS = {
     "native.npz": write_native,
     "foreign.npz": write_compressed,
     "native.safetensors": write_native,
+    "native.mat": write_native,
     "plain.mat": write_matlab,
     "compressed.mat": write_matlab_compressed,
     "state.pt": write_state_dict,
+    "julia.bson": write_bson,
+    "plain.h5": write_hdf5,
+    "compressed.hdf5": write_compressed_hdf5,
+    "julia.jld2": write_jld2,
+    "seven.mat": write_matlab_73,
 }
+HDF5 = ("plain.h5", "compressed.hdf5", "julia.jld2", "seven.mat")
+"""Most of their bytes are room for more objects, behind the last array."""
 
 
 def truncated(data, rng):
@@ -132,16 +148,51 @@ def test_damaged_files(tmp_path, name, damage):
         path.write_bytes(damage(data, rng))
         with memory_watched() if row % 10 == 0 else contextlib.nullcontext():
             survivors += check_damaged(path)
-    if damage is truncated:
+    if damage is truncated and name not in HDF5:
         # only bytes behind the last array, or whole trailing variables, may be missing
         assert survivors <= NUM_DAMAGED // 10
 
 
 def test_noise_under_every_suffix(tmp_path):
     rng = np.random.default_rng(0)
-    starts = (b"", b"PK\x03\x04", b"MATLAB 5.0".ljust(124) + b"\x00\x01IM", b"\x10" + b"\x00" * 7)
-    for suffix in (".npz", ".safetensors", ".mat", ".pt", ".pth"):
+    starts = (
+        b"",
+        b"\x89HDF\r\n\x1a\n",
+        b"PK\x03\x04",
+        b"MATLAB 5.0".ljust(124) + b"\x00\x01IM",
+        b"\x10" + b"\x00" * 7,
+    )
+    for suffix in (".npz", ".safetensors", ".mat", ".pt", ".pth", ".bson", ".h5", ".jld2", ".npy"):
         for start in starts:
             path = tmp_path / f"noise{suffix}"
             path.write_bytes(start + rng.bytes(500))
             assert not check_damaged(path)
+
+
+@pytest.mark.parametrize("damage", [truncated, bits_flipped, bytes_replaced])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_damaged_folders(tmp_path, name, damage):
+    path, rng = tmp_path / "net", np.random.default_rng(99)
+    write_folder(path, shallow_arrays(), model_type="shallow_plrnn", latent_dim=3)
+    data = (path / name).read_bytes()
+    assert check_damaged(path)
+    for _ in range(60):
+        (path / name).write_bytes(damage(data, rng))
+        check_damaged(path)
+
+
+@pytest.mark.parametrize("damage", [truncated, bits_flipped, bytes_replaced])
+@pytest.mark.parametrize("suffix", [".npy", ".h5", ".mat"])
+def test_damaged_series(tmp_path, suffix, damage):
+    path, rng = tmp_path / f"x{suffix}", np.random.default_rng(7)
+    x = rng.normal(size=(40, 2))
+    write = {".npy": np.save, ".h5": write_hdf5, ".mat": write_matlab_73}[suffix]
+    write(path, x if suffix == ".npy" else {"x": x})
+    data = path.read_bytes()
+    for _ in range(60):
+        path.write_bytes(damage(data, rng))
+        for function in (functools.partial(plr.load_series, gaps=True), plr.describe):
+            try:
+                function(path)
+            except ValueError as error:
+                assert str(error).startswith(f"{path}: ") and "\n" not in str(error)

@@ -195,7 +195,7 @@ def test_a_module_beside_named_fields(tmp_path):
     path, rng, module = tmp_path / "x.npz", np.random.default_rng(0), state_dict(4, prefix="enc.")
     plain = {"A": rng.normal(size=4), "W": rng.normal(size=(4, 4)), "h": rng.normal(size=4)}
     savez(path, **plain, **module)
-    refused(path, match="fit plrnn or mean-centered or almost-linear or lstm; say which")
+    refused(path, match="fit plrnn or mean-centered or almost-linear or threshold or lstm; say")
     same_arrays(plr.load(path, kind="plrnn"), plain)
     same_arrays(plr.load(path, num_relu=2), {**plain, "num_relu": 2})
     assert isinstance(plr.load(path, kind="lstm"), plr.LSTM)
@@ -204,7 +204,7 @@ def test_a_module_beside_named_fields(tmp_path):
     same_arrays(plr.load(path), {**plain, "num_relu": 2})
     assert plr.describe(path)["kind"] == "almost-linear"
     savez(path, **plain, **module, **{"enc.weight_hh_l0_reverse": module["enc.weight_hh_l0"]})
-    refused(path, match="fit plrnn or mean-centered or almost-linear; say which")
+    refused(path, match="fit plrnn or mean-centered or almost-linear or threshold; say which")
     refused(path, kind="gru", match="bidirectional")
     both = {"W": rng.normal(size=(12, 3)), "b": rng.normal(size=12)}
     savez(path, **both, **module)

@@ -19,6 +19,7 @@ PIECEWISE = [
     "shallow",
     "clipped-shallow",
     "almost-linear",
+    "threshold",
     "relu-rnn",
 ]
 SMOOTH = ["tanh-rnn", "gru", "lstm"]

@@ -29,6 +29,7 @@ SIZES = {
     "shallow": {"M": 2, "H": 3},
     "clipped-shallow": {"M": 2, "H": 1},
     "almost-linear": {"M": 3},
+    "threshold": {"M": 3},
     "relu-rnn": {"M": 3},
     "piecewise-affine": {"M": 2, "H": 3},
 }

@@ -61,6 +61,8 @@ class AbstractAnalysis(EngineOptions, abc.ABC):
     """Number of ReLU units of an almost-linear network."""
     index: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Which snapshot, where the file holds several."""
+    leak: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """Leak of a ReLU network, where the file does not say."""
     input: Annotated[str | None, tyro.conf.arg(metavar="LIST")] = None
     """Constant input of the network, such as '0.5,1' (write --input=-1,0 for a leading minus)."""
     out: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
@@ -117,14 +119,15 @@ class AbstractAnalysis(EngineOptions, abc.ABC):
         from .. import example_network, load
 
         if self.file is None:
-            for option in ("kind", "num_relu", "index", "input"):
+            for option in ("kind", "num_relu", "index", "leak", "input"):
                 if getattr(self, option) is not None:
                     flag = "--" + option.replace("_", "-")
                     raise ValueError(f"{flag}: only meaningful together with FILE")
             say(f"plrjax: no FILE given, using {EMBEDDED}", sys.stderr)
             return example_network()
         with readable(self.file):
-            model = load(self.file, kind=self.kind, num_relu=self.num_relu, index=self.index)
+            options = {name: getattr(self, name) for name in ("kind", "num_relu", "index", "leak")}
+            model = load(self.file, **options)
         return under_input(model, self.input)
 
     def _finish(self, found, model) -> EXIT:

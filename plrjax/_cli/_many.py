@@ -64,7 +64,8 @@ class AbstractNetworkAnalysis(AbstractAnalysis):
 def _is_several(file: str) -> bool:
     """Whether a FILE stands for several networks: a pattern, a run, a table of networks."""
     table = file.startswith("@") or file.lower().endswith((".csv", ".toml"))
-    return table or os.path.isdir(file) or not os.path.exists(file) and glob.has_magic(file)
+    run = os.path.isdir(file) and not os.path.exists(os.path.join(file, "model.safetensors"))
+    return table or run or not os.path.exists(file) and glob.has_magic(file)
 
 
 def _run(command: AbstractNetworkAnalysis) -> EXIT:
@@ -78,7 +79,7 @@ def _run(command: AbstractNetworkAnalysis) -> EXIT:
 
     function, arguments = command.analysis()
     options = {"kind": command.kind, "num_relu": command.num_relu, "index": command.index}
-    options |= {"inputs": numbers_of(command.input, "--input")}
+    options |= {"inputs": numbers_of(command.input, "--input"), "leak": command.leak}
     try:
         with engine_of(command, command.out) as executor:
             found = census(

@@ -113,7 +113,8 @@ class Scan(AbstractAnalysis):
             say(f"plrjax: no FILE given, using {EMBEDDED}", sys.stderr)
             return example_network()
         with readable(path):
-            return load(path, kind=self.kind, num_relu=self.num_relu, index=self.index)
+            options = {name: getattr(self, name) for name in ("kind", "num_relu", "index", "leak")}
+            return load(path, **options)
 
     def _network_path(self) -> str | None:
         """Return the network's file; one that PLANE.TOML names is relative to it."""

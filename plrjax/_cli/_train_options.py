@@ -15,6 +15,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "shallow": ("hidden_size",),
     "clipped-shallow": ("hidden_size",),
     "almost-linear": ("num_relu",),
+    "threshold": (),
     "relu-rnn": (),
     "tanh-rnn": (),
     "gru": ("hidden_size",),
@@ -34,7 +35,7 @@ _NUM_STEPS, _ALPHA, _EVALUATE_EVERY = 25_000, 0.1, 1000
 """Defaults of options that depend on others, or on the run."""
 _Kind = Literal[
     "plrnn", "mean-centered", "dendritic", "clipped-dendritic", "shallow", "clipped-shallow",
-    "almost-linear", "relu-rnn", "tanh-rnn", "gru", "lstm",
+    "almost-linear", "threshold", "relu-rnn", "tanh-rnn", "gru", "lstm",
 ]  # fmt: skip
 _Forcing = Literal["none", "sparse", "generalized", "adaptive"]
 _Observation = Literal["identity", "affine"]

@@ -26,6 +26,8 @@ class Verify:
     """Number of ReLU units of an almost-linear network."""
     index: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Which snapshot, where the file holds several."""
+    leak: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """Leak of a ReLU network, where the file does not say."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print what is proven as JSON."""
 
@@ -38,7 +40,13 @@ class Verify:
             model = (
                 example_network()
                 if self.file is None
-                else load(self.file, kind=self.kind, num_relu=self.num_relu, index=self.index)
+                else load(
+                    self.file,
+                    kind=self.kind,
+                    num_relu=self.num_relu,
+                    index=self.index,
+                    leak=self.leak,
+                )
             )
         try:
             with readable(self.certificate, "CERTIFICATE"):

@@ -4,6 +4,8 @@ from ._describe import describe as describe
 from ._example import EXAMPLE as EXAMPLE
 from ._example import example_network as example_network
 from ._example import example_reference as example_reference
+from ._live import from_state_dict as from_state_dict
+from ._live import from_torch as from_torch
 from ._load import LOADERS as LOADERS
 from ._load import load as load
 from ._load import register_reader as register_reader

@@ -1,6 +1,5 @@
 """Load and save models: native files, and the files of other programs."""
 
-import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from .. import _files
-from .._arguments import checked_whole
 from .._dynamics import AbstractDynamics
 from .._host import on_host
 from .._lyapunov import LyapunovSpectrum
@@ -29,53 +27,11 @@ from ..models import (
     split_layers,
 )
 from ..scans import ParameterScan
-from . import _foreign
-from ._mat import read_mat
-from ._reading import Reading, read_fields
-from ._torch_zip import read_torch
-
-UNSUPPORTED = {
-    ".bson": "Julia BSON",
-    ".jld2": "Julia JLD2",
-    ".h5": "HDF5",
-    ".hdf5": "HDF5",
-    ".pkl": "Python pickle (never read: it can execute code)",
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Content:
-    """What a file holds: the native header ({} if foreign), arrays, settings, what was skipped."""
-
-    header: dict
-    arrays: dict[str, np.ndarray]
-    settings: dict[str, object]
-    ignored: dict[str, str]
-
-
-def _read_native(path: Path, max_bytes: int) -> Content:
-    header, arrays = _files.read_arrays(path, max_bytes)
-    return Content(header, arrays, {}, {})
-
-
-def _read_matlab(path: Path, max_bytes: int) -> Content:
-    arrays, ignored = read_mat(_files.read_bytes(path, max_bytes), max_bytes)
-    return Content({}, arrays, {}, ignored)
-
-
-def _read_torch(path: Path, max_bytes: int) -> Content:
-    arrays, settings = read_torch(_files.read_bytes(path, max_bytes), max_bytes)
-    return Content({}, arrays, settings, {})
-
-
-READERS: dict[str, Callable[[Path, int], Content]] = {
-    ".npz": _read_native,
-    ".safetensors": _read_native,
-    ".mat": _read_matlab,
-    ".pt": _read_torch,
-    ".pth": _read_torch,
-}
-
+from ._content import READERS, located, read_content
+from ._foreign_model import Asked, agrees, model_of
+from ._mat_native import write_mat
+from ._snapshots import select_snapshot
+from ._torch_write import state_dict_of, torch_bytes
 
 _readers: dict[str, Callable[[Path], AbstractDynamics]] = {}
 """Readers of users."""
@@ -84,13 +40,13 @@ _readers: dict[str, Callable[[Path], AbstractDynamics]] = {}
 def register_reader(suffix: str, reader: Callable[[Path], AbstractDynamics]) -> None:
     """Let `load` and the command line read files of another kind, told by their suffix.
 
-    **Arguments:** `suffix`, such as ".h5"; `reader`: a function of the path that returns the model,
-    and raises `ValueError` for a file that it cannot read.
+    **Arguments:** `suffix`, such as ".odd"; `reader`: a function of the path that returns the
+    model, and raises `ValueError` for a file that it cannot read.
 
     **Raises:** `ValueError` naming the argument, and for a suffix that is read already.
     """
     if not (isinstance(suffix, str) and suffix.startswith(".") and suffix == suffix.lower()):
-        raise ValueError(f"suffix: expected lower case such as '.h5', got {suffix!r}")
+        raise ValueError(f"suffix: expected lower case such as '.odd', got {suffix!r}")
     if suffix in READERS:
         raise ValueError(f"suffix: {suffix} files are read already")
     if not callable(reader):
@@ -106,9 +62,9 @@ def _model(header: dict, arrays: dict, kind: str | None, num_relu, index) -> Abs
     if stored == STACKED:
         return _stack(header, arrays, num_relu, index)
     shapes = kind_named(str(stored)).shapes
-    if num_relu is not None and not _agrees(arrays.get("num_relu"), num_relu):
+    if num_relu is not None and not agrees(arrays.get("num_relu"), num_relu):
         raise ValueError(f"num_relu: the file says {arrays.get('num_relu')}, got {num_relu}")
-    return from_arrays(str(stored), **_foreign.select_snapshot(arrays, shapes, index))
+    return from_arrays(str(stored), **select_snapshot(arrays, shapes, index))
 
 
 def _stack(header: dict, arrays: dict, num_relu, index) -> Stacked:
@@ -117,14 +73,9 @@ def _stack(header: dict, arrays: dict, num_relu, index) -> Stacked:
         raise ValueError(f"num_relu: the file holds a stack, which says it itself; got {num_relu}")
     chosen = {}
     for number, (kind, fields) in enumerate(split_layers(header.get("layers"), arrays)):
-        fields = _foreign.select_snapshot(fields, KINDS[kind].shapes, index)
+        fields = select_snapshot(fields, KINDS[kind].shapes, index)
         chosen |= {f"{number}.{name}": array for name, array in fields.items()}
     return from_arrays(STACKED, layers=header["layers"], **chosen)
-
-
-def _agrees(stored, num_relu: int) -> bool:
-    """Return whether the number in the file is the one the caller gave."""
-    return np.array_equal(np.ravel(stored), [num_relu])
 
 
 def _result(what: str, kind: type[AbstractSaved]) -> Callable:
@@ -151,32 +102,13 @@ LOADERS: dict[str, Callable] = {
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 
 
-def read_content(path: Path, max_bytes: int) -> Content:
-    """Read any known file; every error but a missing file is a `ValueError` naming the path."""
-    checked_whole("max_bytes", max_bytes, 1)
-    _files.existing_file(path)
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        known = f"known are {', '.join(READERS)}"
-        if path.suffix.lower() in UNSUPPORTED:
-            what = UNSUPPORTED[path.suffix.lower()]
-            raise ValueError(f"{path}: {what} files are not supported by this version; {known}")
-        raise ValueError(f"{path}: unknown kind of file {path.suffix!r}; {known}")
-    return reader(path, max_bytes)
-
-
-def located(path: Path, error: ValueError) -> ValueError:
-    """Return the error on one line that starts with the path."""
-    text = _files.one_line(error)
-    return ValueError(text if text.startswith(f"{path}: ") else f"{path}: {text}")
-
-
 def load(
     path: str | os.PathLike,
     *,
     kind: str | None = None,
     num_relu: int | None = None,
     index: int | np.integer | None = None,
+    leak: float | None = None,
     max_bytes: int = _files.MAX_BYTES,
 ) -> Any:
     """Return the model (or other result) that a file holds.
@@ -184,27 +116,36 @@ def load(
     **Arguments:**
 
     - `path`: a plrjax file (`.npz`, `.safetensors`), or one of another program: `.npz`,
-        `.safetensors` or MATLAB 5 `.mat` with named arrays, PyTorch `.pt`/`.pth` with a
-        state_dict. Nothing in the file is executed. The arrays of a `torch.nn` `RNN`, `GRU` or
-        `LSTM` are known by their names (`weight_hh_l0`); several layers make a `Stacked`.
+        `.safetensors`, MATLAB `.mat` or HDF5 `.h5`/`.hdf5`/`.jld2` with named arrays, PyTorch
+        `.pt`/`.pth` with a state_dict, Julia `.bson`, or a folder with `config.json` and
+        `model.safetensors`. Nothing in the file is executed. The arrays of a `torch.nn` `RNN`,
+        `GRU`, `LSTM` or of their cells, of Keras (`recurrent_kernel`) and of leaky cells (`h2h`)
+        are known by their names; several layers make a `Stacked`. Arrays that no kind has a use for
+        are left out.
     - `kind`: the `from_arrays` name, needed where the arrays do not tell (a shallow and a clipped
         shallow PLRNN have the same ones, and so have an `nn.RNN` with tanh and one with relu).
     - `num_relu`: number of ReLU units of an almost-linear RNN, which its arrays do not tell.
-    - `index`: which snapshot, where the arrays have a leading snapshot axis; -1 is the last.
+    - `index`: which snapshot, where the arrays have a leading snapshot axis; -1 is the last. Which
+        expert of a mixture.
+    - `leak`: of z' = (1 - leak) z + leak relu(W z + C s + b), which its arrays do not tell.
     - `max_bytes`: most bytes of the file, and of its arrays together once decompressed.
 
     Arrays are told apart by their names and then by their shapes: `describe(path)` shows how.
 
     **Raises:** `FileNotFoundError`; `ValueError` starting with the path for a file that is damaged,
-    unsupported or ambiguous, then with the call that resolves it.
+    unsupported or ambiguous, then with the call that resolves it; `ImportError` naming the extra
+    that HDF5 needs.
     """
     path = Path(path)
     try:
         if path.suffix.lower() in _readers:
-            return _read_by_user(path, kind=kind, num_relu=num_relu, index=index)
+            return _read_by_user(path, kind=kind, num_relu=num_relu, index=index, leak=leak)
         content = read_content(path, max_bytes)
         if not content.header:
-            return _load_foreign(path, content, kind, num_relu, index)
+            asked = Asked(f"load({path.name!r}", kind, num_relu, index, leak)
+            return model_of(content.arrays, content.settings, content.ignored, asked)
+        if leak is not None:
+            raise ValueError(f"leak: a file of plrjax says it itself, got {leak}")
         what = content.header.get("type")
         if not isinstance(what, str) or what not in LOADERS:
             raise ValueError(f"holds a {what!r}; load reads {', '.join(LOADERS)}")
@@ -225,66 +166,24 @@ def _read_by_user(path: Path, **options) -> AbstractDynamics:
     return model
 
 
-def _load_foreign(path: Path, content: Content, kind, num_relu, index) -> AbstractDynamics:
-    """Return the model of a file without our header."""
-    _foreign.check_no_clip(content.arrays, content.settings)
-    reading = read_fields(content.arrays)
-    fields = reading.fields
-    if num_relu is not None:
-        if kind not in (None, "almost-linear"):
-            raise ValueError(f"num_relu: {kind!r} has none, got {num_relu}")
-        if "num_relu" in fields and not _agrees(fields["num_relu"], num_relu):
-            raise ValueError(f"num_relu: the file says {fields['num_relu']}, got {num_relu}")
-        kind, fields = "almost-linear", {**fields, "num_relu": np.asarray(num_relu)}
-    if kind is None:
-        kind = _inferred(path, content, reading, index)
-    kind_named(kind)
-    module = reading.module_of(kind)
-    if module is not None:
-        _foreign.select_snapshot({}, {}, index)
-        return module.model(content.arrays, kind)
-    if reading.conflict is not None:
-        raise ValueError(reading.conflict)
-    extra = _foreign.foreign_to(kind, fields)
-    if extra:
-        raise ValueError(f"{extra[0]}: the file holds it, but {kind!r} has no such field")
-    if kind == "almost-linear" and "num_relu" not in fields:
-        raise ValueError("num_relu: needed for 'almost-linear', e.g. load(path, num_relu=2)")
-    fields = _foreign.select_snapshot(fields, KINDS[kind].shapes, index)
-    return from_arrays(kind, **_foreign.arrange(fields, kind))
-
-
-def _inferred(path: Path, content: Content, reading: Reading, index: int | None) -> str:
-    """Return the only kind that fits, or say what was found and which call resolves it."""
-    kinds = reading.kinds()
-    if len(kinds) == 1:
-        return kinds[0]
-    listed = ", ".join(f"{name} {a.shape}" for name, a in list(content.arrays.items())[:20])
-    if not kinds:
-        raise ValueError(
-            f"kind: no kind of network has these arrays: {listed or 'none'}; rename them to the "
-            f"fields of from_arrays, or pass them to it"
-        )
-    named = reading.named
-    count = _foreign.count_snapshots(reading.fields, KINDS[named[0]].shapes) if named else None
-    chosen = f", index={-1 if index is None else index}" if count not in (None, 1) else ""
-    raise ValueError(
-        f"kind: the arrays ({listed}) fit {' or '.join(kinds)}; say which, e.g. "
-        f"load({path.name!r}, kind={kinds[0]!r}{chosen})"
-        + (" or num_relu= for almost-linear" if "almost-linear" in kinds else "")
-    )
-
-
 @on_host()
 def save(path: str | os.PathLike, model: AbstractDynamics, *, provenance=None) -> None:
-    """Write a model to `.npz` or `.safetensors`, atomically; `load` returns it bit for bit.
+    """Write a model to `.npz`, `.safetensors`, `.mat` or `.pt`, atomically; `load` returns it bit
+    for bit, from `.pt` where it is told the kind.
+
+    PyTorch's `load_state_dict` of an `nn.RNN`, `GRU` or `LSTM` takes a `.pt` or `.pth` file of such
+    a network.
 
     **Arguments:** `provenance`: JSON values, kept in the header: where the model comes from.
 
-    **Raises:** `ValueError` for another suffix, or a model that is not one of the kinds;
-    `FileNotFoundError` if the folder does not exist.
+    **Raises:** `ValueError` for another suffix, a model that is not one of the kinds, or one that
+    MATLAB cannot hold (stacks, half precision); `FileNotFoundError` if the folder does not exist.
     """
+    if Path(path).suffix in (".pt", ".pth"):
+        _files.write_bytes(path, torch_bytes(state_dict_of(model)))
+        return
     header = {"type": "model", "kind": kind_of(model), "provenance": provenance}
     if isinstance(model, Stacked):
         header["layers"] = layer_kinds(model)
-    _files.write_arrays(path, header, arrays_of(model))
+    write = write_mat if Path(path).suffix == ".mat" else _files.write_arrays
+    write(path, header, arrays_of(model))

@@ -14,10 +14,11 @@ from .. import _files
 from .._arguments import checked_whole
 from .._decoded import parse_npy
 from .._trials import checked_trials
-from ._load import located
-from ._mat import read_mat
+from ._content import located, read_matlab
+from ._hdf5 import read_hdf5
 
 _TABLES = (".csv", ".tsv", ".txt", ".dat")
+_HDF5 = (".h5", ".hdf5", ".jld2")
 _MISSING = ("", "nan", "na", "n/a", "null", "none")
 """What tables write where a value is missing."""
 _LONGEST_LINE = 1 << 20
@@ -39,10 +40,10 @@ def load_series(
 
     **Arguments:**
 
-    - `path`: `.npy`; `.npz` or MATLAB 5 `.mat` with a single array, or several and a `name`; a
-        table `.csv`, `.tsv`, `.txt` or `.dat`, with or without a line of names, separated by
-        commas, semicolons, tabs or spaces (lines that begin with # are passed over).
-        A list of paths is a list of trials.
+    - `path`: `.npy`; `.npz`, MATLAB `.mat` or HDF5 (`.h5`, `.hdf5`, `.jld2`) with a single array,
+        or several and a `name`; a table `.csv`, `.tsv`, `.txt` or `.dat`, with or without a line of
+        names, separated by commas, semicolons, tabs or spaces (lines that begin with # are passed
+        over). A list of paths is a list of trials.
     - `standardize`: subtract the mean of each variable and divide by its standard deviation, of all
         trials together.
     - `name`: which array.
@@ -53,7 +54,8 @@ def load_series(
 
     **Raises:** `FileNotFoundError`; `ValueError` starting with the path for a file that is damaged,
     too large or of another kind; for entries that are no real, finite numbers, fewer than two time
-    steps, more variables than time steps (transposed?), and constant variables.
+    steps, more variables than time steps (transposed?), and constant variables; `ImportError`
+    naming the extra that HDF5 needs.
     """
     several = not isinstance(path, str | os.PathLike)
     paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
@@ -114,9 +116,12 @@ def _read(path: Path, name: str | None, gaps: bool, max_bytes: int) -> np.ndarra
             raise ValueError(f"holds a {header.get('type')!r} of plrjax, not a series")
         return _chosen(arrays, {}, name)
     if suffix == ".mat":
-        return _chosen(*read_mat(_files.read_bytes(path, max_bytes), max_bytes), name)
+        return _chosen(*read_matlab(_files.read_bytes(path, max_bytes), max_bytes), name)
+    if suffix in _HDF5:
+        data = _files.read_bytes(path, max_bytes)
+        return _chosen(*read_hdf5(data, max_bytes, columns=suffix == ".jld2"), name)
     if suffix != ".npy" and suffix not in _TABLES:
-        known = ", ".join((".npy", ".npz", ".mat", *_TABLES))
+        known = ", ".join((".npy", ".npz", ".mat", *_HDF5, *_TABLES))
         raise ValueError(f"unknown kind of series {path.suffix!r}; known are {known}")
     if name is not None:
         raise ValueError(f"name: a {suffix} file holds a single array, got {name!r}")

@@ -1,4 +1,4 @@
-"""The arrays of `torch.nn.RNN`, `GRU` and `LSTM`, by the names they have in every state_dict."""
+"""The arrays of `torch.nn.RNN`, `GRU`, `LSTM` and their cells, by the names of a state_dict."""
 
 import dataclasses
 import re
@@ -11,7 +11,7 @@ from ..models import MAX_LAYERS, Stacked, from_arrays
 
 _NAME = re.compile(
     r"(?P<prefix>(?:.*[./])?)(?P<array>(?:weight|bias)_(?:ih|hh|hr))"
-    r"_l(?P<layer>0|[1-9]\d{0,5})(?P<reverse>_reverse)?"
+    r"(?:_l(?P<layer>0|[1-9]\d{0,5})(?P<reverse>_reverse)?)?"
 )
 _KINDS = {1: ("tanh-rnn", "relu-rnn"), 3: ("gru",), 4: ("lstm",)}
 """Kinds by the number of gates stacked in weight_hh; the two of `RNN` have the same arrays."""
@@ -92,14 +92,18 @@ def _layers(matches: dict[str, re.Match]) -> tuple[dict[str, str], ...]:
         )
     layers: dict[int, dict[str, str]] = {}
     for name, match in matches.items():
-        layers.setdefault(int(match["layer"]), {})[match["array"]] = name
+        arrays = layers.setdefault(int(match["layer"] or 0), {})  # a cell has no number
+        if match["array"] in arrays:
+            raise ValueError(f"kind: both {arrays[match['array']]!r} and {name!r}; keep one")
+        arrays[match["array"]] = name
     if len(layers) > MAX_LAYERS:
         raise ValueError(f"kind: expected at most {MAX_LAYERS} layers, got {len(layers)}")
     biased = any(array in layer for layer in layers.values() for array in _BIASES)
     for index in range(len(layers)):
         for array in ("weight_ih", "weight_hh", *(_BIASES if biased else ())):
             if array not in layers.get(index, {}):
-                raise ValueError(f"{prefixes[0]}{array}_l{index}: missing")
+                number = f"_l{index}" if any(match["layer"] for match in matches.values()) else ""
+                raise ValueError(f"{prefixes[0]}{array}{number}: missing")
     return tuple(layers[index] for index in sorted(layers))
 
 

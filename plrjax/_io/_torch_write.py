@@ -30,7 +30,8 @@ def state_dict_of(model: AbstractDynamics) -> dict[str, np.ndarray]:
     A network without inputs gets one that does nothing, since `torch.nn` knows none without.
     """
     layers = model.layers if isinstance(model, Stacked) else [model]
-    if not all(isinstance(layer, GRU | LSTM | TanhRNN | ReluRNN) for layer in layers):
+    alike = len({(type(layer), np.shape(layer.W)[:1]) for layer in layers if _is_torch(layer)}) == 1
+    if not (alike and all(map(_is_torch, layers))):
         return arrays_of(model)
     found = {}
     for number, layer in enumerate(layers):
@@ -42,6 +43,11 @@ def state_dict_of(model: AbstractDynamics) -> dict[str, np.ndarray]:
         arrays = {"weight_ih": C, "weight_hh": W, "bias_ih": b, "bias_hh": recurrent}
         found |= {f"{name}_l{number}": array for name, array in arrays.items()}
     return found
+
+
+def _is_torch(layer: AbstractDynamics) -> bool:
+    plain = isinstance(layer, ReluRNN) and float(layer.leak) == 1 and float(layer.slope) == 0
+    return plain or isinstance(layer, GRU | LSTM | TanhRNN)
 
 
 def torch_bytes(arrays: dict[str, np.ndarray]) -> bytes:
@@ -72,7 +78,7 @@ _EMPTY = b"ccollections\nOrderedDict\n)R"
 def _tensor(number: str, array: np.ndarray) -> bytes:
     if array.dtype.name not in _STORAGES:
         raise ValueError(f"dtype {array.dtype} has no storage in this format")
-    strides = [stride // max(array.itemsize, 1) for stride in np.empty(array.shape, "u1").strides]
+    strides = np.empty(array.shape, np.uint8).strides  # of items, since one is a byte long
     storage = f"ctorch\n{_STORAGES[array.dtype.name]}\n".encode()
     place = b"(" + _text("storage") + storage + _text(number) + _text("cpu") + _int(array.size)
     shape = _tuple(array.shape) + _tuple(strides)

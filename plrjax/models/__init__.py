@@ -17,6 +17,7 @@ from ._plrnn import ClippedDendriticPLRNN as ClippedDendriticPLRNN
 from ._plrnn import DendriticPLRNN as DendriticPLRNN
 from ._plrnn import MeanCenteredPLRNN as MeanCenteredPLRNN
 from ._plrnn import ReluRNN as ReluRNN
+from ._plrnn import ThresholdPLRNN as ThresholdPLRNN
 from ._shallow import ClippedShallowPLRNN as ClippedShallowPLRNN
 from ._shallow import ShallowPLRNN as ShallowPLRNN
 from ._smooth import GRU as GRU

@@ -16,6 +16,7 @@ from ._plrnn import (
     DendriticPLRNN,
     MeanCenteredPLRNN,
     ReluRNN,
+    ThresholdPLRNN,
 )
 from ._shallow import ClippedShallowPLRNN, ShallowPLRNN
 from ._smooth import GRU, LSTM, TanhRNN
@@ -55,6 +56,7 @@ KINDS: dict[str, Kind] = {
     "shallow": Kind(ShallowPLRNN, _SHALLOW),
     "clipped-shallow": Kind(ClippedShallowPLRNN, _SHALLOW),
     "almost-linear": Kind(AlmostLinearRNN, {**_PLAIN, "num_relu": "integer"}),
+    "threshold": Kind(ThresholdPLRNN, _PLAIN),
     "relu-rnn": Kind(
         ReluRNN,
         {"b": "M", "W": "M M", "leak": "", "slope": "", "C": "M K"},
@@ -181,10 +183,10 @@ def from_arrays(kind: str, /, **arrays) -> Any:
 
     **Arguments:**
 
-    - `kind`: "plrnn", "mean-centered" (A, W, h), "dendritic", "clipped-dendritic" (and alpha,
-        thresholds), "shallow", "clipped-shallow" (A, W1, W2, h1, h2), "almost-linear" (A, W, h,
-        num_relu), "relu-rnn" (W, b, leak, slope), "tanh-rnn" (W, b), "gru" (W, b, b_candidate),
-        "lstm" (W, b), "piecewise-affine" (A, W1, W2, h1, h2, in float64), "stacked".
+    - `kind`: "plrnn", "mean-centered", "threshold" (A, W, h), "dendritic", "clipped-dendritic"
+        (and alpha, thresholds), "shallow", "clipped-shallow" (A, W1, W2, h1, h2), "almost-linear"
+        (A, W, h, num_relu), "relu-rnn" (W, b, leak, slope), "tanh-rnn" (W, b), "gru" (W, b,
+        b_candidate), "lstm" (W, b), "piecewise-affine" (A, W1, W2, h1, h2, in float64), "stacked".
     - `arrays`: the fields, by name; `C` (input matrix) may be left out. `A` is a vector (the
         diagonal) or a full matrix. Real and finite; the shapes are those of the model's class.
         For "stacked", `layers` lists the kinds, and the fields are called "0.W", "1.W", ...

@@ -99,6 +99,36 @@ class MeanCenteredPLRNN(AbstractFormula):
         return p.A, p.W, centering, p.h + p.drive, 0 * p.h
 
 
+class ThresholdPLRNN(AbstractFormula):
+    """z' = A z + W relu(z - h) + C s (Durstewitz 2017, whose thresholds h are not added outside).
+
+    Shapes, arguments, errors and initialization as `PLRNN`, of which it is another network with the
+    same arrays.
+    """
+
+    A: Parameter
+    W: Parameter
+    h: Parameter
+    C: Parameter | None
+
+    def __init__(self, state_size: int, *, key: PRNGKeyArray, input_size: int | None = None):
+        keys = jr.split(key, 2)
+        self.A, self.W, self.h = _draw(keys[0], state_size)
+        self.C = input_matrix(keys[1], state_size, input_size)
+
+    @property
+    def state_size(self) -> int:
+        return self.h.shape[0]
+
+    def step(self, state, input=None):
+        p, z = operands(self, state, input)
+        return linear(p.A, z) + apply(p.W, relu(z - p.h)) + p.drive
+
+    def canonical(self, input, exact):
+        p = exact_operands(self, input, exact)
+        return p.A, p.W, p.eye, 0 * p.h + p.drive, -p.h
+
+
 def _draw_bases(key, state_size: int, num_bases: int, data_range) -> tuple[Array, Array]:
     """Draw (alpha, thresholds): alpha ~ U(±1/sqrt(B)), thresholds ~ N(0, 1) or U(data_range)."""
     check_size("num_bases", num_bases)

@@ -37,12 +37,12 @@ class AbstractDynamics(eqx.Module):
 
     @abc.abstractmethod
     def step(
-        self, state: State, input: Float[Array, " input"] | None = None
+        self, state: State, input: Float[Array | np.ndarray, " input"] | None = None
     ) -> Float[Array, " state"]:
         """Return the next state F(z, s), in the dtype of the parameters and the state."""
 
     def jacobian(
-        self, state: State, input: Float[Array, " input"] | None = None
+        self, state: State, input: Float[Array | np.ndarray, " input"] | None = None
     ) -> Float[Array, "state state"]:
         """Return DF(z), the M x M matrix of partial derivatives of one step."""
         return jax.jacfwd(lambda z: self.step(z, input))(jax.numpy.asarray(state))

@@ -34,7 +34,7 @@ class AbstractPLRNN(AbstractDynamics):
 
     @abc.abstractmethod
     def as_piecewise_affine(
-        self, input: Float[Array, " input"] | None = None
+        self, input: Float[Array | np.ndarray, " input"] | None = None
     ) -> "PiecewiseAffineMap":
         """Lower to the canonical form in NumPy float64, a constant input folded into offsets."""
 

@@ -1,5 +1,7 @@
 """Fixed points and cycles of smooth networks: closed forms, other solvers, indices, slow points."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -13,7 +15,12 @@ from plrjax import RESULTS, STABILITY
 QUIET = plr.NoProgress()
 
 
-def find(model, periods=1, seed=0, **options) -> plr.CycleSet:
+def brentq(function, low: float, high: float) -> float:
+    found = scipy.optimize.root_scalar(function, bracket=(low, high), xtol=1e-15, rtol=1e-14)
+    return float(found.root)
+
+
+def find(model, periods: Any = 1, seed: Any = 0, **options: Any) -> Any:
     return plr.find_fixed_points(model, periods, key=jr.key(seed), progress=QUIET, **options)
 
 
@@ -28,7 +35,7 @@ def henon(z):
 
 def test_a_pitchfork_and_a_flip():
     """z = tanh(w z) has one root to w = 1 and three beyond; w < -1 has a 2-cycle."""
-    root = scipy.optimize.brentq(lambda z: np.tanh(2 * z) - z, 0.1, 1.0)
+    root = brentq(lambda z: np.tanh(2 * z) - z, 0.1, 1.0)
     slope = 2 * (1 - root**2)
     found = find(tanh_of(2.0))
     np.testing.assert_allclose(found.points[:, 0, 0], [-root, 0, root], atol=1e-14)
@@ -85,7 +92,7 @@ def test_nothing_that_another_solver_finds_is_missing(kind, seed):
 def test_a_constant_input_moves_the_fixed_points():
     model = plr.from_arrays("tanh-rnn", W=[[0.5]], b=[0.1], C=[[1.0, 2.0]])
     for found, drive in zip(find(model, inputs=[[0.0, 0.0], [1.0, -0.2]]), (0.1, 0.7)):
-        root = scipy.optimize.brentq(lambda z: np.tanh(0.5 * z + drive) - z, -2, 2)
+        root = brentq(lambda z: np.tanh(0.5 * z + drive) - z, -2, 2)
         np.testing.assert_allclose(found.points[0, 0], [root], atol=1e-14)
     with pytest.raises(ValueError, match="inputs: .*expected shape"):
         find(model, inputs=[1.0])

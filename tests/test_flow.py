@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import jax.random as jr
 import numpy as np
@@ -114,7 +114,10 @@ def test_wrong_arguments():
         (lambda: plr.find_fixed_points(flow, 2, key=jr.key(0)), "periods: expected 1 for a flow"),
         (lambda: plr.find_fixed_points(flow, key=jr.key(0), inputs=[1.0]), "inputs: expected None"),
         (lambda: flow.simulate([0.0, 0.0], [1.0, 0.0]), "times: expected two increasing"),
-        (lambda: plr.find_cycles(flow, 1, key=jr.key(0)), "model: expected a piecewise-affine"),
+        (
+            lambda: plr.find_cycles(cast(Any, flow), 1, key=jr.key(0)),
+            "model: expected a piecewise-affine",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             call()

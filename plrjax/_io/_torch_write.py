@@ -7,6 +7,7 @@ pickled here.
 import io
 import struct
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def state_dict_of(model: AbstractDynamics) -> dict[str, np.ndarray]:
 
     A network without inputs gets one that does nothing, since `torch.nn` knows none without.
     """
-    layers = model.layers if isinstance(model, Stacked) else [model]
+    layers: list[Any] = list(model.layers) if isinstance(model, Stacked) else [model]
     alike = len({(type(layer), np.shape(layer.W)[:1]) for layer in layers if _is_torch(layer)}) == 1
     if not (alike and all(map(_is_torch, layers))):
         return arrays_of(model)

@@ -5,8 +5,11 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
+
+States = Float[Array | np.ndarray, "lane state"]
 
 MAX_STEPS = 200
 """Steps of a start; those that arrive take 5 to 40, those that creep along a valley more."""
@@ -46,7 +49,7 @@ def iterated(model: Any, state: Float[Array, " state"], period) -> Float[Array, 
     return lax.fori_loop(0, period, lambda _, z: model.step(z), state)
 
 
-def _linear(model: Any, states: Float[Array, "lane state"], period):
+def _linear(model: Any, states: States, period):
     """Return r and A of each lane."""
 
     def one(z):
@@ -83,10 +86,11 @@ def _one_step(model: Any, run: Descent, period) -> Descent:
     better = (gain > 1e-3) & jnp.isfinite(states).all(axis=1) & ~run.ended
     damping = jnp.where(gain > 0.75, 0.2, jnp.where(gain > 0.25, 1.0, 5.0)) * run.damping
     damping = jnp.clip(jnp.where(better, damping, 5.0 * run.damping), _SOFTEST, 2 * _STIFFEST)
-    moved = [_pick(better, *pair) for pair in zip((states, wrong, matrix), run[:3])]
-    tight = jnp.abs(moved[1]).max(axis=1) <= _TIGHT * (1 + jnp.abs(moved[0]).max(axis=1))
-    done = tight | _is_flat(moved[1], moved[2]) | (damping > _STIFFEST) | (run.age >= MAX_STEPS)
-    return Descent(*moved, damping, run.age + 1, run.ended | done)
+    pairs = zip((states, wrong, matrix), run[:3])
+    states, wrong, matrix = (_pick(better, *pair) for pair in pairs)
+    tight = jnp.abs(wrong).max(axis=1) <= _TIGHT * (1 + jnp.abs(states).max(axis=1))
+    done = tight | _is_flat(wrong, matrix) | (damping > _STIFFEST) | (run.age >= MAX_STEPS)
+    return Descent(states, wrong, matrix, damping, run.age + 1, run.ended | done)
 
 
 def _pick(which: Bool[Array, " lane"], new: Array, old: Array) -> Array:
@@ -95,11 +99,11 @@ def _pick(which: Bool[Array, " lane"], new: Array, old: Array) -> Array:
 
 
 @eqx.filter_jit
-def begin(model: Any, states: Float[Array, "lane state"], period) -> Descent:
+def begin(model: Any, states: States, period) -> Descent:
     """Return starts; those that blow up at once have ended."""
     wrong, matrix = _linear(model, states, period)
     lost = ~(jnp.isfinite(wrong).all(axis=1) & jnp.isfinite(matrix).all(axis=(1, 2)))
-    count = len(states)
+    count, states = len(states), jnp.asarray(states)
     return Descent(states, wrong, matrix, jnp.full(count, 1e-2), jnp.zeros(count, int), lost)
 
 
@@ -110,7 +114,7 @@ def advance(model: Any, run: Descent, period) -> Descent:
 
 
 @eqx.filter_jit
-def refilled(model: Any, run: Descent, states: Float[Array, "lane state"], period) -> Descent:
+def refilled(model: Any, run: Descent, states: States, period) -> Descent:
     """Put new starts where lanes have ended."""
     fresh = begin(model, states, period)
     return Descent(*(_pick(run.ended, *pair) for pair in zip(fresh, run)))
@@ -130,7 +134,7 @@ def polished(model: Any, run: Descent, period) -> Arrived:
 
 
 @eqx.filter_jit
-def orbits(model: Any, states: Float[Array, "lane state"], count: int) -> Float[Array, "..."]:
+def orbits(model: Any, states: States, count: int) -> Float[Array, "..."]:
     """Return z, F(z), ..., F^count(z) of each lane: "lane time state"."""
 
     def one(z):
@@ -141,6 +145,6 @@ def orbits(model: Any, states: Float[Array, "lane state"], count: int) -> Float[
 
 
 @eqx.filter_jit
-def jacobians(model: Any, states: Float[Array, "lane state"]) -> Float[Array, "lane state state"]:
+def jacobians(model: Any, states: States) -> Float[Array, "lane state state"]:
     """Return DF at each state."""
     return jax.vmap(model.jacobian)(states)

@@ -1,9 +1,10 @@
 """The one user function for smooth networks: fixed points and k-cycles by descent from starts."""
 
 import dataclasses
+import functools
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, overload
 
 import jax
 import jax.random as jr
@@ -16,7 +17,7 @@ from .._dynamics import AbstractDynamics
 from .._flow import ThresholdLinearFlow
 from .._host import on_host
 from .._job import Job, deadline_of, job
-from .._many import each_of, networks_of
+from .._many import Results, each_of, networks_of
 from .._memory import check_memory
 from .._numerics import as_float64, float64_scope, quiet_floats
 from .._parallel import one_thread_per_solve
@@ -60,6 +61,36 @@ _MOST_SLOW = 200
 _SMOOTH = (
     "a smooth map: cycles are zeros of F^k(z) - z by damped Newton steps, told apart by distance"
 )
+
+
+@overload
+def find_fixed_points(
+    model: AbstractDynamics | ThresholdLinearFlow,
+    periods: int | Iterable[int] = 1,
+    *,
+    key: PRNGKeyArray,
+    states: Any = None,
+    inputs: Any = None,
+    num_searches: int | None = None,
+    max_seconds: float | int | None = None,
+    throw: bool = True,
+    progress: AbstractProgress | None = None,
+) -> CycleSet: ...
+
+
+@overload
+def find_fixed_points(
+    model: Sequence[AbstractDynamics],
+    periods: int | Iterable[int] = 1,
+    *,
+    key: PRNGKeyArray,
+    states: Any = None,
+    inputs: Any = None,
+    num_searches: int | None = None,
+    max_seconds: float | int | None = None,
+    throw: bool = True,
+    progress: AbstractProgress | None = None,
+) -> Results[CycleSet]: ...
 
 
 @on_host()
@@ -109,7 +140,7 @@ def find_fixed_points(
     options: dict[str, Any] = {"periods": periods, "num_searches": num_searches}
     if networks is not None:
         options |= {"states": states, "throw": False}
-        analyze = lambda one, **more: find_fixed_points(one, **options, **more)
+        analyze: Callable[..., CycleSet] = functools.partial(find_fixed_points, **options)
         return each_of(networks, analyze, key=key, max_seconds=max_seconds, progress=progress)
     if isinstance(model, AbstractPLRNN):
         if states is not None:

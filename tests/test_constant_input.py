@@ -6,9 +6,9 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 import pytest
+from command import main
 
 import plrjax as plr
-from plrjax._cli import main
 
 QUIET = plr.NoProgress()
 C = np.array([[1.0, 0.0], [0.5, -1.0]])

@@ -10,9 +10,9 @@ import jax
 import jax.random as jr
 import numpy as np
 import pytest
+from command import main
 
 import plrjax as plr
-from plrjax._cli import main
 
 MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
     "gru": (plr.GRU(4, key=jr.key(0), input_size=2), {}),

@@ -31,7 +31,27 @@ def _draw(key: PRNGKeyArray, state_size: int) -> tuple[Array, Array, Array]:
     return A, K - jnp.diag(A), jnp.zeros(state_size)
 
 
-class PLRNN(AbstractFormula):
+class _Square(AbstractFormula):
+    """Networks whose units are their states: fields and initialization."""
+
+    A: Parameter
+    W: Parameter
+    h: Parameter
+    C: Parameter | None
+
+    affine_in_parameters = True
+
+    def __init__(self, state_size: int, *, key: PRNGKeyArray, input_size: int | None = None):
+        keys = jr.split(key, 2)
+        self.A, self.W, self.h = _draw(keys[0], state_size)
+        self.C = input_matrix(keys[1], state_size, input_size)
+
+    @property
+    def state_size(self) -> int:
+        return self.h.shape[0]
+
+
+class PLRNN(_Square):
     """z' = A z + W relu(z) + h + C s (Durstewitz 2017, eq. 1).
 
     Shapes: `A` M (diagonal) or M x M, `W` M x M, `h` M, `C` M x K or None.
@@ -42,22 +62,6 @@ class PLRNN(AbstractFormula):
     **Raises:** `ValueError` if a size is not a positive integer, or for an input without C.
     """
 
-    A: Parameter
-    W: Parameter
-    h: Parameter
-    C: Parameter | None
-
-    affine_in_parameters = True
-
-    def __init__(self, state_size: int, *, key: PRNGKeyArray, input_size: int | None = None):
-        keys = jr.split(key, 2)
-        self.A, self.W, self.h = _draw(keys[0], state_size)
-        self.C = input_matrix(keys[1], state_size, input_size)
-
-    @property
-    def state_size(self) -> int:
-        return self.h.shape[0]
-
     def step(self, state, input=None):
         p, z = operands(self, state, input)
         return linear(p.A, z) + apply(p.W, relu(z)) + p.h + p.drive
@@ -67,27 +71,11 @@ class PLRNN(AbstractFormula):
         return p.A, p.W, p.eye, p.h + p.drive, 0 * p.h
 
 
-class MeanCenteredPLRNN(AbstractFormula):
+class MeanCenteredPLRNN(_Square):
     """z' = A z + W relu(z - mean(z)) + h + C s (Brenner et al. 2022, mean-centered PLRNN).
 
     Shapes, arguments, errors and initialization as `PLRNN`.
     """
-
-    A: Parameter
-    W: Parameter
-    h: Parameter
-    C: Parameter | None
-
-    affine_in_parameters = True
-
-    def __init__(self, state_size: int, *, key: PRNGKeyArray, input_size: int | None = None):
-        keys = jr.split(key, 2)
-        self.A, self.W, self.h = _draw(keys[0], state_size)
-        self.C = input_matrix(keys[1], state_size, input_size)
-
-    @property
-    def state_size(self) -> int:
-        return self.h.shape[0]
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)
@@ -99,26 +87,12 @@ class MeanCenteredPLRNN(AbstractFormula):
         return p.A, p.W, centering, p.h + p.drive, 0 * p.h
 
 
-class ThresholdPLRNN(AbstractFormula):
+class ThresholdPLRNN(_Square):
     """z' = A z + W relu(z - h) + C s (Durstewitz 2017, whose thresholds h are not added outside).
 
     Shapes, arguments, errors and initialization as `PLRNN`, of which it is another network with the
     same arrays.
     """
-
-    A: Parameter
-    W: Parameter
-    h: Parameter
-    C: Parameter | None
-
-    def __init__(self, state_size: int, *, key: PRNGKeyArray, input_size: int | None = None):
-        keys = jr.split(key, 2)
-        self.A, self.W, self.h = _draw(keys[0], state_size)
-        self.C = input_matrix(keys[1], state_size, input_size)
-
-    @property
-    def state_size(self) -> int:
-        return self.h.shape[0]
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)

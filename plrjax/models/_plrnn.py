@@ -31,8 +31,16 @@ def _draw(key: PRNGKeyArray, state_size: int) -> tuple[Array, Array, Array]:
     return A, K - jnp.diag(A), jnp.zeros(state_size)
 
 
-class _Square(AbstractFormula):
-    """Networks whose units are their states: fields and initialization."""
+class PLRNN(AbstractFormula):
+    """z' = A z + W relu(z) + h + C s (Durstewitz 2017, eq. 1).
+
+    Shapes: `A` M (diagonal) or M x M, `W` M x M, `h` M, `C` M x K or None.
+
+    **Arguments:** `state_size` M, `input_size` K or None, `key` for A = diag(K/lambda_max(K)),
+    W = offdiag(K/lambda_max(K)), h = 0.
+
+    **Raises:** `ValueError` if a size is not a positive integer, or for an input without C.
+    """
 
     A: Parameter
     W: Parameter
@@ -50,18 +58,6 @@ class _Square(AbstractFormula):
     def state_size(self) -> int:
         return self.h.shape[0]
 
-
-class PLRNN(_Square):
-    """z' = A z + W relu(z) + h + C s (Durstewitz 2017, eq. 1).
-
-    Shapes: `A` M (diagonal) or M x M, `W` M x M, `h` M, `C` M x K or None.
-
-    **Arguments:** `state_size` M, `input_size` K or None, `key` for A = diag(K/lambda_max(K)),
-    W = offdiag(K/lambda_max(K)), h = 0.
-
-    **Raises:** `ValueError` if a size is not a positive integer, or for an input without C.
-    """
-
     def step(self, state, input=None):
         p, z = operands(self, state, input)
         return linear(p.A, z) + apply(p.W, relu(z)) + p.h + p.drive
@@ -71,11 +67,27 @@ class PLRNN(_Square):
         return p.A, p.W, p.eye, p.h + p.drive, 0 * p.h
 
 
-class MeanCenteredPLRNN(_Square):
+class MeanCenteredPLRNN(AbstractFormula):
     """z' = A z + W relu(z - mean(z)) + h + C s (Brenner et al. 2022, mean-centered PLRNN).
 
     Shapes, arguments, errors and initialization as `PLRNN`.
     """
+
+    A: Parameter
+    W: Parameter
+    h: Parameter
+    C: Parameter | None
+
+    affine_in_parameters = True
+
+    def __init__(self, state_size: int, *, key: PRNGKeyArray, input_size: int | None = None):
+        keys = jr.split(key, 2)
+        self.A, self.W, self.h = _draw(keys[0], state_size)
+        self.C = input_matrix(keys[1], state_size, input_size)
+
+    @property
+    def state_size(self) -> int:
+        return self.h.shape[0]
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)
@@ -87,12 +99,28 @@ class MeanCenteredPLRNN(_Square):
         return p.A, p.W, centering, p.h + p.drive, 0 * p.h
 
 
-class ThresholdPLRNN(_Square):
+class ThresholdPLRNN(AbstractFormula):
     """z' = A z + W relu(z - h) + C s (Durstewitz 2017, whose thresholds h are not added outside).
 
     Shapes, arguments, errors and initialization as `PLRNN`, of which it is another network with the
     same arrays.
     """
+
+    A: Parameter
+    W: Parameter
+    h: Parameter
+    C: Parameter | None
+
+    affine_in_parameters = True
+
+    def __init__(self, state_size: int, *, key: PRNGKeyArray, input_size: int | None = None):
+        keys = jr.split(key, 2)
+        self.A, self.W, self.h = _draw(keys[0], state_size)
+        self.C = input_matrix(keys[1], state_size, input_size)
+
+    @property
+    def state_size(self) -> int:
+        return self.h.shape[0]
 
     def step(self, state, input=None):
         p, z = operands(self, state, input)

@@ -4,7 +4,6 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-import scipy.integrate
 from jaxtyping import Float
 
 from ._numerics import as_float64
@@ -54,6 +53,8 @@ class ThresholdLinearFlow(eqx.Module):
 
         **Raises:** `ValueError` naming the argument; `RuntimeError` where a solution escapes.
         """
+        import scipy.integrate  # a tenth of a second, which no other use of this module needs
+
         start = as_float64("state", state, (self.state_size,))
         ticks = as_float64("times", times, ("T",))
         if len(ticks) < 2 or (np.diff(ticks) <= 0).any():

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import sys
 import tomllib
 from collections.abc import Callable
@@ -275,8 +276,19 @@ def plain(value) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
+_CALL = re.compile(r"load\((?:'[^']*'|path), ([^)]*)\)")
+"""The call that resolves an ambiguous file, in words of the library."""
+
+
+def _in_options(call: re.Match) -> str:
+    """Return the options that stand for the arguments of a call."""
+    pairs = [part.strip().split("=") for part in call[1].split(",")]
+    options = [(name.replace("_", "-"), value.strip("'")) for name, value in pairs]
+    return " ".join(f"--{k}{'=' if v.startswith('-') else ' '}{v}" for k, v in options)
+
+
 def complain(message) -> None:
-    text = str(message)
+    text = _CALL.sub(_in_options, str(message))
     if isinstance(message, OSError):
         from .._files import os_error_text
 

@@ -100,7 +100,8 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
 def test_an_ambiguous_file_is_resolved_by_options(tmp_path, capsys):
     """Arrays of two kinds: the message names options, not arguments of a function."""
     model, _ = MODELS["clipped"]
-    np.savez(tmp_path / "two.npz", **{k: np.asarray(v) for k, v in vars(model).items() if k != "C"})
+    arrays: dict[str, Any] = {k: np.asarray(v) for k, v in vars(model).items() if k != "C"}
+    np.savez(tmp_path / "two.npz", **arrays)
     assert main(["cycles", str(tmp_path / "two.npz")]) == 2
     told = capsys.readouterr().err
     assert "e.g. --kind shallow" in told and "load(" not in told and "Their maps differ" in told

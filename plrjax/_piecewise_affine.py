@@ -220,6 +220,9 @@ class PiecewiseAffineMap(AbstractPLRNN):
         return PiecewiseAffineMap(A, self.W1, sign[:, None] * self.W2, h1, sign * self.h2)
 
 
+_SMOOTH = "; find_fixed_points takes smooth networks, too"
+
+
 def lower(model: Any, name: str = "model", input=None) -> PiecewiseAffineMap:
     """Return `model` in canonical form, or say that it is not piecewise affine.
 
@@ -228,7 +231,7 @@ def lower(model: Any, name: str = "model", input=None) -> PiecewiseAffineMap:
     if not isinstance(model, AbstractPLRNN):
         raise ValueError(
             f"{name}: expected a piecewise-affine network (PLRNN family or PiecewiseAffineMap), "
-            f"got {type(model).__name__}"
+            f"got {type(model).__name__}" + _SMOOTH * isinstance(model, AbstractDynamics)
         )
     return model.as_piecewise_affine(input)
 

@@ -101,7 +101,8 @@ def fit_many(
         runs = [loop.finished(time.perf_counter() - begun) for loop in loops]
     else:
         check_sendable("callbacks", own, executor)
-        check_sendable("optimizer", what, executor)
+        for name in ("forcing", "optimizer", "regularizers", "loss"):
+            check_sendable(name, getattr(recipe, name), executor)
         files = [file and os.path.abspath(file) for file in files]
         until = None if max_seconds is None else time.time() + max_seconds
         shared = Shared(what)

@@ -66,7 +66,7 @@ def fit_many(
     **Raises:** `ValueError` naming the argument; `RuntimeError` where the first update of every
     run is not finite.
     """
-    begun, models = time.perf_counter(), list(models)
+    begun, models, deadline = time.perf_counter(), list(models), deadline_of(max_seconds)
     check_executor(executor)
     if executor is not None and together is not None:
         raise ValueError("together: goes without an executor, which trains each run by itself")
@@ -97,20 +97,20 @@ def fit_many(
     files = [None] * len(models) if checkpoints is None else list(checkpoints)
     if executor is None:
         loops = [what.loop(*parts) for parts in zip(starts, keys, own, files)]
-        _train_here(loops, together, progress, deadline_of(max_seconds))
+        _train_here(loops, together, progress, deadline)
         runs = [loop.finished(time.perf_counter() - begun) for loop in loops]
     else:
         check_sendable("callbacks", own, executor)
         for name in ("forcing", "optimizer", "regularizers", "loss"):
             check_sendable(name, getattr(recipe, name), executor)
         files = [file and os.path.abspath(file) for file in files]
-        until = None if max_seconds is None else time.time() + max_seconds
+        until = None if deadline is None else time.time() + deadline - time.perf_counter()
         shared = Shared(what)
         pieces = [
             _Training(shared, number, *parts, until)
             for number, parts in enumerate(zip(starts, keys, own, files))
         ]
-        runs = _train_away(pieces, what, executor, progress, max_seconds)
+        runs = _train_away(pieces, executor, progress, deadline)
     if throw and not any(run.num_steps for run in runs):
         check_begun(runs[0])
     return runs
@@ -185,17 +185,15 @@ class _Training:
 
 def _train_away(
     pieces: list[_Training],
-    what: _Task,
     executor: Any,
     progress: AbstractProgress | None,
-    max_seconds: float | int | None,
+    deadline: float | None,
 ) -> list[TrainingRun]:
     """Return all runs; those that were given up are as they were at the start."""
     found: dict[int, TrainingRun] = {}
     again = lambda number, attempt: dataclasses.replace(pieces[number], attempt=attempt)
     left = Numbered(range(len(pieces)), len(pieces), "run", again, found.__setitem__)
-    limit = None if max_seconds is None else max_seconds + _GRACE
-    with job(progress, "runs", deadline_of(limit)) as work:
+    with job(progress, "runs", None if deadline is None else deadline + _GRACE) as work:
         run_pieces(executor, left, work)
     for piece in pieces:
         if piece.number not in found:

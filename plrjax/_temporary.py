@@ -56,6 +56,11 @@ def temporary_folder() -> Iterator[Path]:
 @functools.cache
 def clear(folder: Path) -> None:
     """Delete what writers left in a folder that are gone, once in this process."""
+    clear_again(folder)
+
+
+def clear_again(folder: Path) -> None:
+    """Delete what writers left in a folder that are gone by now."""
     for path in folder.glob(".*.tmp"):
         if _is_left(path):
             with contextlib.suppress(OSError):  # another process clears, too

@@ -125,9 +125,13 @@ def test_bounded_network_adds_up_to_its_degree():
     cycles = search(clipped(2, 10, 50), 1)
     assert cycles.stats["solver"] == {1: BOTH}
     assert cycles.index_sum(1) == cycles.degree[1] == 1
-    walked = search(clipped(2, 10, 50), 1, solver=plr.SCYFI())
-    assert walked.index_sum(1) != 1
-    assert any("something is missing" in note for note in walked.notes)
+    walked = [
+        search(clipped(2, 10, 50), 1, solver=plr.SCYFI(), num_searches=n) for n in range(1, 9)
+    ]
+    short = [cycles for cycles in walked if cycles.index_sum(1) != 1]
+    assert short, "one to eight walks meet some of nine fixed points"
+    for cycles in short:
+        assert any("something is missing" in note for note in cycles.notes)
 
 
 def test_early_interrupt_keeps_the_finds():

@@ -114,6 +114,7 @@ def census(
         with job(progress, "networks", deadline) as work:
             tiles.deadline = deadline if executor is None else None
             run_pieces(executor, tiles, work)
+        store.end()
         found = collected(
             store, len(listed), own, result=work.result, seconds=time.perf_counter() - begun
         )

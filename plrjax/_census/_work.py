@@ -15,7 +15,7 @@ from .._parcels import Shared
 from .._progress import NoProgress
 from .._results import RESULTS
 from .._saved import AbstractSaved
-from .._temporary import clear
+from .._temporary import clear, clear_again
 from ._networks import Network
 from ._record import ERROR, RESERVED, Record, record_of
 
@@ -42,6 +42,12 @@ class Store:
             for place in (self.folder / ROWS, self.folder / RESULT_FILES):
                 place.mkdir(exist_ok=True)
                 clear(place)
+
+    def end(self) -> None:
+        """Delete what writers left there that have died since the beginning."""
+        if self.folder is not None:
+            for place in (self.folder / ROWS, self.folder / RESULT_FILES):
+                clear_again(place)
 
     def __reduce__(self):
         """What workers get: where things are, not what was read of them."""

@@ -36,7 +36,9 @@ def train_cell(options: TrainOptions, *, max_seconds: float | None = None) -> Ou
     chosen = dataclasses.replace(options, max_seconds=max_seconds)
     chosen.check()
     try:
-        folder, run = trained(chosen, NoProgress(), -1 if max_seconds is None else max_seconds)
+        folder, run = trained(
+            chosen, NoProgress(), -1.0 if max_seconds is None else float(max_seconds)
+        )
     except TimeoutError:
         late = Outcome()
         late.result = RESULTS.interrupted

@@ -12,7 +12,7 @@ _LARGEST = 1_000_000
 
 
 def from_state_dict(
-    mapping: Mapping[str, Any],
+    mapping: Any,
     kind: str | None = None,
     num_relu: int | None = None,
     *,

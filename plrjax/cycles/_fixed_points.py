@@ -207,7 +207,7 @@ class _Search:
         self.middle, self.spread = self.visited.mean(axis=0), self.visited.std(axis=0) + 1e-3
         self.half = np.abs(self.visited - self.middle).max(axis=0) + 1e-3
 
-    def _visit(self, states: np.ndarray | None) -> Float[np.ndarray, "state state"]:
+    def _visit(self, states: np.ndarray | None) -> Float[np.ndarray, "visited state"]:
         """Return states along orbits, transients included."""
         if states is None:
             states = np.asarray(jr.normal(jr.fold_in(self.key, 0), (_ORBITS, self.size)))

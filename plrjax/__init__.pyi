@@ -47,6 +47,8 @@ from ._piecewise_affine import PiecewiseAffineMap as PiecewiseAffineMap
 from ._progress import AbstractProgress as AbstractProgress
 from ._progress import NoProgress as NoProgress
 from ._progress import ProgressBar as ProgressBar
+from ._report import Report as Report
+from ._report import report as report
 from ._results import ATTRACTOR as ATTRACTOR
 from ._results import BIFURCATION as BIFURCATION
 from ._results import COLLISION as COLLISION
@@ -59,9 +61,11 @@ from ._stability import cycle_index as cycle_index
 from ._stability import floquet_multipliers as floquet_multipliers
 from .attractors import AttractorSet as AttractorSet
 from .attractors import Basins as Basins
+from .attractors import SymbolicDynamics as SymbolicDynamics
 from .attractors import basin_sizes as basin_sizes
 from .attractors import basins as basins
 from .attractors import find_attractors as find_attractors
+from .attractors import symbolic_dynamics as symbolic_dynamics
 from .bifurcations import LINK as LINK
 from .bifurcations import AbstractParameterPath as AbstractParameterPath
 from .bifurcations import Bifurcations as Bifurcations

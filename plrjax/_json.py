@@ -1,6 +1,7 @@
-"""JSON texts of unknown origin: bounded in memory, and every fault is a `ValueError`."""
+"""JSON texts of unknown origin: bounded in memory, every fault a `ValueError`; values for JSON."""
 
 import json
+import math
 from typing import Any
 
 _WEIGHTS = {b"[": 96, b"{": 240, b":": 104, b",": 48, b'"': 36}
@@ -37,3 +38,18 @@ def parse_json(data: Any, max_bytes: int) -> Any:
         return json.loads(data)
     except RecursionError as error:
         raise ValueError("a JSON text that is nested too deeply") from error
+
+
+def plain(value) -> Any:
+    """Return `value` as strict JSON knows it: lists, text keys, null for NaN and infinities."""
+    import numpy as np
+
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)

@@ -119,12 +119,12 @@ def test_boundaries_lie_where_the_unit_switches_and_leave_the_view_alone():
 
 
 def test_stability_is_told_by_the_marker_and_the_period_by_the_color():
-    styles = plrjax.plot._cycles._STYLES
+    styles = plrjax.plot._periods.STYLES
     assert set(styles) == set(STABILITY)
     for column in (0, 2):
         assert len({style[column] for style in styles.values()}) == len(STABILITY)
     found = by_hand(lozi(), ["0", "1", "01"])
-    colors = plrjax.plot._cycles.period_colors(found)
+    colors = plrjax.plot._periods.period_colors(found)
     assert list(colors) == [1, 2] and colors[1] != colors[2]
     ax = plrjax.plot.cycles(found)
     scatter: Any = ax.collections[0]
@@ -147,7 +147,7 @@ def test_lightness_rises_with_the_period():
 
 
 def found_colors(found: CycleSet) -> list:
-    return list(plrjax.plot._cycles.period_colors(found).values())
+    return list(plrjax.plot._periods.period_colors(found).values())
 
 
 def test_three_states_make_a_3d_plot():

@@ -152,8 +152,11 @@ def _of_run(run: RunFolder) -> Iterator[Network]:
         path = os.path.abspath(folder / f"step_{step:09d}.npz")
         yield Network(f"{run.path}:{step}", path, {}, {"run": str(run.path), "step": step})
     if not len(run.steps):
-        path = os.path.abspath(run.path / "model.npz")
-        yield Network(str(run.path), path, labels={"run": str(run.path)})
+        path, labels = os.path.abspath(run.path / "model.npz"), {"run": str(run.path)}
+        if os.path.exists(path):
+            yield Network(str(run.path), path, labels=labels)
+        else:  # it was killed: the network of its checkpoint
+            yield Network(str(run.path), labels=labels, model=run.model)
 
 
 def _of_manifest(path: pathlib.Path) -> Iterator[Network]:

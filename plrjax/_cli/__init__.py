@@ -1,5 +1,5 @@
-"""The command line: `plrjax cycles | lyapunov | info [FILE]`, `plrjax train | evaluate`, `plrjax
-bifurcations RUN`, `plrjax scan PLANE.TOML [FILE]`, and `plrjax verify CERTIFICATE [FILE]`."""
+"""The command line: `plrjax cycles | lyapunov | info [FILE]`, `plrjax train | evaluate | report`,
+`plrjax bifurcations RUN`, `plrjax scan PLANE.TOML [FILE]`, `plrjax verify CERTIFICATE [FILE]`."""
 
 import contextlib
 import gc
@@ -24,6 +24,7 @@ _COMMANDS = {
     "lyapunov": "Lyapunov",
     "train": "Train",
     "evaluate": "Evaluate",
+    "report": "Report",
     "bifurcations": "Bifurcations",
     "scan": "Scan",
     "census": "Census",

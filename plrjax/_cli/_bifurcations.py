@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from ._common import EXIT, check_targets, finish, key_of, plain, readable, say, under_input
+from .._json import plain
+from ._common import EXIT, check_targets, finish, key_of, readable, say, under_input
 from ._cycles import parse_periods
 
 _ARGUMENT = "NETWORKS"
@@ -46,6 +47,8 @@ class Bifurcations:
     """Save the result to this .npz or .safetensors file."""
     plot: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
     """Draw the result to this .png, .pdf or .svg file (extra 'plot')."""
+    all: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print all events, also those at which a cycle goes on as it was, under another word."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the result as JSON on stdout; everything else goes to stderr."""
 
@@ -53,12 +56,13 @@ class Bifurcations:
         periods, key = parse_periods(self.periods), key_of(self.seed)
         check_targets(self.out, self.plot)
         from .. import detect_bifurcations
+        from ..bifurcations._table import table_of
 
         models, run = self._load()
         models = [under_input(model, self.input) for model in models]
         rows = {} if run is None else _rows_of(run)
         found = detect_bifurcations(models, periods, key=key, max_seconds=self.max_seconds, **rows)
-        say(str(found), sys.stderr if self.json else None)
+        say(table_of(found, self.all).text(), sys.stderr if self.json else None)
         if self.json:
             facts = {"networks": list(self.networks), "seed": self.seed}
             say(json.dumps(plain(facts | _facts(found)), allow_nan=False))

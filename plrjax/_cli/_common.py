@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar
 import tyro
 
 from .._caches import compile_beside
+from .._json import plain
 from ._engine_options import EngineOptions
 
 OUT_SUFFIXES = (".npz", ".safetensors")
@@ -49,9 +50,9 @@ class AbstractAnalysis(EngineOptions, abc.ABC):
     files: Annotated[
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[FILE ...]")
     ] = ()
-    """Network file (see README for the formats); without it, the embedded example. Many networks:
-    several files, patterns such as 'nets/*.npz', folders of training runs, or tables of networks
-    (@nets.csv, @nets.toml)."""
+    """Network file (see README for the formats), or the folder of a training run; without it, the
+    embedded example. Many networks: several of them, patterns such as 'nets/*.npz', or tables of
+    networks (@nets.csv, @nets.toml)."""
     seed: int = 0
     """Seed of all random numbers; the same seed gives the same result."""
     max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
@@ -126,13 +127,40 @@ class AbstractAnalysis(EngineOptions, abc.ABC):
                     raise ValueError(f"{flag}: only meaningful together with FILE")
             say(f"plrjax: no FILE given, using {EMBEDDED}", sys.stderr)
             return example_network()
+        if is_run(self.file):
+            return under_input(self._of_run(self.file), self.input)
         with readable(self.file):
             options = {name: getattr(self, name) for name in ("kind", "num_relu", "index", "leak")}
             model = load(self.file, **options)
         return under_input(model, self.input)
 
+    def _of_run(self, file: str):
+        """Return the network of a run, or one of its snapshots, and say which."""
+        from .. import RunFolder
+
+        for option in ("kind", "num_relu", "leak"):
+            if getattr(self, option) is not None:
+                flag = "--" + option.replace("_", "-")
+                raise ValueError(f"{flag}: leave it out, {file} is a run and has its own networks")
+        run = RunFolder(file)
+        steps = run.steps.tolist()
+        if self.index is None:
+            more = f"; all {len(steps)} snapshots: --out FOLDER" if steps else ""
+            say(f"plrjax: {file}: the network after {run.num_steps} updates{more}", sys.stderr)
+            return run.model
+        if not -len(steps) <= self.index < len(steps):
+            most = f"0 to {len(steps) - 1}" if steps else "none, the run has no snapshots"
+            raise ValueError(f"--index: expected {most}, got {self.index}")
+        return run.snapshot(steps[self.index])
+
     def _finish(self, found, model) -> EXIT:
         return finish(found, self.out, self.plot, lambda figure: self.draw(found, model, figure))
+
+
+def is_run(path: str) -> bool:
+    """Whether a path is the folder of a training run, not of a network of another program."""
+    model = os.path.join(path, "model.safetensors")
+    return os.path.isdir(path) and not os.path.exists(model)
 
 
 def numbers_of(text: str | None, option: str) -> list[float] | None:
@@ -259,21 +287,6 @@ def check_target(option: str, target: str | None, suffixes: tuple[str, ...]) -> 
         raise ValueError(f"{option}: the folder {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"{option}: the folder {path.parent} is not writable")
-
-
-def plain(value) -> Any:
-    """Return `value` as strict JSON knows it: lists, text keys, null for NaN and infinities."""
-    import numpy as np
-
-    if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 _CALL = re.compile(r"load\((?:'[^']*'|path), ([^)]*)\)")

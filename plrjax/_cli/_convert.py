@@ -6,7 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from ._common import EXIT, check_target, complain, plain, readable, say
+from .._json import plain
+from ._common import EXIT, check_target, complain, readable, say
 
 SUFFIXES = (".npz", ".safetensors", ".mat", ".pt", ".pth")
 

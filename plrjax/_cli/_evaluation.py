@@ -8,9 +8,10 @@ import numpy as np
 
 from .. import RunFolder
 from .._interrupts import reporting
+from .._json import plain
 from ..metrics import Evaluation, EvaluationSummary, evaluate, evaluate_many
 from ..training import late_rows
-from ._common import EXIT, key_of, plain, say
+from ._common import EXIT, key_of, say
 from ._training_parts import read_series
 
 

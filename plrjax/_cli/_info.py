@@ -6,8 +6,9 @@ from typing import Annotated
 
 import tyro
 
+from .._json import plain
 from .._tables import aligned
-from ._common import EMBEDDED, EXIT, plain, readable, say
+from ._common import EMBEDDED, EXIT, is_run, readable, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Info:
     """Say what a file holds: the model, its shapes, where it came from."""
 
     file: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
-    """Network or cycles file; without it, the embedded example."""
+    """Network or result file, or the folder of a training run; without it, the embedded example."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the description as JSON."""
 
@@ -23,12 +24,33 @@ class Info:
         from .._io import describe
         from .._io._example import EXAMPLE
 
+        if self.file is not None and is_run(self.file):
+            facts = plain(_run_facts(self.file))
+            say(json.dumps(facts, allow_nan=False) if self.json else _listing(facts))
+            return EXIT.finished
         with readable(self.file):
             facts = plain(describe(EXAMPLE if self.file is None else self.file))
         if self.file is None:
             facts["path"] = EMBEDDED
         say(json.dumps(facts, allow_nan=False) if self.json else _listing(facts))
         return EXIT.finished
+
+
+def _run_facts(path: str) -> dict:
+    """Return what the folder of a training run holds."""
+    from .. import RunFolder
+    from .._io._run_folder import MODEL, TABLE
+
+    run = RunFolder(path)
+    facts = {"path": path, "type": "run", "network": run.setting("networks")}
+    facts |= {"updates": run.num_steps, "finished": (run.path / MODEL).is_file()}
+    facts |= {"snapshots": len(run.steps), "data": run.setting("data"), "test": run.setting("test")}
+    facts["settings"] = run.setting("settings")
+    if (run.path / TABLE).is_file():
+        facts["last row"] = {
+            name: column[-1] for name, column in run.metrics.items() if len(column)
+        }
+    return facts
 
 
 def _listing(facts: dict) -> str:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .._json import plain
 from ._common import (
     EXIT,
     OUT_SUFFIXES,
@@ -21,7 +22,6 @@ from ._common import (
     exit_code,
     key_of,
     numbers_of,
-    plain,
     save_plot,
     say,
 )
@@ -62,10 +62,9 @@ class AbstractNetworkAnalysis(AbstractAnalysis):
 
 
 def _is_several(file: str) -> bool:
-    """Whether a FILE stands for several networks: a pattern, a run, a table of networks."""
+    """Whether a FILE stands for several networks: a pattern, a table of networks."""
     table = file.startswith("@") or file.lower().endswith((".csv", ".toml"))
-    run = os.path.isdir(file) and not os.path.exists(os.path.join(file, "model.safetensors"))
-    return table or run or not os.path.exists(file) and glob.has_magic(file)
+    return table or not os.path.exists(file) and glob.has_magic(file)
 
 
 def _run(command: AbstractNetworkAnalysis) -> EXIT:

@@ -31,7 +31,7 @@ _ELSEWHERE = ("data", "test", "out", "json", "max_seconds", "checkpoint_seconds"
 """Options that are no settings of the run: it is the same without or with them."""
 _FREE = ("json", "max_seconds", "checkpoint_seconds", "num_steps")
 """What may be given together with the folder of a run."""
-_NUM_STEPS, _ALPHA, _EVALUATE_EVERY = 25_000, 0.1, 1000
+_NUM_STEPS, _ALPHA, _EVALUATE_EVERY, _SNAPSHOT_EVERY = 25_000, 0.1, 1000, 500
 """Defaults of options that depend on others, or on the run."""
 _Kind = Literal[
     "plrnn", "mean-centered", "dendritic", "clipped-dendritic", "shallow", "clipped-shallow",
@@ -42,7 +42,7 @@ _Observation = Literal["identity", "affine"]
 _CHOICES = {"kind": _Kind, "forcing": _Forcing, "observation": _Observation}
 _WHOLE = (
     "state_size", "hidden_size", "num_bases", "num_relu", "num_steps", "sequence_length",
-    "batch_size", "evaluate_every", "exponents_every", "snapshot_every", "log_every",
+    "batch_size", "evaluate_every", "exponents_every", "log_every",
     "rate_steps",
 )  # fmt: skip
 _POSITIVE = (
@@ -112,7 +112,7 @@ class TrainOptions:
     exponents_every: _Int = None
     """Updates from one Lyapunov spectrum (10 exponents at most) to the next; by default never."""
     snapshot_every: _Int = None
-    """Updates from one saved network to the next; by default never."""
+    """Updates from one saved network to the next, 0 for never; by default 500."""
     log_every: int = 100
     """Updates from one row of metrics.csv to the next."""
     checkpoint_seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 30.0
@@ -141,6 +141,7 @@ class TrainOptions:
             raise ValueError(f"{folder.path / 'config.json'}: unexpected or missing: {odd}")
         if self.num_steps is not None:
             settings = {**settings, "num_steps": self.num_steps}
+        settings = {**settings, "snapshot_every": settings["snapshot_every"] or 0}
         more: dict[str, Any] = {name: getattr(self, name) for name in _FREE if name in _ELSEWHERE}
         more["data"] = str(folder.setting("data", "path"))
         if os.path.isdir(more["data"]):
@@ -166,6 +167,8 @@ class TrainOptions:
                 choices = ", ".join(get_args(_CHOICES[field.name]))
                 raise ValueError(f"{flag}: expected one of {choices}, got {value!r}")
         checked_whole("--seed", self.seed, 0, 2**32 - 1)
+        if self.snapshot_every is not None:
+            checked_whole("--snapshot-every", self.snapshot_every, 0)
         if self.l2 != 0:
             checked_positive("--l2", self.l2)
         self._check_together()
@@ -207,6 +210,8 @@ class TrainOptions:
             found["alpha"] = _ALPHA
         if self.test is not None and self.evaluate_every is None:
             found["evaluate_every"] = _EVALUATE_EVERY
+        every = _SNAPSHOT_EVERY if self.snapshot_every is None else self.snapshot_every
+        found["snapshot_every"] = every or None
         return found
 
 

@@ -16,10 +16,11 @@ from .. import AbstractProgress, NoProgress, RunFolder, TrainingRun, fit
 from .._arguments import is_whole
 from .._files import NOT_WRITTEN, plrjax_version
 from .._io import CHECKPOINT, CONFIG, RunWriter, open_run
+from .._json import plain
 from .._results import RESULTS
 from ..training import L2
 from . import _training_parts as parts
-from ._common import EXIT, complain, exit_code, key_of, plain, say
+from ._common import EXIT, complain, exit_code, key_of, say
 from ._train_options import GATED, TrainOptions
 
 _LOCK = ".lock"
@@ -69,7 +70,7 @@ def _train_in(
         folder,
         num_steps=options.resolved()["num_steps"],
         log_every=options.log_every,
-        snapshot_every=options.snapshot_every,
+        snapshot_every=options.resolved()["snapshot_every"],
         measures=parts.measures_of(options, data, test, keys[3]),
     )
     done = folder.num_steps

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from ._common import EMBEDDED, EXIT, complain, plain, readable, say
+from .._json import plain
+from ._common import EMBEDDED, EXIT, complain, readable, say
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from .._dynamics import AbstractDynamics
 from .._host import on_host
 from .._lyapunov import LyapunovSpectrum
 from .._saved import AbstractSaved
-from ..attractors import AttractorSet
+from ..attractors import AttractorSet, SymbolicDynamics
 from ..bifurcations import Bifurcations
 from ..cycles import CycleSet
 from ..models import (
@@ -98,6 +98,7 @@ LOADERS: dict[str, Callable] = {
     "scan": _result("a scan", ParameterScan),
     "bifurcations": _result("bifurcations", Bifurcations),
     "attractors": _result("attractors", AttractorSet),
+    "symbolic dynamics": _result("symbolic dynamics", SymbolicDynamics),
 }
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 

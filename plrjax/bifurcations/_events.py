@@ -155,6 +155,13 @@ class Bifurcations(AbstractSaved):
     def __iter__(self):
         return (self[row] for row in range(len(self)))
 
+    @property
+    def changes(self) -> Bool[np.ndarray, " event"]:
+        """Whether an event changes stability, or which cycles there are; at the others, persistent
+        border collisions, a cycle goes on as it was, under another word."""
+        goes_on = self.subtype == COLLISION.persistence
+        return ~goes_on | (self.stability_before != self.stability_after) | (self.attractor != 0)
+
     def branch_of(self, number: int) -> Branch:
         """Return one branch.
 

@@ -5,7 +5,7 @@ import textwrap
 import numpy as np
 
 from .._results import BIFURCATION, COLLISION, STABILITY
-from .._tables import Table
+from .._tables import Table, plural
 
 _MOST_ROWS = 40
 """A longer table is cut; `to_dataframe` has it all."""
@@ -15,9 +15,9 @@ _MOST_NOTES = 8
 _HEAD = ("step", "interval", "s", "event", "period", "branch", "before", "after", "attractor")
 
 
-def _rows(found) -> list[tuple[str, ...]]:
+def _rows(found, shown: np.ndarray) -> list[tuple[str, ...]]:
     rows = []
-    for row in range(min(len(found), _MOST_ROWS)):
+    for row in shown:
         kind, subtype = BIFURCATION(int(found.kind[row])), COLLISION(int(found.subtype[row]))
         name = kind.name if subtype is COLLISION.none else f"{kind.name}, {subtype.name}"
         change = int(found.attractor[row])
@@ -37,14 +37,19 @@ def _rows(found) -> list[tuple[str, ...]]:
     return rows
 
 
-def _closing(found) -> list[str]:
+def _closing(found, shown: np.ndarray, listed: int) -> list[str]:
     claims = "; ".join(f"period {k}: {c.name}" for k, c in found.coverage_by_period.items())
     lines = [
         f"coverage: {found.coverage.name} ({claims}). An event is listed only if one of its cycles "
         "was found; attractors that are no cycles are not followed."
     ]
-    if len(found) > _MOST_ROWS:
-        lines.append(f"{len(found) - _MOST_ROWS} more events: to_dataframe() has all")
+    if listed > len(shown):
+        lines.append(f"{listed - len(shown)} more events: to_dataframe() has all")
+    if len(found) > listed:
+        lines.append(
+            f"{plural(len(found) - listed, 'border collision')} not listed, at which a cycle goes "
+            "on as it was, under another word (--all; to_dataframe())"
+        )
     lines += found.result.lines()
     lines += [f"note: {note}" for note in found.notes[:_MOST_NOTES]]
     if len(found.notes) > _MOST_NOTES:
@@ -52,14 +57,18 @@ def _closing(found) -> list[str]:
     return lines
 
 
-def table_of(found) -> Table:
-    """Return a row per event."""
+def table_of(found, everything: bool = False) -> Table:
+    """Return a row per event that changes something, or per event."""
+    rows = np.flatnonzero(found.changes | everything)
+    shown = rows if everything else rows[:_MOST_ROWS]
     title = f"{len(found)} events on {found.num_branches} branches of cycles"
-    below = [text for line in _closing(found) for text in textwrap.wrap(line, 100)]
+    below = [
+        text for line in _closing(found, shown, len(rows)) for text in textwrap.wrap(line, 100)
+    ]
     return Table(
         [f"{title} along {len(found.steps)} networks"],
-        _HEAD if len(found) else (),
-        _rows(found),
+        _HEAD if len(shown) else (),
+        _rows(found, shown),
         below,
         {_HEAD.index("event")},
     )

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from .._tables import AbstractTabular, Table, plural
+from ._verdict import verdict_of
 
 
 class Scores(NamedTuple):
@@ -78,6 +79,15 @@ class Evaluation(AbstractTabular):
         """Share of all orbits that settled on another attractor than the data's."""
         return float(self.captured.mean())
 
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """Whether the scores are good, in sentences: against split-half scores, which no model can
+        be told to beat, and against predicting the mean."""
+        return verdict_of(
+            self.median, self.floor, self.captured, self.num_nonfinite, self.prediction_steps,
+            self.variance,
+        )  # fmt: skip
+
     def _spreads(self) -> list[tuple[float, float]]:
         scores = (self.state_space_divergence, self.power_spectrum_error)
         return [*map(median_deviation, scores), (self.prediction_error, float("nan"))]
@@ -104,8 +114,7 @@ class Evaluation(AbstractTabular):
             "their power spectra are, 0 to 1.",
             f"PE({self.prediction_steps}): mean squared error {self.prediction_steps} steps ahead; "
             f"that of always predicting the mean is {self.variance:.3g}.",
-            "split-half: between two halves of the data; scores near it cannot be told from "
-            "perfect ones.",
+            *self.verdict,
         ]
 
 

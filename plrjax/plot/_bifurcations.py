@@ -24,7 +24,16 @@ from ._branches import (
 from ._common import BLUE, STABILITY_COLORS, legend, new_figure
 from ._curves import curves_of, segment_edges, shown_range
 from ._marks import draw_lines, draw_strip, marks_of
-from ._training import _draw_losses, _draw_norms, _plain_ticks, _set_scale
+from ._training import (
+    _draw_losses,
+    _draw_norms,
+    _plain_ticks,
+    _set_scale,
+    checked_history,
+    draw_exponents,
+)
+
+_NAMES = {"gradient_norm": "gradient norm", "D_stsp": r"$D_\mathrm{stsp}$ (nats)"}
 
 
 def bifurcations(
@@ -32,6 +41,7 @@ def bifurcations(
     models: Any = None,
     run: Any = None,
     coordinate: int | None = 0,
+    spectra: Any = None,
     figure=None,
 ):
     """Draw events, branches of cycles, numbers of cycles and the loss on one axis; return a figure.
@@ -46,9 +56,11 @@ def bifurcations(
 
     - `found`: what `detect_bifurcations` returned.
     - `models`: the networks (or the path) that it was given; adds the panel of branches.
-    - `run`: the `TrainingRun` or `RunFolder` that the networks are of; adds loss and gradient norm.
-        Without it they are drawn at the networks, where `found` knows them.
+    - `run`: the `TrainingRun` or `RunFolder` that the networks are of; adds loss and gradient norm,
+        and D_stsp where the folder has it. Without it loss and norm are drawn at the networks,
+        where `found` knows them.
     - `coordinate`: which state is drawn; None for the Euclidean norm of the state.
+    - `spectra`: a `SpectrumHistory` or a `LyapunovProbe`; adds exponents with standard errors.
     - `figure`: one to draw into; by default a new one.
 
     **Raises:** `ValueError` naming the argument; `ImportError` without matplotlib.
@@ -58,6 +70,9 @@ def bifurcations(
     if models is not None:
         panels.append(_branch_panel(found, _checked_paths(found, models), coordinate))
     panels += [lambda ax: _draw_counts(ax, found), *_loss_panels(found, run)]
+    history = checked_history(spectra)
+    if history is not None:
+        panels.append(lambda ax: draw_exponents(ax, history, None))
     heights = [0.35 + 0.12 * (len(marks_of(found)) + 2), *[1.5 if models is not None else 1.0]]
     heights = (heights + [1.0] * len(panels))[: len(panels)]
     if figure is None:
@@ -70,7 +85,7 @@ def bifurcations(
         draw_lines(ax, found)
         _shade_unreached(ax, found)
         if ax is not rows[0]:
-            legend(ax, outside=True)
+            legend(ax)
         _plain_ticks(ax)
     rows[0].set_title(_title(found), fontsize="medium")
     _finish_axis(rows[-1], found, run)
@@ -167,7 +182,8 @@ def _loss_panels(found: Bifurcations, run: Any) -> list[Callable]:
         return [lambda ax: _draw_losses(ax, run), lambda ax: _draw_norms(ax, run, False)]
     if isinstance(run, RunFolder):
         table = run.metrics
-        columns = {name: (table["step"], table[name]) for name in ("loss", "gradient_norm")}
+        names = [name for name in ("loss", "gradient_norm", "D_stsp") if name in table]
+        columns = {name: (table["step"], table[name]) for name in names}
     elif run is None:
         columns = {
             "loss": (found.steps, found.losses),
@@ -176,7 +192,7 @@ def _loss_panels(found: Bifurcations, run: Any) -> list[Callable]:
     else:
         raise ValueError(f"run: expected a TrainingRun or a RunFolder, got {type(run).__name__}")
     return [
-        _column_panel(name.replace("_", " "), x, values)
+        _column_panel(_NAMES.get(name, name), x, values)
         for name, (x, values) in columns.items()
         if np.isfinite(values).any()
     ]

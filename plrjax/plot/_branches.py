@@ -68,7 +68,7 @@ def branches(
     ax.set_xlim(found.steps[0], found.steps[-1])
     ax.set_xlabel("parameter $s$")
     ax.set_ylabel(name_of(coordinate))
-    legend(ax, outside=True)
+    legend(ax)
     return ax
 
 

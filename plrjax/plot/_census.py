@@ -82,7 +82,7 @@ def _draw_exponents(found: Census, figure) -> None:
     ax.axhline(0.0, color="0.6", linewidth=0.8)
     ax.set_xlabel(_label(found))
     ax.set_ylabel("Lyapunov exponent (nats per step)")
-    legend(ax, outside=True)
+    legend(ax)
 
 
 def _draw_columns(found: Census, figure) -> None:

@@ -48,9 +48,11 @@ def new_axes(dimensions: int = 2, size: tuple[float, float] | None = None):
     return ax
 
 
-def legend(ax, outside: bool = False):
-    """Draw a legend where there is something to tell, and return it."""
+def legend(ax, above: bool = False):
+    """Draw a legend beside the Axes (or above), never on data, and return it; None of nothing."""
     if not ax.get_legend_handles_labels()[1]:
         return None
-    place = dict(loc="upper left", bbox_to_anchor=(1.02, 1.0)) if outside else {}
-    return ax.legend(fontsize="small", framealpha=0.9, **place)
+    place = dict(loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    if above:
+        place = dict(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+    return ax.legend(fontsize="small", frameon=False, **place)

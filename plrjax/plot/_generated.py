@@ -154,7 +154,7 @@ def power_spectra(
             raise ValueError(f"true: expected columns that vary, column {column} is constant")
     wide = min(3, len(chosen))
     high = -(-len(chosen) // wide)
-    size = (1.0 + 3.2 * wide, 0.6 + 2.9 * high)
+    size = (2.0 + 3.2 * wide, 0.6 + 2.9 * high)
     found = _panels(ax, (len(chosen),), size, (high, wide), sharex=True, sharey=True)
     for place, column in zip(found, chosen):
         pair = (data[:length, [column]], None if orbit is None else orbit[:length, [column]])
@@ -167,7 +167,7 @@ def power_spectra(
         low, high = place.get_ylim()
         place.set_ylim(bottom=max(low, high * 10.0**-_DECADES))
         place.set_ylabel("" if number % wide else "share of power per bin")
-    found[0].legend(fontsize="small", loc="lower left")
+    legend(found[wide - 1])
     return found
 
 

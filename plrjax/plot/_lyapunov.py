@@ -50,7 +50,7 @@ def spectrum(
     _whole_ticks(ax.xaxis)
     ax.set_xlim(0.4, len(values) + 0.6)
     ax.set(xlabel="index $i$", ylabel=rf"Lyapunov exponent $\lambda_i$ ({_unit_text(unit, dt)})")
-    legend(ax)
+    legend(ax, above=True)
     return ax
 
 
@@ -94,11 +94,11 @@ def lyapunov(
 
     **Arguments:** `unit` and `dt` as in `spectrum`, for the left side; `figure`: one to draw into.
     """
-    figure = new_figure(11.0, 4.5) if figure is None else figure
+    figure = new_figure(12.0, 4.5) if figure is None else figure
     left, right = figure.subplots(1, 2)
     text = "" if np.isnan(found.kaplan_yorke) else f" (dimension {found.kaplan_yorke:.4g})"
-    spectrum(found, unit, dt, ax=left).set_title("Lyapunov spectrum" + text)
-    convergence(found, ax=right).set_title("convergence")
+    spectrum(found, unit, dt, ax=left).set_title("Lyapunov spectrum" + text, pad=24)
+    convergence(found, ax=right).set_title("convergence", pad=24)
     return figure
 
 

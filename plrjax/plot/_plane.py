@@ -83,7 +83,7 @@ def plane(
             )  # fmt: skip
             label = None
     ax.set(xlim=xlim, ylim=ylim, xlabel=x.label, ylabel=y.label)
-    legend(ax)
+    legend(ax, above=True)
     return ax
 
 

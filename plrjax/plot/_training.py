@@ -19,6 +19,8 @@ from ._marks import draw_lines, draw_strip, marks_of
 
 _BINS = 1000
 """A longer curve is drawn by the least and the greatest value in each of so many parts of it."""
+_MOST_DIGITS = 6
+"""Decimals of an exponent, however small its error."""
 _MEDIANS, _SHARE, _FEW = 400, 50, 100
 """Running medians at so many places, each over one so-manieth of the updates; none for few."""
 
@@ -61,12 +63,12 @@ def training(
         raise ValueError(f"run: expected a TrainingRun, got {type(run).__name__}")
     if not len(run.losses):
         raise ValueError("run: expected at least one update, got none")
-    history, scores = _checked_history(spectra), _checked_evaluations(evaluations)
+    history, scores = checked_history(spectra), _checked_evaluations(evaluations)
     panels = [lambda ax: _draw_losses(ax, run), lambda ax: _draw_norms(ax, run, per_parameter)]
     if np.isfinite(run.forcing).any():
         panels.append(lambda ax: _draw_forcing(ax, run.forcing))
     if history is not None:
-        panels.append(lambda ax: _draw_exponents(ax, history, exponents))
+        panels.append(lambda ax: draw_exponents(ax, history, exponents))
     if scores:
         panels.append(lambda ax: _draw_scores(ax, scores))
     events = _checked_events(bifurcations)
@@ -75,7 +77,7 @@ def training(
         panels.append(lambda ax: draw_strip(ax, events))
         heights.append(0.2 + 0.12 * (len(marks_of(events)) + 2))
     if figure is None:
-        figure = new_figure(9.5 if per_parameter else 7.5, 0.6 + 1.75 * len(panels))
+        figure = new_figure(9.5, 0.6 + 1.75 * len(panels))
     rows = figure.subplots(
         len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
     )[:, 0]
@@ -89,7 +91,7 @@ def training(
         ax.set_xlabel("updates" if ax is rows[-1] else "")
         ax.margins(x=0.01)
         if events is None or ax is not rows[-1]:  # its rows have their names on the axis
-            legend(ax, outside=per_parameter)
+            legend(ax)
         _plain_ticks(ax)
     _count_updates(rows[-1].xaxis)
     figure.align_ylabels(list(rows if events is None else rows[:-1]))
@@ -125,7 +127,7 @@ def _draw_forcing(ax, forcing: np.ndarray) -> None:
     ax.set_ylabel(r"forcing $\alpha$")
 
 
-def _draw_exponents(ax, history: SpectrumHistory, exponents: Sequence[int] | None) -> None:
+def draw_exponents(ax, history: SpectrumHistory, exponents: Sequence[int] | None) -> None:
     """Draw exponents with their standard errors; the legend tells the last ones, at most six."""
     spectrum_history(history, exponents, band="standard_error", ax=ax)
     chosen = range(history.exponents.shape[1]) if exponents is None else exponents
@@ -142,8 +144,9 @@ def _with_error(value: float, error: float) -> str:
         return "-\\infty" if value == -np.inf else "\\mathrm{nan}"
     if not (np.isfinite(error) and error > 0):
         return f"{value:.3g}"
-    digits = max(0, -int(np.floor(np.log10(error))))
-    return f"{value:.{digits}f} \\pm {error:.{digits}f}"
+    digits = min(max(0, -int(np.floor(np.log10(error)))), _MOST_DIGITS)
+    shown = f"{error:.{digits}f}" if error >= 0.5 * 10.0**-digits else f"{error:.0e}"
+    return f"{value:.{digits}f} \\pm {shown}"
 
 
 def _draw_scores(ax, scores: list[tuple[int, Evaluation]]) -> None:
@@ -240,7 +243,7 @@ def _mark_lost(ax, places: np.ndarray) -> None:
         )  # fmt: skip
 
 
-def _checked_history(spectra: Any) -> SpectrumHistory | None:
+def checked_history(spectra: Any) -> SpectrumHistory | None:
     if isinstance(spectra, LyapunovProbe):
         spectra = spectra.history if spectra.spectra else None
         if spectra is None:

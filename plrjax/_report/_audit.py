@@ -52,7 +52,7 @@ def _captured(subject: Subject, found: Findings) -> list[tuple[str, str, str]]:
     if main is None:
         return [("second attractors", "look", "no orbit stays on an attractor")]
     kept = label[label >= 0]
-    rows = [row for row in np.unique(kept) if row != main]
+    rows = [row for row in np.unique(kept).tolist() if row != main]
     if not rows:
         return [("second attractors", "fine", f"all {len(kept):,} {where} go to the same one")]
     away = int(np.count_nonzero(kept != main))

@@ -93,6 +93,11 @@ def subject_of(
     series = models if len(models) > 1 else ()
     if series and inputs is not None:
         series = tuple(with_input(model, inputs) for model in series)
+    rows = _rows("data", data)
+    if rows is not None and rows.shape[1] != last.state_size:
+        raise ValueError(
+            f"data: expected {last.state_size} variables, one for each state, got {rows.shape[1]}"
+        )
     return Subject(
         name or type(last).__name__,
         last,
@@ -100,7 +105,7 @@ def subject_of(
         key,
         steps=tuple(range(len(series))),
         models=series,
-        data=_rows("data", data),
+        data=rows,
     )
 
 
@@ -177,10 +182,6 @@ def data_states(subject: Subject, number: int) -> Float[np.ndarray, "start state
     if subject.observation is not None:
         with float64_scope():
             return np.asarray(jax.vmap(subject.observation.initial_state)(jnp.asarray(rows)))
-    if rows.shape[1] != size:
-        raise ValueError(
-            f"data: expected {size} variables, one for each state, got {rows.shape[1]}"
-        )
     return rows
 
 

@@ -183,3 +183,19 @@ def test_a_run_without_snapshots(run, tmp_path, capsys):
     (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
     assert main(["bifurcations", str(tmp_path)]) == 2
     assert "--snapshot-every" in one_line_error(capsys)
+
+
+def test_events_that_change_nothing_are_counted(run, capsys):
+    command = ["bifurcations", str(run), "--periods", "1", "--max-seconds", "60"]
+    assert main(command) == 0
+    few = capsys.readouterr().out
+    assert main([*command, "--all"]) == 0
+    everything = capsys.readouterr().out
+    found = plr.detect_bifurcations(plr.RunFolder(run), 1, key=jr.key(0), steps=[0, 20, 40])
+    same = found.stability_before == found.stability_after
+    goes_on = (found.subtype == plr.COLLISION.persistence) & same & (found.attractor == 0)
+    np.testing.assert_array_equal(found.changes, ~goes_on)
+    lines = [text.count("border collision, ") for text in (few, everything)]
+    collisions = found.kind == plr.BIFURCATION.border_collision
+    assert lines == [int((collisions & found.changes).sum()), int(collisions.sum())]
+    assert ("not listed" in few) == bool(goes_on.any()) and "not listed" not in everything

@@ -151,7 +151,9 @@ def test_runs_give_their_snapshots(place, capsys):
     command = ["train", "series.npy", "--out", "run", "--num-steps", "20", "--sequence-length"]
     assert main([*command, "10", "--hidden-size", "3", "--snapshot-every", "10"]) == 0
     capsys.readouterr()
-    assert main(["cycles", "run", "--periods", "1", "--solver", "exhaustive"]) == 0
+    one = ["cycles", "run", "--periods", "1", "--solver", "exhaustive"]
+    assert main(one) == 0 and "the network after" in capsys.readouterr().err
+    assert main([*one, "--out", "census"]) == 0
     table = capsys.readouterr().out
     steps = plr.RunFolder("run").steps.tolist()
     assert f"{len(steps)} networks" in table and all(f"run:{step}" in table for step in steps)

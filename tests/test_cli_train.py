@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -331,3 +332,32 @@ def test_misuse_of_evaluate(trained, files, tmp_path, capsys):
     assert "--data: expected a held-out series, because the run has none" in capsys.readouterr().err
     assert main(["train", str(tmp_path)]) == 2
     assert "config.json: settings is missing" in capsys.readouterr().err
+
+
+def test_snapshots_are_kept_unless_they_are_not_wanted(files, tmp_path, capsys):
+    command = ["train", f"{files}/data.npy", *SMALL, "--num-steps", "520"]
+    assert main([*command, "--out", f"{tmp_path}/run"]) == 0
+    assert plr.RunFolder(tmp_path / "run").steps.tolist() == [0, 500, 520]
+    assert main([*command, "--out", f"{tmp_path}/none", "--snapshot-every", "0"]) == 0
+    assert not len(plr.RunFolder(tmp_path / "none").steps)
+    assert main(["train", f"{tmp_path}/none", "--num-steps", "530"]) == 0  # goes on without
+    assert not len(plr.RunFolder(tmp_path / "none").steps)
+
+
+def test_commands_take_the_folder_of_a_run(trained, tmp_path, capsys):
+    """Also of one that was killed: then it is the network of the checkpoint."""
+    killed = tmp_path / "killed"
+    shutil.copytree(trained, killed)
+    shutil.rmtree(killed / "snapshots")
+    (killed / "model.npz").unlink()
+    for run in (trained, killed):
+        assert main(["cycles", str(run), "--periods", "1", "--solver", "exhaustive"]) == 0
+        assert f"plrjax: {run}: the network after 120 updates" in capsys.readouterr().err
+        assert main(["lyapunov", str(run), "--num-steps", "300", "--num-orbits", "8"]) == 0
+        assert main(["info", str(run), "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert facts["updates"] == 120 and facts["finished"] == (run == trained)
+    assert main(["cycles", str(trained), "--periods", "1", "--index", "99"]) == 2
+    assert "--index: expected 0 to 6, got 99" in capsys.readouterr().err
+    assert main(["cycles", str(trained), "--kind", "plrnn"]) == 2
+    assert "--kind: leave it out" in capsys.readouterr().err

@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import plrjax.plot
 from plrjax import COVERAGE, STABILITY, PiecewiseAffineMap
 from plrjax.cycles import CycleSet
+from plrjax.plot import _orbits, _periods, _view
 from plrjax.words import pack
 
 
@@ -119,12 +120,12 @@ def test_boundaries_lie_where_the_unit_switches_and_leave_the_view_alone():
 
 
 def test_stability_is_told_by_the_marker_and_the_period_by_the_color():
-    styles = plrjax.plot._periods.STYLES
+    styles = _periods.STYLES
     assert set(styles) == set(STABILITY)
     for column in (0, 2):
         assert len({style[column] for style in styles.values()}) == len(STABILITY)
     found = by_hand(lozi(), ["0", "1", "01"])
-    colors = plrjax.plot._periods.period_colors(found)
+    colors = _periods.period_colors(found)
     assert list(colors) == [1, 2] and colors[1] != colors[2]
     ax = plrjax.plot.cycles(found)
     scatter: Any = ax.collections[0]
@@ -147,7 +148,7 @@ def test_lightness_rises_with_the_period():
 
 
 def found_colors(found: CycleSet) -> list:
-    return list(plrjax.plot._periods.period_colors(found).values())
+    return list(_periods.period_colors(found).values())
 
 
 def test_three_states_make_a_3d_plot():
@@ -240,3 +241,73 @@ def test_missing_matplotlib_names_the_extra(monkeypatch):
     for draw in (plrjax.plot.cycles, plrjax.plot.multipliers, plrjax.plot.portrait):
         with pytest.raises(ImportError, match=r"pip install 'plrjax\[plot\]'"):
             draw(found)
+
+
+def test_distant_cycles_are_arrows_and_do_not_set_the_axes():
+    model = lozi()
+    found = by_hand(model, ["0", "1", "01"])
+    found.points[0] += 1_000.0
+    orbit = simulated(model, 500)
+    ax = plrjax.plot.cycles(found, orbit=orbit)
+    assert max(map(abs, (*ax.get_xlim(), *ax.get_ylim()))) < 10
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert named[-1].startswith("1 cycle farther out\nperiod 1: (")
+    arrows = [one for one in ax.texts if getattr(one, "arrow_patch", None) is not None]
+    assert len(arrows) == 1
+    tip = np.asarray(arrows[0].xy)
+    low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
+    assert ((tip >= low - 1e-9) & (tip <= high + 1e-9)).all() and (np.abs(tip - high) < 1e-9).any()
+
+
+def simulated(model, steps: int) -> np.ndarray:
+    states = [np.array([0.1, 0.1])]
+    for _ in range(steps):
+        states.append(model.apply(states[-1]))
+    return np.array(states[50:])
+
+
+def test_of_many_states_principal_components_are_drawn():
+    rng = np.random.default_rng(0)
+    wide = rng.standard_normal((300, 5)) * [5.0, 3.0, 1.0, 0.1, 0.1]
+    view = _view.view_of(None, 5, wide)
+    share = np.sort(np.linalg.eigvalsh(np.cov(wide.T)))[::-1]
+    assert view.labels[0] == f"PC 1 ({100 * share[0] / share.sum():.0f} %)"
+    np.testing.assert_allclose(view.of(wide).var(axis=0, ddof=1), share[:3], rtol=1e-10)
+    flat = _view.view_of("pca", 5, wide)
+    np.testing.assert_allclose(np.abs(flat.of(wide)), np.abs(view.of(wide)[:, :2]))
+    one = _view.view_of(None, 5, np.ones((10, 5)))
+    assert one.labels[0] == "state $z_{1}$", "one point has no components"
+
+
+def test_orbits_that_reach_differently_far_are_told_apart():
+    """Two tents side by side, on [0, 1] and on [3, 3.3], each with an invariant interval."""
+    nodes = np.array([0.5, 1.0, 3.0, 3.15])
+    slopes = np.array([1.9, -1.9, 1.5, 1.9, -1.9])
+    model = PiecewiseAffineMap([[1.9]], [np.diff(slopes)], np.ones((4, 1)), [0.0], -nodes)
+    import jax.random as jr
+
+    found = plrjax.find_cycles(model, [1, 2, 3], key=jr.key(0))
+    orbits = _orbits.simulated_orbits(found, model)
+    ends = sorted((one.points.min(), one.points.max()) for one in orbits)
+    np.testing.assert_allclose(ends, [(0.095, 0.95), (3.0285, 3.285)], atol=2e-3)
+    assert len({one.color for one in orbits}) == 2
+    assert all(one.label.startswith("orbits from ") for one in orbits)
+
+
+def test_attractors_are_drawn_with_their_shares():
+    import jax.random as jr
+
+    model = lozi()
+    table = plrjax.find_attractors(model, np.full((8, 2), 0.1), key=jr.key(0))
+    ax = plrjax.plot.cycles(by_hand(model, ["0", "1"]), model, attractors=table)
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert named[0] == "chaotic, 100.0 % of states"
+    with pytest.raises(ValueError, match="attractors: expected those of 3 states, got 2"):
+        plrjax.plot.cycles(by_hand(random_map(3), ["0"]), attractors=table)
+
+
+def test_orbits_of_small_steps_are_lines():
+    turn = np.linspace(0, 20, 2_000)
+    circle = np.column_stack([np.cos(turn), np.sin(turn)])
+    assert _orbits.is_smooth(circle)
+    assert not _orbits.is_smooth(simulated(lozi(), 2_000))

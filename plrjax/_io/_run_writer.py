@@ -75,10 +75,11 @@ class RunWriter:
         self.table = found
 
     def rewind(self, last: int) -> None:
-        """Drop rows and snapshots of later steps, which will be taken again."""
+        """Drop rows and snapshots of later steps, which will be taken again, and the snapshot of
+        what was the last step before the run was extended."""
         self.table.cut(last)
         for step in self.folder.steps.tolist():
-            if step > last:
+            if step > last or not self._is_due(step, self.snapshot_every):
                 for what in ("step", "observation"):
                     path = self.folder.path / SNAPSHOTS / snapshot_name(what, step)
                     path.unlink(missing_ok=True)

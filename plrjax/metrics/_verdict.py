@@ -54,6 +54,6 @@ def _prediction(steps: int, error: float, variance: float) -> str:
     if not np.isfinite(share):
         return text + "predictions do not stay finite."
     return text + (
-        f"{steps} steps ahead, the squared error is {share:.2g} % of that of always predicting the "
+        f"{steps} steps ahead, the squared error is {share:.3g} % of that of always predicting the "
         "mean" + (": no better than that." if share >= 100 else ".")
     )

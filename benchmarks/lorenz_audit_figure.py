@@ -49,17 +49,28 @@ def draw(path: pathlib.Path, audit: Audit) -> None:
     """Draw the figure into a file."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11.5, 8.6), layout="constrained")
-    axes = figure.subplots(3, 2, gridspec_kw={"width_ratios": (1.9, 1.0)})
-    _draw_moduli(axes[0, 0], audit)
-    _draw_turns(axes[1, 0], audit)
-    _draw_captures(axes[2, 0], audit)
-    _draw_states(axes[0, 1], audit, near=False)
-    _draw_states(axes[1, 1], audit, near=True)
-    _draw_tongue(axes[2, 1], audit)
-    for ax in axes[:, 0]:
+    figure = Figure(figsize=(8.7, 12.6), layout="constrained")
+    grid = figure.add_gridspec(4, 6, height_ratios=(1.0, 1.35, 1.0, 1.15))
+    rows = [figure.add_subplot(grid[row, :]) for row in range(3)]
+    for ax, panel in zip(rows, (_draw_moduli, _draw_turns, _draw_captures)):
+        panel(ax, audit)
         ax.set_xlim(audit.epochs[0] - 60, audit.epochs[-1] + 60)
-    figure.savefig(path, dpi=95)
+    places = [figure.add_subplot(grid[3, 2 * column : 2 * column + 2]) for column in range(3)]
+    _draw_states(places[0], audit, near=False)
+    _draw_states(places[1], audit, near=True)
+    _draw_tongue(places[2], audit)
+    figure.savefig(path, dpi=96)
+
+
+def _legend(ax, columns: int) -> None:
+    """Draw a legend above the Axes, where no data are."""
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=columns, frameon=False,
+              columnspacing=1.2, handletextpad=0.5)  # fmt: skip
+
+
+def _title(ax, text: str, rows: int) -> None:
+    """Put a title above a legend of so many rows."""
+    ax.set_title(text, fontsize=10.5, loc="left", pad=6 + 15.5 * rows)
 
 
 def _draw_moduli(ax, audit: Audit) -> None:
@@ -91,8 +102,8 @@ def _draw_moduli(ax, audit: Audit) -> None:
     ):
         ax.plot([], [], ls="", marker=marker, color=_GREY, ms=size, label=text)
     ax.set_ylabel("modulus of the complex pair")
-    ax.set_title("Foci: the pair jumps over the unit circle at border collisions", fontsize=10)
-    ax.legend(fontsize="small", ncols=2, loc="lower right")
+    _title(ax, "Foci: the pair jumps over the unit circle at border collisions", 2)
+    _legend(ax, 3)
 
 
 def _pair(multipliers: np.ndarray) -> Float[np.ndarray, " row"]:
@@ -115,20 +126,28 @@ def _draw_turns(ax, audit: Audit) -> None:
             rows = rows & ~np.isclose(families.outer.turn, one.turn, rtol=1e-4)
         ax.plot(audit.place(one.interval, one.s)[rows], one.turn[rows], ls="", marker=marker,
                 color=color, ms=4, label=name)  # fmt: skip
-    cycles, first = audit.cycles, True
+    cycles, marks = audit.cycles, []
     for period, interval in sorted(set(zip(cycles.period.tolist(), cycles.interval.tolist()))):
         own = (cycles.period == period) & (cycles.interval == interval)
-        at = float(cycles.step[own].mean())
-        ax.plot(at, period, "s", mfc="none", mec="black", ms=8,
-                label="locked: period (events)" if first else None)  # fmt: skip
-        box = dict(fc="white", ec="none", pad=0.5, alpha=0.8)
-        ax.annotate(f"{period} ({own.sum()})", (at, period), fontsize=7, xytext=(7, -3),
-                    textcoords="offset points", bbox=box, zorder=5)  # fmt: skip
-        first = False
+        marks.append((float(cycles.step[own].mean()), period, int(own.sum())))
+    ax.plot(*np.array(marks)[:, :2].T, "s", mfc="none", mec="black", ms=8, label="locked circle")
+    for (at, period, number), place in zip(marks, _spread(marks)):
+        line = dict(arrowstyle="-", color="0.35", lw=0.7, shrinkA=0, shrinkB=4)
+        ax.annotate(f"{period} ({number})", (at, period), place, fontsize=9, arrowprops=line,
+                    zorder=5, va="center")  # fmt: skip
     ax.set_ylim(53, 73)
     ax.set_ylabel("steps per turn")
-    ax.set_title("Around the left focus: a locked circle holds cycles", fontsize=10)
-    ax.legend(fontsize="small", ncols=2, loc="upper right")
+    _title(ax, "Around the left focus: a locked circle holds cycles; period (events)", 2)
+    _legend(ax, 3)
+
+
+def _spread(marks: Sequence[tuple[float, int, int]]) -> list[tuple[float, float]]:
+    """Return where the labels of marks stand: below the curves, a step right of each other."""
+    places, right = {}, -np.inf
+    for at, period, _ in sorted(marks):
+        right = max(at, right + 330.0)
+        places[at, period] = (right, 55.0 if at < 2_000 else 57.5)
+    return [places[at, period] for at, period, _ in marks]
 
 
 def _draw_captures(ax, audit: Audit) -> None:
@@ -146,8 +165,8 @@ def _draw_captures(ax, audit: Audit) -> None:
     ax.set_ylim(0, None)
     ax.set_ylabel("captured, % of 256 states")
     ax.set_xlabel("epoch of training (straight lines between snapshots)")
-    ax.set_title("Orbits that end on a small attractor, 95 % intervals", fontsize=10)
-    ax.legend(fontsize="small")
+    _title(ax, "Orbits that end on a small attractor, 95 % intervals", 1)
+    _legend(ax, 3)
 
 
 def _draw_states(ax, audit: Audit, near: bool) -> None:
@@ -167,11 +186,9 @@ def _draw_states(ax, audit: Audit, near: bool) -> None:
     ax.plot(points[0, 0], points[0, 2], "k+", ms=8, label="stable focus")
     ax.set_xlabel("$z_1$")
     ax.set_ylabel("$z_3$")
-    ax.set_title(f"Epoch {audit.epochs[SNAPSHOT]}{', near the left focus' if near else ''}",
-                 fontsize=10)  # fmt: skip
+    _title(ax, f"Epoch {audit.epochs[SNAPSHOT]}{', left focus' if near else ''}", 3)
     if near:
-        ax.set_ylim(points[0, 2] - 0.45, points[0, 2] + 0.62)
-        ax.legend(fontsize="small", loc="upper center", ncols=2)
+        _legend(ax, 1)
 
 
 def _orbit(map: plr.PiecewiseAffineMap, state: np.ndarray, skip: int = _TRANSIENT, steps=_ORBIT):
@@ -204,5 +221,6 @@ def _draw_tongue(ax, audit: Audit) -> None:
     ax.set_ylim(-1, None)
     ax.set_xlabel("epoch")
     ax.set_ylabel("cycles")
-    ax.set_title(f"The {TONGUE}-cycles, from fold to fold", fontsize=10)
-    ax.legend(fontsize="x-small")
+    ax.locator_params(axis="x", nbins=4, integer=True)
+    _title(ax, f"The {TONGUE}-cycles, fold to fold", 4)
+    _legend(ax, 1)

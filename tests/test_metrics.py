@@ -497,20 +497,3 @@ def test_lorenz_networks_with_a_second_attractor(shared):
     assert score.state_space_divergence[~score.captured].max() < 0.5
     assert score.median.state_space_divergence < 0.4
     assert score.prediction_error == pytest.approx(5.66e-4, rel=0.02)
-
-
-@pytest.mark.parametrize(
-    "median, floor, said",
-    [
-        ((0.27, 0.02, 0.1), (0.23, 0.02, np.nan), "0.23; this network: 0.27: as good as the data"),
-        ((0.40, 0.02, 0.1), (0.23, 0.02, np.nan), "0.23; this network: 0.4: near what the data"),
-        ((2.3, 0.02, 0.1), (0.23, 0.02, np.nan), "2.3, 10 times as much: different from the data"),
-        ((np.nan, 0.02, 0.1), (0.23, 0.02, np.nan), "D_stsp: most orbits have none"),
-        ((0.3, 0.02, 2.5), (0.23, 0.02, np.nan), "125 % of that of always predicting the mean: no"),
-    ],
-)
-def test_a_verdict_holds_scores_against_the_data(median, floor, said):
-    told = metrics._verdict.verdict_of(median, floor, np.array([False, True]), 1, 20, 2.0)
-    assert any(said in text for text in told)
-    assert "1 of 2 orbits did not stay finite." in told
-    assert told[-1].startswith("1 of 2 orbits ended on another attractor")

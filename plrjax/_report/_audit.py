@@ -3,8 +3,10 @@
 import numpy as np
 
 from .._results import ATTRACTOR, STABILITY
-from ..attractors import find_attractors
+from ..attractors import AttractorSet, find_attractors
+from ..cycles import CycleSet
 from ..systems import estimate_exponent
+from ._find_attractors import LONGEST
 from ._findings import Findings
 from ._section import Cell, PageTable, Section, Skipped
 from ._subject import Subject
@@ -52,6 +54,8 @@ def _captured(subject: Subject, found: Findings) -> list[tuple[str, str, str]]:
     if main is None:
         return [("second attractors", "look", "no orbit stays on an attractor")]
     kept = label[label >= 0]
+    if found.undecided_state is not None:
+        return []
     rows = [row for row in np.unique(kept).tolist() if row != main]
     if not rows:
         return [("second attractors", "fine", f"all {len(kept):,} {where} go to the same one")]
@@ -69,7 +73,7 @@ def _place(found: Findings, row: int) -> str:
     table, cycles, main = found.attractors, found.cycles, found.main_row
     assert table is not None and main is not None
     if table.kind[row] in (ATTRACTOR.diverged, ATTRACTOR.undecided):
-        return f"some are {table.name(row)}"
+        return "some diverge" if table.kind[row] == ATTRACTOR.diverged else "some are undecided"
     text, points = f"row {row}, {table.name(row)}", table.orbit(row)
     low, high = points.min(axis=0), points.max(axis=0)
     width = float((high - low).max() / max(np.ptp(table.orbit(main), axis=0).max(), 1e-300))
@@ -91,7 +95,8 @@ def _later(subject: Subject, found: Findings) -> list[tuple[str, str, str]]:
     states = starts.states[: starts.num_data] if starts.num_data else starts.states
     states = states[:: max(1, len(states) // _FEW)]
     late = find_attractors(
-        subject.plrnn, states, key=subject.key, num_transient=10 * table.num_transient,
+        subject.plrnn, states, key=subject.key, max_period=LONGEST,
+        num_transient=10 * table.num_transient,
         max_seconds=_LATER_SECONDS, progress=subject.progress,
     )  # fmt: skip
     chaotic = late.count[late.kind == table.kind[main]].sum() / max(1, late.count.sum())
@@ -117,13 +122,18 @@ def _stable_points(subject: Subject, found: Findings) -> list[tuple[str, str, st
     if not inside:
         return [(name, "fine", "none of the cycles found is stable within the range of the data")]
     periods = ", ".join(sorted({str(int(cycles.period[r])) for r in inside}, key=int))
-    return [
-        (
-            name, "look",
-            f"{len(inside)} (of period {periods}): where the data keep moving, a focus of the "
-            "wrong stability traps orbits",
-        )
-    ]  # fmt: skip
+    text = f"{len(inside)} (of period {periods}), where the data only pass by"
+    table = found.attractors
+    if table is not None and cycles.num_units:
+        words = {_word(table, row) for row in np.flatnonzero(table.count).tolist()}
+        caught = sum(_word(cycles, row) in words for row in inside)
+        text += f"; {caught} of them captured some of the {len(table.label):,} states followed"
+    return [(name, "look", text)]
+
+
+def _word(result: AttractorSet | CycleSet, row: int) -> bytes:
+    """Return the word of a cycle."""
+    return result.itinerary[row, : result.period[row]].tobytes()
 
 
 def _exponents(subject: Subject, found: Findings) -> list[tuple[str, str, str]]:
@@ -133,26 +143,15 @@ def _exponents(subject: Subject, found: Findings) -> list[tuple[str, str, str]]:
     values, errors = spectrum.exponents, spectrum.standard_error
     if subject.data is not None:
         rows += _against_data(subject, found, float(values[0]), float(errors[0]))
-    if len(values) > 1:
+    if len(values) > 1 and values[0] > -_SURE * errors[0]:
         near = int(np.argmin(np.abs(values)))
         zero = abs(values[near]) <= _SURE * errors[near] + 1e-3 * abs(values[0])
-        text = f"λ{near + 1} = {values[near]:.2g} ± {errors[near]:.1g}"
-        rows.append(
-            (
-                "a vanishing exponent",
-                "fine" if zero else "note",
-                f"nearest to 0: {text}; a network of a flow has one at 0",
-            )  # fmt: skip
-        )
-        last = len(values)
-        rows.append(
-            (
-                f"contraction, λ{last}",
-                "note",
-                f"{values[-1]:.4g} ± {errors[-1]:.1g}: no score sees it; compare with the "
-                "system's, where it is known",
-            )  # fmt: skip
-        )
+        text = f"nearest to 0: λ{near + 1} = {values[near]:.2g} ± {errors[near]:.1g}"
+        text += "; a network of a flow has one at 0"
+        rows.append(("a vanishing exponent", "fine" if zero else "note", text))
+    if len(values) > 1 and np.isfinite(values[-1]):
+        text = f"{values[-1]:.4g} ± {errors[-1]:.1g}: no score sees it; compare with the system's, "
+        rows.append((f"contraction, λ{len(values)}", "note", text + "where it is known"))
     return rows
 
 

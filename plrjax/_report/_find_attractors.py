@@ -13,6 +13,8 @@ from ._section import Cell, PageTable, Section, Skipped, number
 from ._subject import Starts, Subject, starts_of
 
 _STARTS, _FEW = 1_024, 256
+LONGEST = 1_024
+"""Longest cycle that is recognized: where a flow was learned, cycles have hundreds of steps."""
 _MANY_STATES = 64
 """With more states, fewer initial states are followed."""
 
@@ -27,14 +29,14 @@ def attractors(subject: Subject, found: Findings, seconds: float) -> Section:
     many = subject.model.state_size > _MANY_STATES
     starts = starts_of(subject, _FEW if many else _STARTS)
     table = find_attractors(
-        subject.plrnn, starts.states, key=subject.key, max_seconds=seconds,
+        subject.plrnn, starts.states, key=subject.key, max_period=LONGEST, max_seconds=seconds,
         progress=subject.progress,
     )  # fmt: skip
     found.starts, found.attractors = starts, table
     part = Section("attractors", "What it settles on")
     part.code = [
         *starts.code,
-        "found = plr.find_attractors(model, states, key=key)",
+        f"found = plr.find_attractors(model, states, key=key, max_period={LONGEST})",
         "print(found)",
     ]
     found.ended(

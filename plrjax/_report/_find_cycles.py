@@ -5,6 +5,7 @@ import numpy as np
 from .._results import COVERAGE, STABILITY
 from .._tables import plural
 from ..cycles import CycleSet, certify, find_cycles, find_fixed_points
+from ..cycles._table import mass_text
 from ..plot._multipliers import multipliers
 from ..plot._periods import cycles_per_period
 from ._findings import Findings
@@ -117,9 +118,10 @@ def _by_period(cycles: CycleSet) -> PageTable:
         here = cycles.is_isolated & (cycles.period == period)
         kinds = [int(np.count_nonzero(here & (cycles.stability == code))) for code in STABILITY]
         unseen, claim = cycles.unseen.get(period), cycles.coverage_by_period.get(period)
-        mass = None if unseen is None else float(unseen.missing_mass)
+        value = None if unseen is None else float(unseen.missing_mass)
+        mass = number(None) if value is None or value != value else Cell(mass_text(unseen), value)
         name = "-" if claim is None else claim.name.replace("_", " ")
-        rows.append([*map(number, (period, count, *kinds)), Cell(name), number(mass, 2)])
+        rows.append([*map(number, (period, count, *kinds)), Cell(name), mass])
     caption = (
         "Cycles by minimal period; missing mass: Good and Turing's estimate of what is unseen."
     )

@@ -15,6 +15,8 @@ from ..plot._orbits import Orbit
 from ._section import Section
 from ._subject import Starts
 
+_OPEN = ATTRACTOR.undecided
+
 
 @dataclasses.dataclass
 class Findings:
@@ -61,6 +63,17 @@ class Findings:
         rows, table = self.attractor_rows, self.attractors
         moving = [row for row in rows if table is not None and not table.period[row]]
         return (moving or rows or [None])[0]
+
+    @property
+    def undecided_state(self) -> tuple[np.ndarray, str] | None:
+        """Where most orbits are undecided, one of their initial states, and what gives it."""
+        table, starts = self.attractors, self.starts
+        if table is None or starts is None:
+            return None
+        lanes = np.flatnonzero(np.isin(table.label, np.flatnonzero(table.kind == _OPEN)))
+        if 2 * len(lanes) <= len(table.label):
+            return None
+        return starts.states[lanes[0]], f"state = states[{lanes[0]}]"
 
     def point(self, row: int) -> np.ndarray:
         """Return a state on an attractor."""

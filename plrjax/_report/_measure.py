@@ -27,7 +27,10 @@ def exponents(subject: Subject, found: Findings, seconds: float) -> Section:
     size, row = subject.model.state_size, found.main_row
     code = "state = np.zeros(model.state_size)"
     state = np.zeros(size)
-    if row is not None:
+    open_state = found.undecided_state
+    if open_state is not None:
+        state, code = open_state
+    elif row is not None:
         state, code = found.point(row), f"state = found.orbit({row})[-1]"
     elif found.attractors is not None:
         raise Skipped("no orbit stays on an attractor")

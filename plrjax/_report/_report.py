@@ -194,7 +194,8 @@ def _network(subject: Subject) -> Section:
     model, run = subject.model, subject.run
     part = Section("network", "The network")
     arrays = [leaf for leaf in jax.tree.leaves(model) if hasattr(leaf, "size")]
-    rows = [("class", type(model).__name__), ("states", model.state_size)]
+    rows: list[tuple[str, Any]] = [("name", subject.name), ("class", type(model).__name__)]
+    rows.append(("states", model.state_size))
     if subject.is_piecewise_affine:
         rows.append(("ReLU units", lower(model).num_units))
     rows.append(("parameters", int(sum(leaf.size for leaf in arrays))))
@@ -231,7 +232,8 @@ def _page(
     ]
     code += [*subject.code, f"key = {_key_text(subject.key)}"]
     facts = {
-        "title": subject.name, "version": plrjax_version(), "headlines": headlines, "code": code,
+        "title": os.path.basename(subject.name.rstrip("/\\")) or subject.name,
+        "version": plrjax_version(), "headlines": headlines, "code": code,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "total": f"{seconds:.0f} s", "limit": f"{limit:.0f} s",
     }  # fmt: skip

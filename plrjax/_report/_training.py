@@ -87,7 +87,8 @@ def _tell_events(part: Section, events: Bifurcations) -> None:
         f"; {more} more are not listed." if more else "."
     )
     part.facts |= {"num_events": len(events), "num_changing": len(changing)}
-    part.tables.append(PageTable("events", caption, head, rows))
+    if rows:
+        part.tables.append(PageTable("events", caption, head, rows))
     part.sentences += [f"Note: {note}" for note in events.notes[:5]]
 
 

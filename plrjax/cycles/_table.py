@@ -23,7 +23,7 @@ def _rows(cycles) -> list[tuple[str, ...]]:
     for period, number in cycles.counts().items():
         here = cycles.period == period
         unseen = cycles.unseen.get(period)
-        mass = "-" if unseen is None or np.isnan(unseen.missing_mass) else _mass(unseen)
+        mass = "-" if unseen is None or np.isnan(unseen.missing_mass) else mass_text(unseen)
         coverage = cycles.coverage_by_period.get(period)
         rows.append(
             (
@@ -37,7 +37,7 @@ def _rows(cycles) -> list[tuple[str, ...]]:
     return rows
 
 
-def _mass(unseen) -> str:
+def mass_text(unseen) -> str:
     """Return the Good-Turing estimate, or its 95 % bound where there are no singletons."""
     if unseen.missing_mass > 0:
         return f"{100 * unseen.missing_mass:.2g} %"

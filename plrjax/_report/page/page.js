@@ -29,7 +29,7 @@ function layout(scene) {
   const axes = {};
   for (const name of ["xaxis", "yaxis", "zaxis"]) axes[name] = { ...scene.layout.scene[name], ...axis };
   return {
-    scene: { ...scene.layout.scene, ...axes, camera: { eye: { x: 1.2, y: -1.7, z: 0.7 } } }, font, margin: { l: 0, r: 0, t: 0, b: 0 },
+    scene: { ...scene.layout.scene, ...axes, camera: { eye: { x: 1.3, y: -1.85, z: 0.75 }, center: { x: 0, y: 0, z: -0.12 } } }, font, margin: { l: 0, r: 0, t: 0, b: 0 },
     paper_bgcolor: "rgba(0,0,0,0)", uirevision: "kept",
     legend: wide ? { itemsizing: "constant" } : { itemsizing: "constant", orientation: "h", y: -0.05 },
   };

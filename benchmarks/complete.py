@@ -311,7 +311,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         read = lambda kind, name: [kind(*row) for row in known.get(name, [])]
         figure = plot(read(Row, "floats"), read(Growth, "growth"), read(Race, "races"))
-        figure.savefig(given.output, dpi=90, pil_kwargs={"optimize": True})
+        figure.savefig(given.output, dpi=96, pil_kwargs={"optimize": True})
 
 
 if __name__ == "__main__":

@@ -11,12 +11,19 @@ COLORS = ("#0072B2", "#009E73", "#D55E00")
 
 def plot(rows: list[Any], growths: list[Any], races: list[Any]) -> Figure:
     """Draw three panels from the results of `benchmarks.complete`."""
-    figure = Figure(figsize=(11.5, 4.0), layout="constrained")
-    panels = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
-    _nodes(panels[0], rows, growths)
-    _seconds(panels[1], growths)
-    _race(panels[2], races)
+    figure = Figure(figsize=(8.7, 9.0), layout="constrained")
+    grid = figure.add_gridspec(2, 2)
+    _nodes(figure.add_subplot(grid[0, 0]), rows, growths)
+    _seconds(figure.add_subplot(grid[0, 1]), growths)
+    _race(figure.add_subplot(grid[1, :]), races)
     return figure
+
+
+def _name(axes, title: str, rows: int, columns: int) -> None:
+    """Put a title, and below it a legend of so many rows, above the panel."""
+    axes.set_title(title, fontsize=11, loc="left", pad=6 + 15.5 * rows)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, frameon=False,
+                fontsize=9.5, columnspacing=1.0, handletextpad=0.5)  # fmt: skip
 
 
 def _nodes(axes, rows, growths) -> None:
@@ -31,8 +38,7 @@ def _nodes(axes, rows, growths) -> None:
         axes.plot(at, [row.nodes for row in planes], "ks", ms=4, label="2-D, long cycles")
     axes.set(yscale="log", ylim=(20, 1e7), xlim=(0, 170))
     axes.set(xlabel="bits of the longest word, $M k$", ylabel="nodes, all periods up to $k$")
-    axes.set_title("nodes against $2^{M k}$", fontsize=10)
-    axes.legend(fontsize=7.5, loc="upper right")
+    _name(axes, "Nodes against $2^{M k}$", 3, 2)
     axes.grid(alpha=0.25)
 
 
@@ -48,9 +54,7 @@ def _seconds(axes, growths) -> None:
             label=f"{found.name}, enumerated",
         )
     axes.set(yscale="log", xlabel="longest period $K$", ylabel="CPU seconds, all periods up to $K$")
-    axes.set_title("seconds against $K$", fontsize=10)
-    axes.set_ylim(bottom=1e-3)
-    axes.legend(fontsize=7.5, loc="lower right")
+    _name(axes, "Seconds against $K$", 3, 2)
     axes.grid(alpha=0.25)
 
 
@@ -73,10 +77,7 @@ def _race(axes, races) -> None:
     axes.plot([], [], "kx", label="given up, some missing")
     parts = [race.name.removeprefix("random ").split(", ") for race in races]
     texts = [f"{p[0]}\n{p[-1]}\n{race.cycles} cycles" for p, race in zip(parts, races)]
-    axes.set_xticks(range(len(races)), texts, fontsize=7.5)
+    axes.set_xticks(range(len(races)), texts)
     axes.set(yscale="log", ylabel="CPU seconds until all $k$-cycles are known")
-    axes.set_title("complete against heuristics", fontsize=10)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, 20 * high)
-    axes.legend(fontsize=7.5, loc="upper left", ncols=2)
+    _name(axes, "Complete against heuristics", 2, 3)
     axes.grid(alpha=0.25, axis="y")

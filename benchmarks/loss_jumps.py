@@ -186,7 +186,7 @@ def main() -> None:
         report_forced(settings, associate(settings, FORCED))
     if options.output:
         pairs = [shown(settings, SHOWN, alpha) for alpha in (0.0, FORCED)]
-        plot(settings, pairs).savefig(options.output, dpi=90, pil_kwargs={"optimize": True})
+        plot(settings, pairs).savefig(options.output, dpi=96, pil_kwargs={"optimize": True})
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ KINDS = {
 """Name and color of each kind of event (Okabe and Ito 2008: told apart by color-blind readers)."""
 RUNS = (("no forcing", "black", "-"), ("forcing .1", "#CC79A7", "-"))
 JUMP = "#F0E442"
+ABOVE: dict = dict(loc="lower left", bbox_to_anchor=(-0.01, 0.97), frameon=False)
+"""Legends stand above their panels, where no data are."""
 NUM_POINTS = 401
 """Networks between two updates at which the loss is drawn."""
 
@@ -30,7 +32,7 @@ def plot(settings: Settings, pairs: Sequence[Pair]):
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(10, 8.6), layout="constrained")
+    figure = Figure(figsize=(8.7, 9.0), layout="constrained")
     grid = figure.add_gridspec(5, 2, height_ratios=(1.5, 1.1, 0.75, 0.75, 1.6))
     rows = [figure.add_subplot(grid[0, :])]
     rows += [figure.add_subplot(grid[row, :], sharex=rows[0]) for row in (1, 2, 3)]
@@ -51,7 +53,7 @@ def plot(settings: Settings, pairs: Sequence[Pair]):
     rows[3].set(ylabel="stable\nfixed points", xlabel="epochs (updates)")
     rows[3].set_xlim(0, max(len(run.losses) for run, _ in pairs))
     rows[3].yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    rows[0].legend(fontsize=8, loc="center", bbox_to_anchor=(0.61, 0.35))
+    rows[0].legend(ncols=2, **ABOVE)
     for column, jump in enumerate(jumps[:2]):
         along(figure.add_subplot(grid[4, column]), settings, pairs[0], int(jump))
     for axes in (rows[0], *figure.axes[4:]):
@@ -92,10 +94,11 @@ def event_rows(axes, runs: Sequence[plr.Bifurcations]) -> None:
             seen[name] = color
     for name, color in seen.items():
         axes.plot([], [], color=color, lw=2, label=name)
-    axes.plot([], [], color="none", label="long: attractor lost or gained")
+    axes.plot([], [], color="black", ls="", marker="|", ms=14, mew=1.6,
+              label="long: attractor lost or gained")  # fmt: skip
     axes.set(yticks=[0, -1], ylim=(-1.6, 0.6))
-    axes.set_yticklabels([f"events,\n{name}" for name, _, _ in RUNS], fontsize=8)
-    axes.legend(fontsize=8, ncols=7, loc="lower left", bbox_to_anchor=(0, 0.95), frameon=False)
+    axes.set_yticklabels([f"events,\n{name}" for name, _, _ in RUNS])
+    axes.legend(ncols=3, **ABOVE)
 
 
 def along(axes, settings: Settings, pair: Pair, jump: int) -> None:

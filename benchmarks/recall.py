@@ -33,13 +33,13 @@ METHODS = {
     "auto": Auto(),
 }
 LABELS = {
-    "mixture": ("PathFollowing()", "#56B4E9", "-", 3.5, (0.09, 0.75, "right")),
-    "points": ("PathFollowing(hops=0)", "#0072B2", "--", 1.5, (0.08, 0.48, "right")),
-    "walks": ("SCYFI()", "#D55E00", "-", 1.5, (1.3, 0.26, "left")),
-    "auto": ("Auto()", "#000000", "-", 1.2, (0.65, 0.6, "left")),
+    "mixture": ("PathFollowing()", "#56B4E9", "-", 3.5),
+    "points": ("PathFollowing(hops=0)", "#0072B2", "--", 1.5),
+    "walks": ("SCYFI()", "#D55E00", "-.", 1.5),
+    "auto": ("Auto()", "#000000", "-", 1.2),
 }
 """Text, color (Okabe and Ito 2008: told apart by color-blind readers), dash and width of each
-curve, and where the panel of planted networks names it."""
+curve."""
 
 LONGER = 2
 """The further run that a union of all runs includes is so many budgets long."""
@@ -279,24 +279,23 @@ def plot(measured: list[tuple[Family, list[Result]]]):
     from matplotlib.figure import Figure
 
     kinds = list(dict.fromkeys(family.name.split(",")[0] for family, _ in measured))
-    figure = Figure(figsize=(8.5, 5.6), layout="constrained")
+    figure = Figure(figsize=(8.7, 7.4), layout="constrained")
     for axes, kind in zip(figure.subplots(2, 2).flat, kinds):
         parts = [(family, each) for family, each in measured if family.name.startswith(kind)]
         results = [result for _, each in parts for result in each]
         seconds, exact = parts[0][0].seconds, parts[0][0].exact
-        for method, (label, color, dash, width, (x, y, side)) in LABELS.items():
+        for method, (label, color, dash, width) in LABELS.items():
             at, share = curve(results, method, seconds)
-            axes.step(at, share, dash, where="post", color=color, lw=width)
-            if kind == "planted":
-                text = label.replace("(h", "\n(h")
-                axes.text(x, y, text, color=color, ha=side, va="center", weight="bold")
+            axes.step(at, share, dash, where="post", color=color, lw=width, label=label)
         truth = sum(len(result.truth) for result in results)
         name = f"{kind}, " + " and ".join(family.name.split(", ")[1] for family, _ in parts)
         count = f"all {truth} cycles" if exact else f"{truth} known cycles"
-        axes.set_title(f"{name}: {count}", fontsize=8)
+        axes.set_title(f"{name}:\n{count}", fontsize=10)
         axes.set(xlabel="CPU seconds per network", ylabel="share of cycles found")
         axes.set(xscale="log", xlim=(EARLY, 6.0), ylim=(-0.03, 1.05))
         axes.grid(alpha=0.25)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
 
 
@@ -315,7 +314,7 @@ def main() -> None:
             measured.append((family, results))
             report(family, results)
     if options.output:
-        plot(measured).savefig(options.output, dpi=90, pil_kwargs={"optimize": True})
+        plot(measured).savefig(options.output, dpi=96, pil_kwargs={"optimize": True})
 
 
 if __name__ == "__main__":

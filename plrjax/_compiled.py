@@ -9,6 +9,7 @@ import contextlib
 import functools
 import gc
 import inspect
+import threading
 import typing
 import warnings
 from collections.abc import Callable
@@ -26,6 +27,9 @@ arrays, so no references are counted: that would cost as much as small linear pr
 
 
 _Record = TypeVar("_Record")
+_setting = threading.RLock()
+"""Held while numba's folder is ours: between threads that import modules of loops, the setting of
+one would be that of the other, or the folder the process was started in."""
 
 
 def compiled(signature: str | None = None, **options: Any) -> Callable[[Callable], Any]:
@@ -130,8 +134,9 @@ def _cache_on_disk():
     """
     settings: Any = numba.config
     folder = None if _full else folder_of_loops()
-    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder or "")
-    try:
-        yield folder is not None
-    finally:
-        settings.CACHE_DIR = before
+    with _setting:
+        before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder or "")
+        try:
+            yield folder is not None
+        finally:
+            settings.CACHE_DIR = before

@@ -9,6 +9,8 @@ from ._common import legend, new_figure
 
 _MAX_PANELS = 6
 _NO_CYCLE = "0.93"
+_FEW = 8
+"""Up to so many cycles have one color each."""
 
 
 def census(found: Census, figure=None):
@@ -43,13 +45,13 @@ def _column(found: Census, name: str) -> np.ndarray:
 
 
 def _draw_cycles(found: Census, figure) -> None:
-    from matplotlib.colors import LogNorm
     from matplotlib.ticker import ScalarFormatter
 
     periods = [int(n.removeprefix("cycles_")) for n in found.columns if n.startswith("cycles_")]
     figure.set_size_inches(8, 5)
     panels: Any = figure.subplots(2, 1, sharex=True)
     largest = max(2.0, *(np.nanmax(_column(found, f"cycles_{k}")) for k in periods))
+    look = _coloring(largest)
     image = None
     for ax, what, title in zip(panels, ("cycles", "stable"), ("all cycles", "stable ones")):
         counts = np.stack([_column(found, f"{what}_{k}") for k in periods])
@@ -57,7 +59,7 @@ def _draw_cycles(found: Census, figure) -> None:
         edges = np.arange(len(found) + 1) - 0.5
         rows = np.arange(len(periods) + 1) - 0.5
         ax.set_facecolor(_NO_CYCLE)
-        image = ax.pcolormesh(edges, rows, shown, norm=LogNorm(1, largest), cmap="viridis_r")
+        image = ax.pcolormesh(edges, rows, shown, **look)
         for number in np.flatnonzero(np.isnan(counts).all(axis=0)):
             ax.axvspan(number - 0.5, number + 0.5, color="white")
         ax.set_yticks(range(len(periods)), [str(k) for k in periods])
@@ -65,9 +67,22 @@ def _draw_cycles(found: Census, figure) -> None:
         ax.set_title(title, fontsize="medium", loc="left")
     panels[-1].set_xlabel(_label(found))
     bar = figure.colorbar(image, ax=panels, label="cycles (grey: none)")
-    bar.set_ticks([n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= largest])
+    every = range(1, _FEW + 1) if largest <= _FEW else (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+    bar.set_ticks([n for n in every if n <= largest])
     bar.ax.minorticks_off()
     bar.ax.yaxis.set_major_formatter(ScalarFormatter())
+
+
+def _coloring(largest: float) -> dict[str, Any]:
+    """Return a color for each number of cycles where they are few, and else a logarithmic scale."""
+    from matplotlib import colormaps
+    from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
+
+    if largest > _FEW:
+        return {"norm": LogNorm(1, largest), "cmap": "viridis_r"}
+    number = int(largest)
+    names = ListedColormap(colormaps["viridis_r"](np.linspace(0.0, 1.0, number)))
+    return {"norm": BoundaryNorm(np.arange(number + 1) + 0.5, number), "cmap": names}
 
 
 def _draw_exponents(found: Census, figure) -> None:

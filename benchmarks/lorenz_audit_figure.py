@@ -22,6 +22,14 @@ SNAPSHOT = 1
 _NODES = 12
 _ORBIT, _TRANSIENT = 12_000, 2_000
 _GREY = "0.55"
+_LABELS: dict[tuple[int, int], tuple[float, float, str]] = {
+    **{(period, 0): (440, period, "right") for period in (58, 59, 60, 61)},
+    (62, 0): (1000, 60.3, "left"),
+    **{(period, 2): (1910, 1.4 * period - 22.2, "left") for period in (62, 63, 64)},
+    (61, 3): (2410, 59.2, "center"),
+    (61, 5): (3170, 59.0, "center"),
+}
+"""Where locked circles are named, by period and interval: places that curves leave free."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,12 +57,13 @@ def draw(path: pathlib.Path, audit: Audit) -> None:
     """Draw the figure into a file."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.7, 12.6), layout="constrained")
-    grid = figure.add_gridspec(4, 6, height_ratios=(1.0, 1.35, 1.0, 1.15))
+    figure = Figure(figsize=(8.7, 13.6), layout="constrained")
+    grid = figure.add_gridspec(4, 6, height_ratios=(1.05, 1.55, 1.0, 1.15))
     rows = [figure.add_subplot(grid[row, :]) for row in range(3)]
     for ax, panel in zip(rows, (_draw_moduli, _draw_turns, _draw_captures)):
         panel(ax, audit)
-        ax.set_xlim(audit.epochs[0] - 60, audit.epochs[-1] + 60)
+        ax.set_xlim(audit.epochs[0] - 420, audit.epochs[-1] + 80)  # labels stand on the left
+        ax.set_xticks(audit.epochs)
     places = [figure.add_subplot(grid[3, 2 * column : 2 * column + 2]) for column in range(3)]
     _draw_states(places[0], audit, near=False)
     _draw_states(places[1], audit, near=True)
@@ -62,21 +71,24 @@ def draw(path: pathlib.Path, audit: Audit) -> None:
     figure.savefig(path, dpi=96)
 
 
-def _legend(ax, columns: int) -> None:
-    """Draw a legend above the Axes, where no data are."""
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=columns, frameon=False,
-              columnspacing=1.2, handletextpad=0.5)  # fmt: skip
+def _headed(ax, title: str, columns: int = 3) -> None:
+    """Draw a legend under a title, both above the Axes, where no data are."""
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, frameon=False,
+              columnspacing=1.4, handletextpad=0.5, title=title, title_fontsize=11,
+              alignment="left", borderaxespad=0.0)  # fmt: skip
 
 
-def _title(ax, text: str, rows: int) -> None:
-    """Put a title above a legend of so many rows."""
-    ax.set_title(text, fontsize=10.5, loc="left", pad=6 + 15.5 * rows)
+def _below(ax, title: str) -> None:
+    """Put a title above the Axes, and a legend below."""
+    ax.set_title(title, fontsize=11, loc="left")
+    ax.legend(loc="upper left", bbox_to_anchor=(-0.08, -0.22), frameon=False, handletextpad=0.5)
 
 
 def _draw_moduli(ax, audit: Audit) -> None:
     """Draw the modulus of the complex pair along the path, and its border collisions."""
     ax.axhline(1.0, color="black", lw=0.8)
-    for name, focus, color in (("left", audit.left, BLUE), ("right", audit.right, ORANGE)):
+    drawn = (("left", audit.left, BLUE, "-"), ("right", audit.right, ORANGE, "--"))
+    for name, focus, color, line in drawn:
         found, x, y = focus.found, [], []
         for row in found.branch_of(focus.branch).rows.tolist():
             s = np.linspace(found.segment_low[row], found.segment_high[row], _NODES)
@@ -84,7 +96,8 @@ def _draw_moduli(ax, audit: Audit) -> None:
             words = np.repeat(found.regions(row)[None], _NODES, axis=0)
             x.append(audit.place(np.full(_NODES, i), s))
             y.append(_pair(multipliers_of(focus.paths[i].arrays(s).pieces(words)[0])))
-        ax.plot(np.concatenate(x), np.concatenate(y), color=color, lw=1.4, label=f"{name} focus")
+        ax.plot(np.concatenate(x), np.concatenate(y), line, color=color, lw=1.6,
+                label=f"{name} focus")  # fmt: skip
         own = np.flatnonzero(found.branch == focus.branch)
         for rows, marker, size in (
             (own[found.attractor[own] == 0], "o", 4),
@@ -102,8 +115,7 @@ def _draw_moduli(ax, audit: Audit) -> None:
     ):
         ax.plot([], [], ls="", marker=marker, color=_GREY, ms=size, label=text)
     ax.set_ylabel("modulus of the complex pair")
-    _title(ax, "Foci: the pair jumps over the unit circle at border collisions", 2)
-    _legend(ax, 3)
+    _headed(ax, "Foci: the pair jumps over the unit circle at border collisions")
 
 
 def _pair(multipliers: np.ndarray) -> Float[np.ndarray, " row"]:
@@ -118,55 +130,48 @@ def _draw_turns(ax, audit: Audit) -> None:
     ax.plot(x, focus_turn(audit.left, families.outer), color=_GREY, lw=1.0, label="focus itself")
     for one, color, marker, name in (
         (families.outer, BLUE, ".", "outer attracting circle"),
-        (families.inner, GREEN, ".", "inner attracting circle"),
+        (families.inner, GREEN, "+", "inner attracting circle"),
         (families.edge, RED, "x", "repelling circle"),
     ):
         rows = one.small
         if name.startswith("inner"):
             rows = rows & ~np.isclose(families.outer.turn, one.turn, rtol=1e-4)
         ax.plot(audit.place(one.interval, one.s)[rows], one.turn[rows], ls="", marker=marker,
-                color=color, ms=4, label=name)  # fmt: skip
+                color=color, ms=5, label=name)  # fmt: skip
     cycles, marks = audit.cycles, []
     for period, interval in sorted(set(zip(cycles.period.tolist(), cycles.interval.tolist()))):
         own = (cycles.period == period) & (cycles.interval == interval)
-        marks.append((float(cycles.step[own].mean()), period, int(own.sum())))
-    ax.plot(*np.array(marks)[:, :2].T, "s", mfc="none", mec="black", ms=8, label="locked circle")
-    for (at, period, number), place in zip(marks, _spread(marks)):
-        line = dict(arrowstyle="-", color="0.35", lw=0.7, shrinkA=0, shrinkB=4)
-        ax.annotate(f"{period} ({number})", (at, period), place, fontsize=9, arrowprops=line,
-                    zorder=5, va="center")  # fmt: skip
-    ax.set_ylim(53, 73)
+        at = float(cycles.step[own].mean())
+        marks.append((at, period))
+        *place, side = _LABELS.get((period, interval), (at + 100, period - 1.5, "left"))
+        end = {"left": 0.0, "center": 0.5, "right": 1.0}[side], 0.5
+        line = dict(arrowstyle="-", color="0.35", lw=0.7, shrinkA=2, shrinkB=5, relpos=end)
+        ax.annotate(f"{period} ({own.sum()})", marks[-1], place, fontsize=9, arrowprops=line,
+                    ha=side, va="center")  # fmt: skip
+    ax.plot(*np.transpose(marks), "s", mfc="none", mec="black", ms=8,
+            label="locked circle: period (events)")  # fmt: skip
+    ax.set_ylim(53, 75)
     ax.set_ylabel("steps per turn")
-    _title(ax, "Around the left focus: a locked circle holds cycles; period (events)", 2)
-    _legend(ax, 3)
-
-
-def _spread(marks: Sequence[tuple[float, int, int]]) -> list[tuple[float, float]]:
-    """Return where the labels of marks stand: below the curves, a step right of each other."""
-    places, right = {}, -np.inf
-    for at, period, _ in sorted(marks):
-        right = max(at, right + 330.0)
-        places[at, period] = (right, 55.0 if at < 2_000 else 57.5)
-    return [places[at, period] for at, period, _ in marks]
+    ax.locator_params(axis="y", integer=True)
+    _headed(ax, "Around the left focus: a locked circle holds cycles")
 
 
 def _draw_captures(ax, audit: Audit) -> None:
     """Draw the share of initial states on a small attractor, with Wilson's intervals."""
-    for name, column, color, marker, text in (
-        ("gtf015", "late", BLUE, "o", "after 60,000 steps"),
-        ("gtf015", "early", ORANGE, "s", "after 2,000 steps"),
-        ("agtf", "late", PINK, "^", "after 60,000 steps, adaptive forcing"),
-    ):
+    for name, column, color, marker, text, aside in (
+        ("gtf015", "late", BLUE, "o-", "after 60,000 steps", 0.0),
+        ("gtf015", "early", ORANGE, "s--", "after 2,000 steps", -30.0),
+        ("agtf", "late", PINK, "^:", "after 60,000 steps, adaptive forcing", 30.0),
+    ):  # moved aside, so that no interval hides another one
         count = np.array([row[column] for row in audit.rows[name]])
         epochs, total = np.array([row["epoch"] for row in audit.rows[name]]), 256
         share, limits = 100 * count / total, 100 * wilson(count, total).T
-        ax.errorbar(epochs, share, yerr=np.abs(limits - share), color=color, marker=marker, ms=5,
-                    lw=1.0, capsize=3, label=text)  # fmt: skip
-    ax.set_ylim(0, None)
+        ax.errorbar(epochs + aside, share, np.abs(limits - share), fmt=marker, color=color, ms=5,
+                    lw=1.2, capsize=3, label=text)  # fmt: skip
+    ax.set_ylim(-1, None)
     ax.set_ylabel("captured, % of 256 states")
     ax.set_xlabel("epoch of training (straight lines between snapshots)")
-    _title(ax, "Orbits that end on a small attractor, 95 % intervals", 1)
-    _legend(ax, 3)
+    _headed(ax, "Orbits that end on a small attractor, 95 % intervals")
 
 
 def _draw_states(ax, audit: Audit, near: bool) -> None:
@@ -174,21 +179,22 @@ def _draw_states(ax, audit: Audit, near: bool) -> None:
     map = audit.models[SNAPSHOT].as_piecewise_affine()
     points, _ = audit.left.pieces(np.array([SNAPSHOT]), np.zeros(1))
     chaos = _orbit(map, points[0] + np.array([2.0, 1.0, 0.5]))
-    families, drawn = audit.families, ((BLUE, "attracting circle"), (RED, "repelling circle"))
+    families = audit.families
     if not near:
-        ax.plot(chaos[:, 0], chaos[:, 2], ",", color=_GREY, alpha=0.5)
-    for one, (color, name) in zip((families.outer, families.edge), drawn):
+        ax.plot(chaos[:, 0], chaos[:, 2], ",", color=_GREY)
+        ax.plot([], [], ".", ms=4, color=_GREY, label="chaotic attractor")
+    for one, color, mark, name, steps in (
+        (families.outer, BLUE, "-", "attracting circle", 3_000),
+        (families.edge, RED, ".", "repelling circle", 400),
+    ):  # the first has so many points that they look like a line
         row = np.flatnonzero((one.interval == SNAPSHOT) & (one.s == 0.0))[0]
-        steps = 400 if name.startswith("rep") else 3_000
         orbit = _orbit(map, one.states[row], 0, steps)
         ax.plot(orbit[:, 0], orbit[:, 2], ".", ms=1.6, color=color)
-        ax.plot([], [], "o", ms=4, color=color, label=name)
-    ax.plot(points[0, 0], points[0, 2], "k+", ms=8, label="stable focus")
+        ax.plot([], [], mark, ms=6, lw=2, color=color, label=name)
+    ax.plot(points[0, 0], points[0, 2], "k+", ms=9, mew=1.4, label="stable focus", zorder=4)
     ax.set_xlabel("$z_1$")
     ax.set_ylabel("$z_3$")
-    _title(ax, f"Epoch {audit.epochs[SNAPSHOT]}{', left focus' if near else ''}", 3)
-    if near:
-        _legend(ax, 1)
+    _below(ax, f"Epoch {audit.epochs[SNAPSHOT]}{', left focus' if near else ''}")
 
 
 def _orbit(map: plr.PiecewiseAffineMap, state: np.ndarray, skip: int = _TRANSIENT, steps=_ORBIT):
@@ -222,5 +228,4 @@ def _draw_tongue(ax, audit: Audit) -> None:
     ax.set_xlabel("epoch")
     ax.set_ylabel("cycles")
     ax.locator_params(axis="x", nbins=4, integer=True)
-    _title(ax, f"The {TONGUE}-cycles, fold to fold", 4)
-    _legend(ax, 1)
+    _below(ax, f"The {TONGUE}-cycles, fold to fold")

@@ -34,9 +34,9 @@ METHODS = {
 }
 LABELS = {
     "mixture": ("PathFollowing()", "#56B4E9", "-", 3.5),
-    "points": ("PathFollowing(hops=0)", "#0072B2", "--", 1.5),
-    "walks": ("SCYFI()", "#D55E00", "-.", 1.5),
-    "auto": ("Auto()", "#000000", "-", 1.2),
+    "points": ("PathFollowing(hops=0)", "#0072B2", "--", 1.6),
+    "walks": ("SCYFI()", "#D55E00", "-.", 1.6),
+    "auto": ("Auto()", "#000000", ":", 1.8),
 }
 """Text, color (Okabe and Ito 2008: told apart by color-blind readers), dash and width of each
 curve."""
@@ -44,7 +44,7 @@ curve."""
 LONGER = 2
 """The further run that a union of all runs includes is so many budgets long."""
 
-EARLY = 0.003
+EARLY = 0.001
 """Where the time axis begins, in seconds."""
 
 
@@ -280,7 +280,8 @@ def plot(measured: list[tuple[Family, list[Result]]]):
 
     kinds = list(dict.fromkeys(family.name.split(",")[0] for family, _ in measured))
     figure = Figure(figsize=(8.7, 7.4), layout="constrained")
-    for axes, kind in zip(figure.subplots(2, 2).flat, kinds):
+    panels = figure.subplots(2, 2, sharex=True, sharey=True)
+    for axes, kind in zip(panels.flat, kinds):
         parts = [(family, each) for family, each in measured if family.name.startswith(kind)]
         results = [result for _, each in parts for result in each]
         seconds, exact = parts[0][0].seconds, parts[0][0].exact
@@ -291,11 +292,15 @@ def plot(measured: list[tuple[Family, list[Result]]]):
         name = f"{kind}, " + " and ".join(family.name.split(", ")[1] for family, _ in parts)
         count = f"all {truth} cycles" if exact else f"{truth} known cycles"
         axes.set_title(f"{name}:\n{count}", fontsize=10)
-        axes.set(xlabel="CPU seconds per network", ylabel="share of cycles found")
         axes.set(xscale="log", xlim=(EARLY, 6.0), ylim=(-0.03, 1.05))
         axes.grid(alpha=0.25)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    for axes in panels[-1]:
+        axes.set_xlabel("CPU seconds per network")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("share of cycles found")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False,
+                  handlelength=3.5)  # fmt: skip
     return figure
 
 

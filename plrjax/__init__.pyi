@@ -3,6 +3,7 @@
 from . import attractors as attractors
 from . import bifurcations as bifurcations
 from . import cycles as cycles
+from . import manifolds as manifolds
 from . import metrics as metrics
 from . import models as models
 from . import plot as plot
@@ -111,6 +112,11 @@ from .cycles import follow_path as follow_path
 from .cycles import itinerary_sensitivity as itinerary_sensitivity
 from .cycles import sensitivity_norm as sensitivity_norm
 from .cycles import verify as verify
+from .manifolds import Manifold as Manifold
+from .manifolds import invertibility as invertibility
+from .manifolds import preimages as preimages
+from .manifolds import stable_manifold as stable_manifold
+from .manifolds import unstable_manifold as unstable_manifold
 from .models import GRU as GRU
 from .models import LSTM as LSTM
 from .models import PLRNN as PLRNN

@@ -60,6 +60,7 @@ FLOORS = {
     "_fixed_points": 3,
     "cycles": 4,
     "grid": 4.5,
+    "manifolds": 5.5,
     "attractors": 5,
     "systems": 5,
     "metrics": 5,

@@ -15,6 +15,7 @@ from .._saved import AbstractSaved
 from ..attractors import AttractorSet, SymbolicDynamics
 from ..bifurcations import Bifurcations
 from ..cycles import CycleSet
+from ..manifolds import Manifold
 from ..models import (
     KINDS,
     STACKED,
@@ -99,6 +100,7 @@ LOADERS: dict[str, Callable] = {
     "bifurcations": _result("bifurcations", Bifurcations),
     "attractors": _result("attractors", AttractorSet),
     "symbolic dynamics": _result("symbolic dynamics", SymbolicDynamics),
+    "manifold": _result("a manifold", Manifold),
 }
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 

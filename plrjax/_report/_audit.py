@@ -22,10 +22,10 @@ _NEAR = 0.02
 
 def audit(subject: Subject, found: Findings, seconds: float) -> Section:
     """Return what a score over a few orbits would miss."""
-    del seconds
     part = Section("audit", "What scores do not show")
     rows: list[tuple[str, str, str]] = []
     rows += _captured(subject, found)
+    rows += _later(subject, found, min(seconds, _LATER_SECONDS))
     rows += _stable_points(subject, found)
     rows += _exponents(subject, found)
     rows += _almost(found)
@@ -65,7 +65,7 @@ def _captured(subject: Subject, found: Findings) -> list[tuple[str, str, str]]:
         f"{away:,} of {len(kept):,} {where} ({100 * away / len(kept):.1f} %) do not end on the "
         f"most frequent one, {table.name(main)}: {places}"
     )
-    return [("second attractors", "look", text), *_later(subject, found)]
+    return [("second attractors", "look", text)]
 
 
 def _place(found: Findings, row: int) -> str:
@@ -87,17 +87,19 @@ def _place(found: Findings, row: int) -> str:
     return text
 
 
-def _later(subject: Subject, found: Findings) -> list[tuple[str, str, str]]:
+def _later(subject: Subject, found: Findings, seconds: float) -> list[tuple[str, str, str]]:
     """Return whether more states have left chaos after ten times as many steps."""
     table, starts, main = found.attractors, found.starts, found.main_row
     if table is None or starts is None or main is None or table.period[main]:
+        return []
+    if len(found.attractor_rows) < 2 or seconds < 1.0:
         return []
     states = starts.states[: starts.num_data] if starts.num_data else starts.states
     states = states[:: max(1, len(states) // _FEW)]
     late = find_attractors(
         subject.plrnn, states, key=subject.key, max_period=LONGEST,
         num_transient=10 * table.num_transient,
-        max_seconds=_LATER_SECONDS, progress=subject.progress,
+        max_seconds=seconds, progress=subject.progress,
     )  # fmt: skip
     chaotic = late.count[late.kind == table.kind[main]].sum() / max(1, late.count.sum())
     before = float(table.share[table.kind == table.kind[main]].sum())

@@ -14,6 +14,8 @@ from ._subject import Subject
 
 _MOST_ROWS = 200
 """Cycles that the page lists."""
+_MOST_POINTS = 5_000
+"""States of orbits that a cycle's points are compared with."""
 _PROOF_SHARE = 0.2
 """Share of this part's time that is kept for proofs."""
 _ON = 0.02
@@ -183,9 +185,10 @@ def _distances(cycles: CycleSet, found: Findings) -> np.ndarray | None:
     cloud = found.cloud
     if cloud is None:
         return None
+    cloud = cloud[:: -(-len(cloud) // _MOST_POINTS)]
     width = max(float(np.ptp(cloud, axis=0).max()), 1e-12 + 1e-9 * float(np.abs(cloud).max()))
     far = []
-    for row in range(len(cycles)):
+    for row in range(min(len(cycles), _MOST_ROWS)):
         orbit = cycles.orbit(row)
         gaps = [np.abs(cloud - point).max(axis=1).min() for point in orbit]
         far.append(max(gaps) / width)

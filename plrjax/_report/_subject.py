@@ -81,7 +81,7 @@ def subject_of(
         given, found = (RunFolder(path) if run else load(path)), path
         name, code = name or found, code or (f'model = plr.load("{path}")',)
     if isinstance(given, RunFolder):
-        return _of_run(given, key, data, name)
+        return _of_run(given, key, data, inputs, name)
     models = tuple(given) if isinstance(given, Sequence) else (given,)
     for model in models or (None,):
         if not isinstance(model, AbstractDynamics):
@@ -109,7 +109,7 @@ def subject_of(
     )
 
 
-def _of_run(run: RunFolder, key: Any, data: Any, name: str | None) -> Subject:
+def _of_run(run: RunFolder, key: Any, data: Any, inputs: Any, name: str | None) -> Subject:
     """Return a run, with its test data, or else those it was trained on, where they still are."""
     steps = tuple(run.steps.tolist())
     code = (f'run = plr.RunFolder("{run.path}")', "model = run.model")
@@ -121,8 +121,9 @@ def _of_run(run: RunFolder, key: Any, data: Any, name: str | None) -> Subject:
         code += (f"data = run.in_units(plr.load_series({str(data)!r}))",)
         data = run.in_units(np.asarray(_rows("data", data)))
     return Subject(
-        name or str(run.path), run.model, code, key, run, steps,
-        tuple(run.snapshot(step) for step in steps), data, run.observation_model,
+        name or str(run.path), with_input(run.model, inputs), code, key, run, steps,
+        tuple(with_input(run.snapshot(step), inputs) for step in steps), data,
+        run.observation_model,
     )  # fmt: skip
 
 

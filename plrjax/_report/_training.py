@@ -22,8 +22,12 @@ from ._subject import Subject, data_states
 
 _MOST_SPECTRA, _ORBITS, _STEPS, _MOST = 25, 32, 2_000, 6
 """Networks of the series whose spectra are computed, orbits and steps behind each, exponents."""
+_MOST_VALUES = 1_000_000
+"""Numbers of the data that orbits are compared with: seconds."""
 _MOST_EVENTS = 200
 """Events that the page lists."""
+_DRAWN = 20_000
+"""Rows of the data that are drawn."""
 _SHARE = 0.6
 """Share of this part's time for events; the rest is for spectra."""
 _PERIODS = (1, 2)
@@ -157,7 +161,7 @@ def scores(subject: Subject, found: Findings, seconds: float) -> Section:
     del seconds  # one pass over the data: seconds, whatever the network
     if subject.data is None:
         raise Skipped("no data were given (--data, or the TEST of a run)")
-    data = subject.data
+    data = subject.data[: _MOST_VALUES // subject.data.shape[1]]
     result = evaluate(subject.model, data, key=subject.key, observation_model=subject.observation)
     found.evaluation = result
     part = Section("scores", "Against the data")
@@ -173,12 +177,16 @@ def scores(subject: Subject, found: Findings, seconds: float) -> Section:
     caption = f"{len(result.start)} orbits of {result.num_generated:,} steps against the data."
     head = ["score", "median", "MAD", "split-half"]
     part.tables.append(PageTable("scores", caption, head, rows))
+    if len(data) < len(subject.data):
+        part.sentences.append(
+            f"Of {len(subject.data):,} rows the first {len(data):,} are compared."
+        )
     _draw_scores(part, subject)
     return part
 
 
 def _draw_scores(part: Section, subject: Subject) -> None:
-    data = np.asarray(subject.data)
+    data = np.asarray(subject.data)[:_DRAWN]
     orbit = simulate(subject.model, data_states(subject, 1), len(data) - 1)[:, 0]
     orbit = np.concatenate([data_states(subject, 1), orbit])
     shown = orbit

@@ -19,6 +19,7 @@ from ._lyapunov import gradient_norms as gradient_norms
 from ._lyapunov import lyapunov as lyapunov
 from ._lyapunov import spectrum as spectrum
 from ._lyapunov import spectrum_history as spectrum_history
+from ._manifolds import manifold as manifold
 from ._multipliers import multipliers as multipliers
 from ._periods import cycles_per_period as cycles_per_period
 from ._plane import diagram as diagram

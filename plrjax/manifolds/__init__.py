@@ -1,0 +1,8 @@
+"""Invariant manifolds: what separates attractors, and what connects cycles."""
+
+from ._cells import Invertibility as Invertibility
+from ._cells import invertibility as invertibility
+from ._manifold import Manifold as Manifold
+from ._preimages import preimages as preimages
+from ._stable import stable_manifold as stable_manifold
+from ._unstable import unstable_manifold as unstable_manifold

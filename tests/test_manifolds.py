@@ -1,6 +1,7 @@
 """Manifolds, against iterated points, basins on a grid, and enumerated preimages."""
 
 import itertools
+from typing import Any
 
 import jax.random as jr
 import numpy as np
@@ -76,7 +77,7 @@ def test_a_stable_manifold_runs_into_the_cycle(period):
         z = found.segments.mean(axis=1)
         for _ in range(int(found.step.max()) + 20 * period):
             z = LOZI.apply(z)
-            off = np.linalg.norm(z[:, None] - cycle.orbit(0), axis=2).min(axis=1)
+        off = np.linalg.norm(z[:, None] - cycle.orbit(0), axis=2).min(axis=1)
         assert off.max() < 1e-2
 
 
@@ -128,8 +129,8 @@ def check_boundary(seed: int, side: int) -> plr.manifolds.Invertibility:
     middle = found.points[:, 0].mean(axis=0)
     half = 2.5 * np.abs(found.points[:, 0] - middle).max()
     x, y = (np.linspace(c - half, c + half, side) for c in middle)
-    box = dict(low=float(middle.min() - 40 * half), high=float(middle.max() + 40 * half))
-    curves = plr.stable_manifold(map, saddle, **box, max_steps=60, progress=QUIET)
+    low, high = middle.min() - 40 * half, middle.max() + 40 * half
+    curves = plr.stable_manifold(map, saddle, low=low, high=high, max_steps=60, progress=QUIET)
     assert not curves.notes
     image = labels(map, found.points[stable, 0], x, y)
     wrong, different = disagreements(image, x, y, curves.segments)
@@ -223,7 +224,7 @@ def test_a_result_is_saved_printed_and_drawn(tmp_path):
     assert plr.load(tmp_path / "manifold.npz") == found
     assert "unstable manifold of a 2-cycle (multiplier -1.74689)" in str(found)
     assert len(found.points) > len(found) and found.points.shape[1] == 2
-    ax = plr.plot.manifold(found)
+    ax: Any = plr.plot.manifold(found)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["unstable manifold"]
     with pytest.raises(ValueError, match="axes: expected two states from 0 to 1"):
         plr.plot.manifold(found, axes=(0, 2))

@@ -248,7 +248,7 @@ def test_distant_cycles_are_arrows_and_do_not_set_the_axes():
     found = by_hand(model, ["0", "1", "01"])
     found.points[0] += 1_000.0
     orbit = simulated(model, 500)
-    ax = plrjax.plot.cycles(found, orbit=orbit)
+    ax: Any = plrjax.plot.cycles(found, orbit=orbit)
     assert max(map(abs, (*ax.get_xlim(), *ax.get_ylim()))) < 10
     named = [text.get_text() for text in ax.get_legend().get_texts()]
     assert named[-1].startswith("1 cycle farther out\nperiod 1: (")
@@ -299,7 +299,7 @@ def test_attractors_are_drawn_with_their_shares():
 
     model = lozi()
     table = plrjax.find_attractors(model, np.full((8, 2), 0.1), key=jr.key(0))
-    ax = plrjax.plot.cycles(by_hand(model, ["0", "1"]), model, attractors=table)
+    ax: Any = plrjax.plot.cycles(by_hand(model, ["0", "1"]), model, attractors=table)
     named = [text.get_text() for text in ax.get_legend().get_texts()]
     assert named[0] == "chaotic, 100.0 % of states"
     with pytest.raises(ValueError, match="attractors: expected those of 3 states, got 2"):

@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,8 +114,9 @@ def test_expected_counts_are_those_of_a_chain_without_memory():
 
 def test_an_orbit_on_a_cycle_has_the_words_of_its_itinerary():
     model = plrnn_map(**SIXTEEN | {"A": np.diag(SIXTEEN["A"])})
-    options = dict(num_transient=5_000, num_steps=16_000, longest=14)
-    found = plr.symbolic_dynamics(model, [2.0, 0.1], **options)
+    found = plr.symbolic_dynamics(
+        model, [2.0, 0.1], num_transient=5_000, num_steps=16_000, longest=14
+    )
     assert found.num_words[-1] == 16 and found.growth[-1] == 0
     assert found.block_entropy[-1] == pytest.approx(np.log(16), abs=1e-3)
     assert abs(found.rate[-1]) < 1e-3
@@ -167,6 +169,6 @@ def test_plots():
     found = plr.symbolic_dynamics(LOZI, [0.1, 0.1], num_steps=20_000)
     ax = plr.plot.word_graph(found)
     assert [text.get_text() for text in ax.texts if text.get_text()] == ["0", "1"]
-    ax = plr.plot.word_entropies(found)
+    ax: Any = plr.plot.word_entropies(found)
     assert [text.get_text() for text in ax.get_legend().get_texts()][0] == "growth of words"
     plt.close("all")

@@ -86,8 +86,17 @@ def stable_manifold(
         else:
             if len(newest):
                 notes.append(f"max_steps={max_steps} ended it; {len(newest)} more pieces follow")
-    columns = (np.concatenate(column) for column in zip(*found))
-    return Manifold(*columns, local.orbit, "stable", local.multiplier, task.result, tuple(notes))
+    segments, steps, branches = (np.concatenate(column) for column in zip(*found))
+    return Manifold(
+        segments,
+        steps,
+        branches,
+        local.orbit,
+        "stable",
+        local.multiplier,
+        task.result,
+        tuple(notes),
+    )
 
 
 def _first(local: Local, box) -> Float[np.ndarray, "time 2 state"]:

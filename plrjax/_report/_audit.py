@@ -94,19 +94,20 @@ def _later(subject: Subject, found: Findings, seconds: float) -> list[tuple[str,
         return []
     if len(found.attractor_rows) < 2 or seconds < 1.0:
         return []
-    states = starts.states[: starts.num_data] if starts.num_data else starts.states
-    states = states[:: max(1, len(states) // _FEW)]
+    number = starts.num_data or len(starts.states)
+    chosen = np.arange(0, number, max(1, number // _FEW))
+    states, label = starts.states[chosen], table.label[chosen]
     late = find_attractors(
         subject.plrnn, states, key=subject.key, max_period=LONGEST,
         num_transient=10 * table.num_transient,
         max_seconds=seconds, progress=subject.progress,
     )  # fmt: skip
     chaotic = late.count[late.kind == table.kind[main]].sum() / max(1, late.count.sum())
-    before = float(table.share[table.kind == table.kind[main]].sum())
+    before = float(np.isin(label, np.flatnonzero(table.kind == table.kind[main])).mean())
     grows = chaotic < before - 0.02
     text = (
-        f"{100 * chaotic:.1f} % of {len(states)} states are on a {table.name(main)} attractor "
-        f"after {10 * table.num_transient:,} steps"
+        f"of {len(states)} states {100 * before:.1f} % are on a {table.name(main)} attractor after "
+        f"{table.num_transient:,} steps, {100 * chaotic:.1f} % after {10 * table.num_transient:,}"
     )
     return [("shares later", "look" if grows else "note", text)]
 

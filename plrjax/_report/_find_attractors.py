@@ -103,14 +103,8 @@ def _sentences(table: AttractorSet, groups, model) -> list[str]:
     for row in np.flatnonzero(counts).tolist():
         text = f"{100 * counts[row] / len(label):.1f} % ({ends[row, 0]:.1f} to {ends[row, 1]:.1f})"
         said.append(f"{text} {_fate(table, row, model)}")
-    number_of = int(real.sum())
-    met = (
-        "No attractor was"
-        if not number_of
-        else "One attractor was"
-        if number_of == 1
-        else (f"{number_of} attractors were")
-    )
+    many = int(real.sum())
+    met = {0: "No attractor was", 1: "One attractor was"}.get(many, f"{many} attractors were")
     total = f"{met} met. Of {len(label):,} {where}, "
     return [total + "; ".join(said[:5]) + ("; ..." if len(said) > 5 else "") + "."]
 

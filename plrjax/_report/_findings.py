@@ -59,6 +59,11 @@ class Findings:
 
     @property
     def main_row(self) -> int | None:
+        """The most frequent attractor."""
+        return (self.attractor_rows or [None])[0]
+
+    @property
+    def moving_row(self) -> int | None:
         """The most frequent attractor that is no cycle, or else the most frequent."""
         rows, table = self.attractor_rows, self.attractors
         moving = [row for row in rows if table is not None and not table.period[row]]

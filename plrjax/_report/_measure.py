@@ -24,7 +24,7 @@ _MOST_NODES = 14
 
 def exponents(subject: Subject, found: Findings, seconds: float) -> Section:
     """Return the Lyapunov spectrum of the main attractor."""
-    size, row = subject.model.state_size, found.main_row
+    size, row = subject.model.state_size, found.moving_row
     code = "state = np.zeros(model.state_size)"
     state = np.zeros(size)
     open_state = found.undecided_state
@@ -51,6 +51,8 @@ def exponents(subject: Subject, found: Findings, seconds: float) -> Section:
     given = ", ".join(f"{name}={value}" for name, value in options.items())
     part.code = [code, f"spectrum = plr.lyapunov_spectrum(model, state, key=key, {given})"]
     part.code.append("print(spectrum)")
+    if row is not None and row != found.main_row and open_state is None:
+        part.facts["attractor"] = row
     _tell(part, result)
     return part
 
@@ -64,7 +66,8 @@ def _tell(part: Section, result: LyapunovSpectrum) -> None:
         said = "Not chaotic: neighboring orbits approach each other"
     else:
         said = "Neutral: the largest exponent cannot be told from 0"
-    part.sentences.append(f"{said} (λ₁ = {first:.4g} ± {error:.1g} nats per step).")
+    where = f"On the attractor in row {part.facts['attractor']}: " if part.facts else ""
+    part.sentences.append(f"{where}{said} (λ₁ = {first:.4g} ± {error:.1g} nats per step).")
     dimension = float(result.kaplan_yorke)
     part.facts |= {
         "kaplan_yorke": dimension, "entropy_sum": float(result.entropy_sum),
@@ -101,7 +104,7 @@ def words(subject: Subject, found: Findings, seconds: float) -> Section:
     """Return the symbolic dynamics of the main attractor."""
     if not subject.is_piecewise_affine:
         raise Skipped("a smooth network has no linear subregions to make words of")
-    row = found.main_row
+    row = found.moving_row
     if row is None or found.attractors is None:
         raise Skipped("no orbit stays on an attractor")
     if ATTRACTOR(int(found.attractors.kind[row])) is ATTRACTOR.cycle:

@@ -47,6 +47,7 @@ _TITLES = {
 """Parts, as they stand on the page."""
 _ORDER = ("network", *_TITLES)
 """The same, with the one that is always there."""
+_IMPORTS = ("jax", "jax.random as jr", "numpy as np", "plrjax as plr")
 _HEADLINES = ("attractors", "cycles", "exponents", "scores", "audit")
 """Parts whose first sentence stands at the top."""
 
@@ -176,7 +177,7 @@ class _Work:
             part.why = str(reason)
         except KeyboardInterrupt:
             part.why, self.found.interrupted = "interrupted", True
-        except (ValueError, RuntimeError, FloatingPointError) as error:
+        except (ValueError, RuntimeError, FloatingPointError, MemoryError) as error:
             part.status, part.why = "failed", one_line(error)
         part.seconds = time.perf_counter() - begin
         return part
@@ -223,13 +224,7 @@ def _page(
     headlines = [by_name[name].sentences[0] for name in _HEADLINES if by_name[name].sentences] or [
         "Nothing could be said about this network; the table at the end says why."
     ]
-    code = [
-        "import jax",
-        "import jax.random as jr",
-        "import numpy as np",
-        "import plrjax as plr",
-        "",
-    ]
+    code = [*(f"import {name}" for name in _IMPORTS), ""]
     code += [*subject.code, f"key = {_key_text(subject.key)}"]
     facts = {
         "title": os.path.basename(subject.name.rstrip("/\\")) or subject.name,
@@ -239,7 +234,7 @@ def _page(
     }  # fmt: skip
     record = {
         "network": subject.name, "plrjax": facts["version"], "date": facts["date"],
-        "headlines": headlines, "seconds": round(seconds, 2), "limit_seconds": limit,
+        "headlines": headlines, "seconds": round(seconds, 2), "limit_seconds": limit, "code": code,
         "parts": {part.name: part.record() for part in parts},
     }  # fmt: skip
     result = RESULTS.budget_exhausted if work.out_of_time else RESULTS.successful
@@ -256,8 +251,6 @@ def _key_text(key: Any) -> str:
     import jax
 
     data = np.asarray(jax.random.key_data(key))
-    if str(jax.random.key_impl(key)) == "fry" and data.shape == (2,) and not data[0]:
-        return f"jr.key({int(data[1])})"
     if data.shape == (2,) and not data[0] and "threefry" in str(jax.random.key_impl(key)):
         return f"jr.key({int(data[1])})"
     return f"jr.wrap_key_data(np.array({data.tolist()}, np.uint32))"

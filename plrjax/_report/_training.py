@@ -102,8 +102,8 @@ def _history(
     """Return spectra of some of the networks, from where states settled at last."""
     rows = np.unique(np.linspace(0, len(subject.models) - 1, _MOST_SPECTRA).round().astype(int))
     state = np.zeros(subject.model.state_size)
-    if found.main_row is not None:
-        state = found.point(found.main_row)
+    if found.moving_row is not None:
+        state = found.point(found.moving_row)
     spectra: list[LyapunovSpectrum] = []
     end = time.perf_counter() + seconds
     for row in rows:

@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 from command import main
-from systems import LOZI, QUIET
+from systems import LOZI, QUIET, tent
 
 import plrjax as plr
 
@@ -115,6 +115,13 @@ def test_chaos_is_said_and_drawn():
     assert {row["period"]: row["cycles"] for row in parts["cycles"]["by_period"]}[6] == 4
     assert page.result is plr.RESULTS.successful and "no data were given" in str(page)
     assert "Graph of 2 regions" in page.html and "Basins of attraction" in page.html
+
+
+def test_cycles_within_bands_that_follow_in_turn_are_on_the_attractor():
+    """The tent map of slope 1.15 has four chaotic bands, and a 4-cycle with a point in each."""
+    page = made(tent(1.15), periods=[1, 4], minutes=0.5)
+    rows = {row["period"]: row["near orbits"] for row in page.facts["parts"]["cycles"]["cycles"]}
+    assert rows[4] < 0.02 < rows[1]
 
 
 @pytest.mark.parametrize("kind", ["diverging", "lstm", "many units"])

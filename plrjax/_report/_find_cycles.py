@@ -185,7 +185,8 @@ def _distances(cycles: CycleSet, found: Findings) -> np.ndarray | None:
     cloud = found.cloud
     if cloud is None:
         return None
-    cloud = cloud[:: -(-len(cloud) // _MOST_POINTS)]
+    if len(cloud) > _MOST_POINTS:  # at random: every n-th would miss bands that follow in turn
+        cloud = cloud[np.random.default_rng(0).permutation(len(cloud))[:_MOST_POINTS]]
     width = max(float(np.ptp(cloud, axis=0).max()), 1e-12 + 1e-9 * float(np.abs(cloud).max()))
     far = []
     for row in range(min(len(cycles), _MOST_ROWS)):

@@ -56,18 +56,16 @@ def test_unstable_manifolds_are_where_points_beside_the_cycle_go(map, period):
 @pytest.mark.parametrize("map", [LOZI, LOZI_2], ids=["a=1.7", "a=1.4"])
 def test_corners_of_an_unstable_manifold_come_from_the_cycle(map):
     """The Lozi map has an inverse: mapped back, every corner runs into the cycle."""
-    inverse = np.linalg.inv([[0.0, 1.0], [map.A[1, 0], 0.0]])
     for cycle in saddles(map, 1):
         found = plr.unstable_manifold(map, cycle, length=10, progress=QUIET)
         gaps = np.abs(found.segments[1:, 0] - found.segments[:-1, 1]).max(axis=1)
         assert (gaps[np.diff(found.branch) == 0] < 1e-12).all(), "branches are connected"
         z = found.segments.reshape(-1, 2).copy()
-        for _ in range(int(found.step.max()) + 3):
+        for _ in range(int(found.step.max()) + 8):
             x = z[:, 1] / map.A[1, 0]  # z = (1 - a|x| + y, b x)
             y = z[:, 0] - 1 + map.A[0, 0] * np.abs(x)
             z = np.column_stack([x, y])
-        assert np.linalg.norm(z - cycle.orbit(0)[0], axis=1).max() < 1.0
-    assert inverse.shape == (2, 2)
+        assert np.linalg.norm(z - cycle.orbit(0)[0], axis=1).max() < 0.1
 
 
 @pytest.mark.parametrize("period", [1, 2])
@@ -210,9 +208,10 @@ def test_limits_are_said():
     few = plr.unstable_manifold(LOZI, cycle, length=1e9, max_segments=50, progress=QUIET)
     assert "max_segments=50 ended it" in few.notes[0]
     boxed = plr.unstable_manifold(LOZI, cycle, length=50, low=-2, high=2, progress=QUIET)
-    assert (np.abs(boxed.segments) <= 2 + 1e-12).all() or boxed.step.min() == 0
+    mapped = boxed.segments[boxed.step > 1]  # the piece at the cycle is as long as it is straight
+    assert len(mapped) and (np.abs(mapped) <= 2 + 1e-12).all()
     stopped = plr.stable_manifold(LOZI, cycle, low=-3, high=3, max_steps=2, progress=QUIET)
-    assert not stopped.notes or "max_steps=2 ended it" in stopped.notes[0]
+    assert "max_steps=2 ended it" in stopped.notes[0]
 
 
 def test_a_result_is_saved_printed_and_drawn(tmp_path):

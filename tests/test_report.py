@@ -194,6 +194,17 @@ def test_a_run_is_described_with_its_training(run, capsys, tmp_path):
     assert "Against the data" in out.read_text() and "D_stsp" in out.read_text()
 
 
+def test_all_lines_of_the_page_of_a_run_run(run):
+    page = plr.report(run, key=jr.key(0), periods=[1], progress=QUIET)
+    names: dict = {"print": lambda *_: None}
+    exec("\n".join(page.facts["code"]), names)
+    for name in ("attractors", "cycles", "exponents", "words", "scores", "training"):
+        exec("\n".join(page.facts["parts"][name]["code"]), names)
+    assert len(names["orbit"]) == len(names["data"]) and len(names["models"]) == 3
+    counts = [len(names["events"]), page.facts["parts"]["training"]["num_events"]]
+    assert counts[0] == counts[1]
+
+
 def test_a_killed_run_is_described(run, tmp_path):
     import shutil
 

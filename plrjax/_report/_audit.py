@@ -145,7 +145,7 @@ def _exponents(subject: Subject, found: Findings) -> list[tuple[str, str, str]]:
         return rows
     values, errors = spectrum.exponents, spectrum.standard_error
     if subject.data is not None:
-        rows += _against_data(subject, found, float(values[0]), float(errors[0]))
+        rows += _against_data(subject, float(values[0]), float(errors[0]))
     if len(values) > 1 and values[0] > -_SURE * errors[0]:
         near = int(np.argmin(np.abs(values)))
         zero = abs(values[near]) <= _SURE * errors[near] + 1e-3 * abs(values[0])
@@ -158,9 +158,7 @@ def _exponents(subject: Subject, found: Findings) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _against_data(
-    subject: Subject, found: Findings, value: float, error: float
-) -> list[tuple[str, str, str]]:
+def _against_data(subject: Subject, value: float, error: float) -> list[tuple[str, str, str]]:
     """Return the largest exponent beside that of the data."""
     data = np.asarray(subject.data)[:_MOST_ROWS]
     try:
@@ -169,7 +167,6 @@ def _against_data(
         return [
             ("largest exponent", "unknown", f"none could be estimated from the data ({problem})")
         ]
-    found.exponent_of_data = estimate
     if np.isnan(estimate.exponent):
         return [("largest exponent", "unknown", "the data do not show one")]
     gap = abs(value - estimate.exponent)

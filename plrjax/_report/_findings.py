@@ -1,7 +1,6 @@
 """What the parts of a report have found so far, for those that come after."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -10,7 +9,6 @@ from .._results import ATTRACTOR, RESULTS
 from ..attractors import AttractorSet, SymbolicDynamics
 from ..bifurcations import Bifurcations
 from ..cycles import CycleSet
-from ..metrics import Evaluation
 from ..plot._orbits import Orbit
 from ._section import Section
 from ._subject import Starts
@@ -27,10 +25,8 @@ class Findings:
     cycles: CycleSet | None = None
     spectrum: LyapunovSpectrum | None = None
     words: SymbolicDynamics | None = None
-    evaluation: Evaluation | None = None
     events: Bifurcations | None = None
     history: SpectrumHistory | None = None
-    exponent_of_data: Any = None
     orbits: list[Orbit] = dataclasses.field(default_factory=list)
     interrupted: bool = False
 

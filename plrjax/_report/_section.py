@@ -92,12 +92,12 @@ class Section:
         }  # fmt: skip
 
 
-def number(value: Any, digits: int = 4, unit: str = "") -> Cell:
+def number(value: Any, digits: int = 4) -> Cell:
     """Return a number as a cell; a dash for what is not there."""
     if value is None or value != value:
         return Cell("-", None)
     text = f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
-    return Cell(text + unit, value)
+    return Cell(text, value)
 
 
 def draw(

@@ -98,10 +98,16 @@ def subject_of(
         raise ValueError(
             f"data: expected {last.state_size} variables, one for each state, got {rows.shape[1]}"
         )
+    lines = tuple(code) or ("# model: the network",)
+    if rows is not None:
+        known = isinstance(data, str | os.PathLike)
+        lines += (
+            f"data = plr.load_series({os.fspath(data)!r})" if known else "# data: the series",
+        )
     return Subject(
         name or type(last).__name__,
         last,
-        tuple(code) or ("# model: the network",),
+        lines + _input_lines(inputs),
         key,
         steps=tuple(range(len(series))),
         models=series,
@@ -120,11 +126,19 @@ def _of_run(run: RunFolder, key: Any, data: Any, inputs: Any, name: str | None) 
     if data is not None:
         code += (f"data = run.in_units(plr.load_series({str(data)!r}))",)
         data = run.in_units(np.asarray(_rows("data", data)))
+    code += _input_lines(inputs)
     return Subject(
         name or str(run.path), with_input(run.model, inputs), code, key, run, steps,
         tuple(with_input(run.snapshot(step), inputs) for step in steps), data,
         run.observation_model,
     )  # fmt: skip
+
+
+def _input_lines(inputs: Any) -> tuple[str, ...]:
+    """Return the line that puts a network under its constant input."""
+    if inputs is None:
+        return ()
+    return (f"model = plr.with_inputs(model, {np.asarray(inputs).tolist()})",)
 
 
 def _rows(name: str, data: Any) -> Float[np.ndarray, "time variable"] | None:

@@ -52,6 +52,8 @@ def course(subject: Subject, found: Findings, seconds: float) -> Section:
         given = "run" if subject.run else "models"
         part.code.append(f"events = plr.detect_bifurcations({given}, {_PERIODS}, key=key)")
         part.code.append("print(events)")
+        if subject.run:
+            part.code.append("models = [run.snapshot(step) for step in run.steps.tolist()]")
         _tell_events(part, events)
     if not found.interrupted:
         found.history = _history(subject, found, part, (1 - _SHARE) * seconds)
@@ -149,7 +151,7 @@ def _draw_course(part: Section, subject: Subject, found: Findings) -> None:
             "against training steps",
             "Events of cycles, branches, numbers of cycles, and, as far as known, loss, gradient "
             "norm, D_stsp and exponents on one axis.",
-            "plr.plot.bifurcations(events, models, run=run, spectra=history)",
+            "plr.plot.bifurcations(events, models" + (", run=run)" if logged else ")"),
             (8.6, tall),
             wide=True,
         )
@@ -163,10 +165,15 @@ def scores(subject: Subject, found: Findings, seconds: float) -> Section:
         raise Skipped("no data were given (--data, or the TEST of a run)")
     data = subject.data[: _MOST_VALUES // subject.data.shape[1]]
     result = evaluate(subject.model, data, key=subject.key, observation_model=subject.observation)
-    found.evaluation = result
     part = Section("scores", "Against the data")
     given = ", observation_model=run.observation_model" if subject.observation is not None else ""
     part.code = [f"print(plr.metrics.evaluate(model, data, key=key{given}))"]
+    start, shown = "data[0]", "orbit"
+    if subject.observation is not None:
+        start = "run.observation_model.initial_state(data[0])"
+        shown = "np.asarray(jax.vmap(run.observation_model.observe)(orbit))"
+    part.code.append(f"orbit = plr.trajectory(model, {start}, len(data) - 1)")
+    part.code.append(f"orbit = {shown}")
     part.sentences += result.verdict
     part.facts |= {"captured_share": result.captured_share, "num_nonfinite": result.num_nonfinite}
     rows = []

@@ -63,9 +63,7 @@ def cycles(cycle_set: CycleSet, model=None, axes=None, orbit=None, ax=None, attr
     return draw_state_space(ax, cycle_set, model, orbits, view)
 
 
-def draw_state_space(
-    ax, cycle_set: CycleSet, model, orbits: Sequence[Orbit], view: View, explain: bool = True
-):
+def draw_state_space(ax, cycle_set: CycleSet, model, orbits: Sequence[Orbit], view: View):
     """Draw orbits and cycles as a view has them, with a legend beside, and return the Axes."""
     clouds = [_coordinates(one.points, view) for one in orbits]
     loops = [_coordinates(cycle_set.orbit(row), view, True) for row in range(len(cycle_set))]
@@ -81,8 +79,7 @@ def draw_state_space(
     if isinstance(model, PiecewiseAffineMap) and cycle_set.state_size == 2 == view.matrix.shape[1]:
         _draw_boundaries(ax, model, view)
     _label(ax, view)
-    if explain:
-        _explain(ax, cycle_set, [one.label for one in orbits], loops, frame)
+    _explain(ax, cycle_set, [one.label for one in orbits], loops, frame)
     return ax
 
 

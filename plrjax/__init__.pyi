@@ -112,11 +112,15 @@ from .cycles import follow_path as follow_path
 from .cycles import itinerary_sensitivity as itinerary_sensitivity
 from .cycles import sensitivity_norm as sensitivity_norm
 from .cycles import verify as verify
+from .manifolds import Connections as Connections
 from .manifolds import Manifold as Manifold
+from .manifolds import VerifiedConnections as VerifiedConnections
+from .manifolds import connections as connections
 from .manifolds import invertibility as invertibility
 from .manifolds import preimages as preimages
 from .manifolds import stable_manifold as stable_manifold
 from .manifolds import unstable_manifold as unstable_manifold
+from .manifolds import verify_connections as verify_connections
 from .models import GRU as GRU
 from .models import LSTM as LSTM
 from .models import PLRNN as PLRNN

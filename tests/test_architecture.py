@@ -57,6 +57,7 @@ FLOORS = {
     "_stability": 3,
     "_exact": 3,
     "_checker": 3.5,
+    "_connection_checker": 3.6,
     "_fixed_points": 3,
     "cycles": 4,
     "grid": 4.5,

@@ -12,13 +12,17 @@ from ._common import EMBEDDED, EXIT, complain, readable, say
 
 @dataclasses.dataclass(frozen=True)
 class Verify:
-    """Prove again, without the search, that a certificate's cycles are all cycles of a network.
+    """Prove again, without the search, what a certificate says of a network.
+
+    That is: these are all its cycles; or: these orbits connect its cycles (chaos, where one is
+    homoclinic).
 
     Exit codes: 0 everything is proven, 1 refused, 2 bad input.
     """
 
     certificate: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CERTIFICATE")]
-    """File that 'plrjax cycles --rigorous --certificate' wrote."""
+    """File that 'plrjax cycles --rigorous --certificate' or 'plrjax manifolds --certificate'
+    wrote."""
     file: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
     """Network file; without it, the embedded example."""
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
@@ -33,7 +37,7 @@ class Verify:
     """Print what is proven as JSON."""
 
     def run(self) -> EXIT:
-        from .. import example_network, load, verify
+        from .. import Verified, example_network, load, verify, verify_connections
 
         if self.file is None:
             say(f"plrjax: no FILE given, using {EMBEDDED}")
@@ -51,12 +55,23 @@ class Verify:
             )
         try:
             with readable(self.certificate, "CERTIFICATE"):
-                proven = verify(model, self.certificate, model_file=self.file)
+                if _is_of_connections(self.certificate):
+                    proven = verify_connections(model, self.certificate)
+                else:
+                    proven = verify(model, self.certificate, model_file=self.file)
         except ValueError as error:
             if "refused" not in str(error):
                 raise
             complain(error)
             return EXIT.failure
-        facts = dataclasses.asdict(proven) | {"counts": proven.counts()}
+        facts = dataclasses.asdict(proven)
+        facts |= {"counts": proven.counts()} if isinstance(proven, Verified) else {}
         say(json.dumps(plain(facts), allow_nan=False) if self.json else str(proven))
         return EXIT.finished
+
+
+def _is_of_connections(path: str) -> bool:
+    """Return whether a file looks like a certificate of connecting orbits; its checker decides."""
+    from .._files import read_bytes
+
+    return b'"kind":"connections"' in read_bytes(path)

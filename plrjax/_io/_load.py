@@ -15,7 +15,7 @@ from .._saved import AbstractSaved
 from ..attractors import AttractorSet, SymbolicDynamics
 from ..bifurcations import Bifurcations
 from ..cycles import CycleSet
-from ..manifolds import Manifold
+from ..manifolds import Connections, Manifold
 from ..models import (
     KINDS,
     STACKED,
@@ -101,6 +101,7 @@ LOADERS: dict[str, Callable] = {
     "attractors": _result("attractors", AttractorSet),
     "symbolic dynamics": _result("symbolic dynamics", SymbolicDynamics),
     "manifold": _result("a manifold", Manifold),
+    "connections": _result("connections", Connections),
 }
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 

@@ -2,6 +2,10 @@
 
 from ._cells import Invertibility as Invertibility
 from ._cells import invertibility as invertibility
+from ._connect import connections as connections
+from ._connections import Connections as Connections
+from ._connections import VerifiedConnections as VerifiedConnections
+from ._connections import verify_connections as verify_connections
 from ._manifold import Manifold as Manifold
 from ._preimages import preimages as preimages
 from ._stable import stable_manifold as stable_manifold

@@ -20,16 +20,16 @@ class Local(NamedTuple):
     multiplier: float
 
 
-def local_of(map: PiecewiseAffineMap, cycle: Any, stable: bool) -> Local:
+def local_of(map: PiecewiseAffineMap, cycle: Any, stable: bool, name: str = "cycle") -> Local:
     """Return the pieces at the cycle.
 
-    **Raises:** `ValueError` naming `cycle` where the manifold is no curve, or the cycle is on a
-    switching boundary.
+    **Raises:** `ValueError` naming the argument where the manifold is no curve, or the cycle is
+    on a switching boundary.
     """
-    check_kind("cycle", cycle, CycleSet, "a CycleSet of one row, such as cycles[0]")
+    check_kind(name, cycle, CycleSet, "a CycleSet of one row, such as cycles[0]")
     if len(cycle) != 1 or cycle.state_size != map.state_size or cycle.num_units != map.num_units:
         raise ValueError(
-            f"cycle: expected one cycle of a map with {map.state_size} states and {map.num_units} "
+            f"{name}: expected one cycle of a map with {map.state_size} states and {map.num_units} "
             f"units, got {len(cycle)} of {cycle.state_size} and {cycle.num_units}"
         )
     orbit, regions = cycle.orbit(0), cycle.regions(0)
@@ -42,12 +42,12 @@ def local_of(map: PiecewiseAffineMap, cycle: Any, stable: bool) -> Local:
     kind = "stable" if stable else "unstable"
     if len(chosen) != 1 or np.imag(values[chosen[0]]) or not np.isfinite(values).all():
         raise ValueError(
-            f"cycle: expected one whose {kind} manifold is a curve, but {len(chosen)} of its "
+            f"{name}: expected one whose {kind} manifold is a curve, but {len(chosen)} of its "
             f"{len(values)} multipliers are {'inside' if stable else 'outside'} the unit circle"
         )
     value = float(np.real(values[chosen[0]]))
     if value == 0.0:
-        raise ValueError("cycle: its stable multiplier is 0: what is mapped onto it is no curve")
+        raise ValueError(f"{name}: its stable multiplier is 0: what is mapped onto it is no curve")
     way = np.real(vectors[:, chosen[0]])
     ways, ends = [], []
     for time in range(len(J)):
@@ -55,7 +55,9 @@ def local_of(map: PiecewiseAffineMap, cycle: Any, stable: bool) -> Local:
         ways.append(way)
         ends.append(_reach(map, orbit, J, regions, way, time))
         if 0.0 in ends[-1]:
-            raise ValueError("cycle: it has a point on a switching boundary, which has no tangent")
+            raise ValueError(
+                f"{name}: it has a point on a switching boundary, which has no tangent"
+            )
         way = J[time] @ way
     return Local(orbit, np.array(ways), np.array(ends), value)
 

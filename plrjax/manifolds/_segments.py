@@ -1,7 +1,7 @@
 """Straight pieces under a piecewise-affine map: cut at its boundaries, mapped, mapped back."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from .._piecewise_affine import PiecewiseAffineMap
 from ._cells import Cells
@@ -10,10 +10,11 @@ _CHUNK = 2**22
 """Numbers held in the arrays of one batch of segments, at most."""
 
 
-def cut(
+def cut_at(
     map: PiecewiseAffineMap, ends: Float[np.ndarray, "segment end state"]
-) -> Float[np.ndarray, "piece end state"]:
-    """Return the pieces of segments between switching boundaries, in their order."""
+) -> tuple[Float[np.ndarray, "piece end state"], Int[np.ndarray, " piece"]]:
+    """Return the pieces of segments between switching boundaries, in their order, and which segment
+    each is of."""
     y = ends @ map.W2.T + map.h2
     first, last = y[:, 0], y[:, 1]
     crossed = (first < 0) & (last > 0) | (first > 0) & (last < 0)
@@ -31,16 +32,24 @@ def cut(
         rows, columns = np.arange(len(ends)), place.shape[1] - np.isinf(place).sum(axis=1)
         pieces[rows, columns, 1] = ends[:, 1]
         kept &= np.arange(kept.shape[1]) <= columns[:, None]
-    return pieces[kept]
+    return pieces[kept], np.nonzero(kept)[0]
 
 
 def images(
     map: PiecewiseAffineMap, ends: Float[np.ndarray, "segment end state"]
 ) -> Float[np.ndarray, "piece end state"]:
     """Return the images of segments, straight pieces in their order."""
-    pieces = cut(map, ends)
-    region = (pieces.mean(axis=1) @ map.W2.T + map.h2 > 0)[:, None]
-    active = np.where(region, pieces @ map.W2.T + map.h2, 0.0)
+    pieces, _ = cut_at(map, ends)
+    return mapped(map, pieces, map.pre_activations(pieces.mean(axis=1)) > 0)
+
+
+def mapped(
+    map: PiecewiseAffineMap,
+    pieces: Float[np.ndarray, "piece end state"],
+    regions: Bool[np.ndarray, "piece unit"],
+) -> Float[np.ndarray, "piece end state"]:
+    """Return the images of pieces by the affine maps of linear subregions."""
+    active = np.where(regions[:, None], map.pre_activations(pieces), 0.0)
     return pieces @ map.A.T + active @ map.W1.T + map.h1
 
 

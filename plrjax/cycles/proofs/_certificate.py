@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -82,20 +83,7 @@ def verify(
     """
     from ... import _checker
 
-    map, data = lower(model), _files.read_bytes(certificate, max_bytes)
-    try:
-        check_weight(data, _MEMORY * max_bytes)
-        text = data.decode("ascii")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{os.fspath(certificate)}: refused: not a certificate (no text)"
-        ) from error
-    except ValueError as error:
-        raise ValueError(f"{os.fspath(certificate)}: refused: {error}") from error
-    try:
-        proven = _checker.verify(text, *map.exactly())
-    except (_checker.Refused, RecursionError) as error:
-        raise ValueError(f"{os.fspath(certificate)}: refused: {error}") from error
+    text, proven = checked(_checker.verify, model, certificate, max_bytes)
     named = named_file(text)
     if model_file is not None and named is not None and named != file_hash(model_file):
         raise ValueError(
@@ -107,6 +95,27 @@ def verify(
         tuple(proven["periods"]), box[0], box[1], proven["everywhere"] is not None,
         tuple(proven["degenerate"]), tuple(proven["cycles"]),
     )  # fmt: skip
+
+
+def checked(
+    check: Callable[..., Any], model: AbstractPLRNN, path: str | os.PathLike, max_bytes: int
+) -> tuple[str, Any]:
+    """Return the text of a certificate, and what a checker says of it.
+
+    **Raises:** `ValueError` naming the file, with the checker's reason.
+    """
+    from ..._checker import Refused
+
+    map, data = lower(model), _files.read_bytes(path, max_bytes)
+    try:
+        check_weight(data, _MEMORY * max_bytes)
+        text = data.decode("ascii")
+        return text, check(text, *map.exactly())
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{os.fspath(path)}: refused: not a certificate (no text)") from error
+    except (ValueError, RecursionError) as error:  # the checker's own is a ValueError
+        reason = error if isinstance(error, Refused) else _files.one_line(error)
+        raise ValueError(f"{os.fspath(path)}: refused: {reason}") from error
 
 
 def named_file(text: str) -> Any:

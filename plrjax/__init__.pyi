@@ -112,10 +112,13 @@ from .cycles import follow_path as follow_path
 from .cycles import itinerary_sensitivity as itinerary_sensitivity
 from .cycles import sensitivity_norm as sensitivity_norm
 from .cycles import verify as verify
+from .manifolds import BasinBoundary as BasinBoundary
 from .manifolds import Connections as Connections
 from .manifolds import Manifold as Manifold
 from .manifolds import VerifiedConnections as VerifiedConnections
+from .manifolds import basin_boundary as basin_boundary
 from .manifolds import connections as connections
+from .manifolds import distance_to_boundary as distance_to_boundary
 from .manifolds import invertibility as invertibility
 from .manifolds import preimages as preimages
 from .manifolds import stable_manifold as stable_manifold

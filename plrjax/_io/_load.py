@@ -15,7 +15,7 @@ from .._saved import AbstractSaved
 from ..attractors import AttractorSet, SymbolicDynamics
 from ..bifurcations import Bifurcations
 from ..cycles import CycleSet
-from ..manifolds import Connections, Manifold
+from ..manifolds import BasinBoundary, Connections, Manifold
 from ..models import (
     KINDS,
     STACKED,
@@ -102,6 +102,7 @@ LOADERS: dict[str, Callable] = {
     "symbolic dynamics": _result("symbolic dynamics", SymbolicDynamics),
     "manifold": _result("a manifold", Manifold),
     "connections": _result("connections", Connections),
+    "basin boundary": _result("a basin boundary", BasinBoundary),
 }
 """Loader of each `type` of native file: called as loader(header, arrays, kind, num_relu, index)."""
 

@@ -60,6 +60,26 @@ class Basins(AbstractTabular):
         """Row of the attractor in `attractors` for every grid point; -1 where Ctrl-C came first."""
         return self.attractors.label.reshape(len(self.y), len(self.x))
 
+    def entropy(self, box: int = 5) -> tuple[float, float]:
+        """Return the basin entropy and the boundary basin entropy, in nats.
+
+        The mean of -sum p ln p over boxes of `box` x `box` grid points, of all boxes and of those
+        that hold more than one attractor (Daza, Wagemakers, Georgeot, Guery-Odelin, Sanjuan 2016);
+        of boxes this small, more than ln 2 of the latter means a fractal boundary.
+
+        **Raises:** `ValueError` naming the argument.
+        """
+        box = checked_whole("box", box, 2)
+        if box > min(self.image.shape):
+            raise ValueError(f"box: expected at most {min(self.image.shape)} points, got {box}")
+        rows, columns = (size // box for size in self.image.shape)
+        cut = self.image[: rows * box, : columns * box].reshape(rows, box, columns, box)
+        shares = [(cut == row).mean(axis=(1, 3)) for row in np.unique(cut)]
+        entropies = -sum(p * np.log(np.where(p > 0, p, 1.0)) for p in shares)
+        mixed = entropies > 0
+        boundary = float(entropies[mixed].mean()) if mixed.any() else 0.0
+        return float(entropies.mean()), boundary
+
     def _table(self) -> Table:
         where = " and ".join(
             f"z_{axis + 1} in [{values[0]:g}, {values[-1]:g}]"

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from .._map_arrays import MapArrays
 
@@ -58,6 +58,29 @@ def record(
         return w.A @ z + w.W1 @ jax.nn.relu(y) + w.h1[:, None], _packed(y > 0)
 
     return lax.scan(one_step, z, length=num_steps)
+
+
+@functools.partial(jax.jit, static_argnames="num_steps")
+def trail(
+    w: MapArrays, z: Float[Array, "state lane"], num_steps: int
+) -> tuple[Float[Array, "state lane"], Float[Array, "time state lane"]]:
+    """Return the states `num_steps` later, and z_0 ... z_{num_steps - 1}."""
+    return lax.scan(lambda z, _: (_step(w, z), z), z, length=num_steps)
+
+
+@jax.jit
+def apart(
+    w: MapArrays, a: Float[Array, "state lane"], b: Float[Array, "state lane"], limit, num_steps
+) -> tuple[Float[Array, "state lane"], Float[Array, "state lane"], Int[Array, " lane"]]:
+    """Return pairs where they are farther apart than `limit` for the first time, and when."""
+
+    def one_step(_, carry):
+        a, b, steps = carry
+        close = jnp.linalg.norm(a - b, axis=0) <= limit
+        return jnp.where(close, _step(w, a), a), jnp.where(close, _step(w, b), b), steps + close
+
+    zero = jnp.zeros(a.shape[1], jnp.int64)
+    return lax.fori_loop(0, num_steps, one_step, (a, b, zero))
 
 
 @jax.jit

@@ -1,5 +1,8 @@
 """Invariant manifolds: what separates attractors, and what connects cycles."""
 
+from ._boundary import BasinBoundary as BasinBoundary
+from ._boundary import basin_boundary as basin_boundary
+from ._boundary import distance_to_boundary as distance_to_boundary
 from ._cells import Invertibility as Invertibility
 from ._cells import invertibility as invertibility
 from ._connect import connections as connections

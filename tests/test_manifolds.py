@@ -6,6 +6,7 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 import pytest
+from local_bistable import bistable
 from systems import LOZI, QUIET, tent
 
 import plrjax as plr
@@ -77,16 +78,6 @@ def test_a_stable_manifold_runs_into_the_cycle(period):
             z = LOZI.apply(z)
         off = np.linalg.norm(z[:, None] - cycle.orbit(0), axis=2).min(axis=1)
         assert off.max() < 1e-2
-
-
-def bistable(seed: int) -> plr.PiecewiseAffineMap:
-    """Two stable fixed points and a saddle; of a thousand random maps, one or two are such."""
-    draw = np.random.default_rng(seed)
-    units = draw.integers(3, 9)
-    A = np.diag(draw.uniform(-0.5, 0.5, 2))
-    W1, W2 = 0.8 * draw.standard_normal((2, units)), draw.standard_normal((units, 2))
-    h2, h1 = draw.standard_normal(units), 0.5 * draw.standard_normal(2)
-    return plr.PiecewiseAffineMap(A, W1, W2, h1, h2)
 
 
 def labels(map, attractors, x, y) -> np.ndarray:
@@ -205,8 +196,8 @@ def test_limits_are_said():
     (cycle, *_) = saddles(LOZI, 1)
     short = plr.unstable_manifold(LOZI, cycle, length=1e6, max_steps=5, progress=QUIET)
     assert "max_steps=5 ended it" in short.notes[0]
-    few = plr.unstable_manifold(LOZI, cycle, length=1e9, max_segments=50, progress=QUIET)
-    assert "max_segments=50 ended it" in few.notes[0]
+    few = plr.unstable_manifold(LOZI, cycle, length=1e9, max_pieces=50, progress=QUIET)
+    assert "max_pieces=50 ended it" in few.notes[0]
     boxed = plr.unstable_manifold(LOZI, cycle, length=50, low=-2, high=2, progress=QUIET)
     mapped = boxed.segments[boxed.step > 1]  # the piece at the cycle is as long as it is straight
     assert len(mapped) and (np.abs(mapped) <= 2 + 1e-12).all()
@@ -225,7 +216,7 @@ def test_a_result_is_saved_printed_and_drawn(tmp_path):
     assert len(found.points) > len(found) and found.points.shape[1] == 2
     ax: Any = plr.plot.manifold(found)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["unstable manifold"]
-    with pytest.raises(ValueError, match="axes: expected two states from 0 to 1"):
+    with pytest.raises(ValueError, match="axes: expected two or three states from 0 to 1"):
         plr.plot.manifold(found, axes=(0, 2))
     plt.close("all")
 
@@ -247,5 +238,5 @@ def test_misuse_names_the_argument():
     map = bistable(2466)
     found = plr.find_cycles(map, 1, key=jr.key(0), progress=QUIET)
     (one, *_) = found[found.stability == plr.STABILITY.stable]
-    with pytest.raises(ValueError, match="whose unstable manifold is a curve, but 0 of its 2"):
+    with pytest.raises(ValueError, match="is a curve or a surface, but 0 of its 2"):
         plr.unstable_manifold(map, one)

@@ -10,7 +10,7 @@ from ._edges import Edges, Saddles
 
 _ROUNDS = 20
 """How often a pair is bisected again, on its way along the boundary."""
-_TURNS = 8
+_TURNS = 16
 """How often nearer pieces of the boundary are looked for."""
 _BEYOND = 1.2
 """How far a ray along the normal goes, in distances to the plane of the boundary."""
@@ -79,7 +79,7 @@ class Search:
         for turn in range(_TURNS):
             self.task.check()
             self.task.update(turn / _TURNS)
-            self._nearer(num_rays, draw)
+            self._nearer(num_rays, draw, 0.5**turn)
 
     def _best(self, count: int) -> Int[np.ndarray, " row"]:
         """Return the row of the nearest crossing of each state, which has `count` rows."""
@@ -92,8 +92,9 @@ class Search:
         self.edges.keep(rows)
         self._mark()
 
-    def _nearer(self, num_rays: int, draw: np.random.Generator) -> None:
-        """Try the ray along the normal, and others to random states that are not farther away."""
+    def _nearer(self, num_rays: int, draw: np.random.Generator, spread: float) -> None:
+        """Try the ray along the normal, rays to random states that are not farther away, and rays
+        that differ from the present one by `spread`."""
         edges, size = self.edges, self.map.state_size
         a, b = edges.a.copy(), edges.b.copy()
         steps = edges.along(np.arange(len(a)), self.labels.num_steps)
@@ -102,7 +103,10 @@ class Search:
         way = self.points - self.states
         far = np.linalg.norm(way, axis=1)[:, None, None]
         rays = draw.standard_normal((len(a), num_rays, size))
-        rays *= far * draw.random((len(a), num_rays, 1)) / np.linalg.norm(rays, axis=2)[..., None]
+        lengths = far * draw.random((len(a), num_rays, 1))
+        rays[:, ::2] = way[:, None] + spread * far / np.sqrt(size) * rays[:, ::2]
+        lengths[:, ::2] = far
+        rays *= lengths / np.linalg.norm(rays, axis=2)[..., None]
         straight = _BEYOND * np.einsum("ij,ij->i", way, normal)[:, None] * normal
         straight = np.where(np.isfinite(straight), straight, 0.0)
         rays = np.concatenate([rays, straight[:, None]], axis=1)

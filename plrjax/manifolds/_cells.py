@@ -94,12 +94,12 @@ class _Polygons:
                 patterns.append([*pattern, bool(high > self.thin * size)])
                 continue
             for on in (False, True):
-                polygons.append(_half(polygon, value if on else -value))
+                polygons.append(half(polygon, value if on else -value))
                 patterns.append([*pattern, on])
         self.polygons, self.patterns = polygons, patterns
 
 
-def _half(polygon: np.ndarray, value: np.ndarray) -> np.ndarray:
+def half(polygon: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Return the part of a convex polygon where a value at its corners is not negative."""
     corners = []
     for a, b, x, y in zip(polygon, np.roll(polygon, -1, axis=0), value, np.roll(value, -1)):

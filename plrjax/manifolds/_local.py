@@ -26,19 +26,8 @@ def local_of(map: PiecewiseAffineMap, cycle: Any, stable: bool, name: str = "cyc
     **Raises:** `ValueError` naming the argument where the manifold is no curve, or the cycle is
     on a switching boundary.
     """
-    check_kind(name, cycle, CycleSet, "a CycleSet of one row, such as cycles[0]")
-    if len(cycle) != 1 or cycle.state_size != map.state_size or cycle.num_units != map.num_units:
-        raise ValueError(
-            f"{name}: expected one cycle of a map with {map.state_size} states and {map.num_units} "
-            f"units, got {len(cycle)} of {cycle.state_size} and {cycle.num_units}"
-        )
+    J, values, vectors, chosen = _spectrum(map, cycle, stable, name)
     orbit, regions = cycle.orbit(0), cycle.regions(0)
-    J = np.array([map.A + (map.W1 * region) @ map.W2 for region in regions])
-    product = np.eye(map.state_size)
-    for one in J:
-        product = one @ product
-    values, vectors = np.linalg.eig(product)
-    chosen = np.flatnonzero(np.abs(values) < 1 if stable else np.abs(values) > 1)
     kind = "stable" if stable else "unstable"
     if len(chosen) != 1 or np.imag(values[chosen[0]]) or not np.isfinite(values).all():
         raise ValueError(
@@ -60,6 +49,38 @@ def local_of(map: PiecewiseAffineMap, cycle: Any, stable: bool, name: str = "cyc
             )
         way = J[time] @ way
     return Local(orbit, np.array(ways), np.array(ends), value)
+
+
+def dimension_of(map: PiecewiseAffineMap, cycle: Any, stable: bool) -> int:
+    """Return the dimension of a manifold of a cycle.
+
+    **Raises:** `ValueError` naming `cycle` where that is not 1 or 2.
+    """
+    _, values, _, chosen = _spectrum(map, cycle, stable, "cycle")
+    if len(chosen) not in (1, 2):
+        kind, where = ("stable", "inside") if stable else ("unstable", "outside")
+        raise ValueError(
+            f"cycle: expected one whose {kind} manifold is a curve or a surface, but {len(chosen)} "
+            f"of its {len(values)} multipliers are {where} the unit circle"
+            + ("; plr.basin_boundary samples it" if stable and len(chosen) else "")
+        )
+    return len(chosen)
+
+
+def _spectrum(map: PiecewiseAffineMap, cycle: Any, stable: bool, name: str):
+    """Return the Jacobians of a cycle, multipliers, eigenvectors, and which are chosen."""
+    check_kind(name, cycle, CycleSet, "a CycleSet of one row, such as cycles[0]")
+    if len(cycle) != 1 or cycle.state_size != map.state_size or cycle.num_units != map.num_units:
+        raise ValueError(
+            f"{name}: expected one cycle of a map with {map.state_size} states and {map.num_units} "
+            f"units, got {len(cycle)} of {cycle.state_size} and {cycle.num_units}"
+        )
+    J = map.affine_piece(cycle.regions(0))[0]
+    product = np.eye(map.state_size)
+    for one in J:
+        product = one @ product
+    values, vectors = np.linalg.eig(product)
+    return J, values, vectors, np.flatnonzero((np.abs(values) < 1) == stable)
 
 
 def _reach(map, orbit, J, regions, way, time: int) -> tuple[float, float]:

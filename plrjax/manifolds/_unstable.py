@@ -1,4 +1,4 @@
-"""Unstable manifolds of cycles, where they are curves: images of a straight piece."""
+"""Unstable manifolds of cycles, curves or surfaces: images of a straight piece."""
 
 from typing import Any
 
@@ -10,10 +10,11 @@ from .._job import Job, deadline_of, job
 from .._piecewise_affine import AbstractPLRNN, PiecewiseAffineMap, lower
 from .._progress import AbstractProgress
 from ..cycles import CycleSet
-from ._cells import box_of
-from ._local import Local, local_of
+from ._cells import box_of, cells_of
+from ._local import Local, dimension_of, local_of
 from ._manifold import Manifold
 from ._segments import images, inside
+from ._surface import Mesh, UnstableSurface, segments_as_mesh
 
 
 @on_host()
@@ -25,14 +26,16 @@ def unstable_manifold(
     low: Any = None,
     high: Any = None,
     max_steps: int = 1_000,
-    max_segments: int = 1_000_000,
+    max_pieces: int = 1_000_000,
+    max_regions: int = 20_000,
     max_seconds: float | int | None = None,
     progress: AbstractProgress | None = None,
 ) -> Manifold:
-    """Follow the unstable manifold of a cycle with one multiplier outside the unit circle.
+    """Follow the unstable manifold of a cycle with one or two multipliers outside the unit circle.
 
-    The piece beside the cycle where its word goes on is a straight line; its images are polygons,
-    cut where they cross switching boundaries. A cycle of period k has 2 k branches.
+    The piece beside the cycle where its word goes on is straight, or a flat polygon; its images are
+    polygonal curves and surfaces, cut where they cross switching boundaries. The curve of a cycle
+    of period k has 2 k branches; a surface is all images of the polygons at the cycle so far.
 
     ```python
     saddle = cycles[cycles.stability == plr.STABILITY.saddle][0]
@@ -44,10 +47,11 @@ def unstable_manifold(
 
     - `model`: a network of the PLRNN family, or a `PiecewiseAffineMap`.
     - `cycle`: a `CycleSet` of one row.
-    - `length`: arc length of each branch, from the cycle.
+    - `length`: arc length of each branch, from the cycle; of a surface its area.
     - `low`, `high`: corners of a box, numbers for all states or one for each; what leaves it is not
-        followed any more, and what would come back is missing.
-    - `max_steps`, `max_segments`, `max_seconds`: limits; notes say which one ended the search.
+        followed any more, and what would come back is missing. A surface needs one.
+    - `max_steps`, `max_pieces`, `max_seconds`: limits; notes say which one ended the search.
+    - `max_regions`: of a surface: more linear subregions that meet the box are an error.
     - `progress`: `NoProgress()`, or a `ProgressBar` (default: a bar after two seconds).
 
     **Returns:** a `Manifold`. Ctrl-C returns what was found by then.
@@ -55,19 +59,26 @@ def unstable_manifold(
     **Raises:** `ValueError` naming the argument.
     """
     map = lower(model)
-    local = local_of(map, cycle, stable=False)
+    dimension = dimension_of(map, cycle, stable=False)
     length = checked_positive("length", length)
     max_steps = checked_whole("max_steps", max_steps, 1)
-    max_segments = checked_whole("max_segments", max_segments, 1)
+    max_pieces = checked_whole("max_pieces", max_pieces, 1)
     box = None if low is None and high is None else box_of(low, high, map.state_size)
-    branches = _Branches(map, local, length, box)
+    if dimension == 2:
+        if box is None:
+            raise ValueError("low: expected a box, this manifold is a surface")
+        cells = cells_of(map, *box, checked_whole("max_regions", max_regions, 1))
+        grown: Any = UnstableSurface(map, cycle, cells, box, length)
+    else:
+        grown = _Branches(map, local_of(map, cycle, stable=False), length, box)
     with job(progress, "unstable manifold", deadline_of(max_seconds)) as task:
-        note = branches.grow(max_steps, max_segments, task)
-    segments, step, branch = branches.all()
+        note = grown.grow(max_steps, max_pieces, task)
+    (corners, sizes), step, branch = grown.all()
     notes = () if note is None else (note,)
     return Manifold(
-        segments, step, branch, local.orbit, "unstable", local.multiplier, task.result, notes
-    )
+        corners, sizes, step, branch, cycle.orbit(0), "unstable", grown.multiplier, task.result,
+        notes,
+    )  # fmt: skip
 
 
 class _Branches:
@@ -75,6 +86,7 @@ class _Branches:
 
     def __init__(self, map: PiecewiseAffineMap, local: Local, length: float, box):
         self.map, self.length, self.box = map, length, box
+        self.multiplier = local.multiplier
         period, flips = len(local.orbit), local.multiplier < 0
         self.turns = period * (2 if flips else 1)
         growth = local.multiplier ** (2 if flips else 1)
@@ -90,7 +102,7 @@ class _Branches:
                 self.found.append([(piece, turn)])
                 piece = images(map, piece)
 
-    def grow(self, max_steps: int, max_segments: int, task: Job) -> str | None:
+    def grow(self, max_steps: int, max_pieces: int, task: Job) -> str | None:
         """Map the newest pieces on until every branch is long enough; return what ended it else."""
         known = [self._length(parts) for parts in self.found]
         for step in range(1, max_steps + self.turns):
@@ -108,8 +120,8 @@ class _Branches:
                         known[place] += self._length([(front, step)])
             if min(known) >= self.length:
                 return None
-            if sum(map(len, self.fronts)) > max_segments:
-                return f"max_segments={max_segments} ended it at a length of {min(known):.6g}"
+            if sum(map(len, self.fronts)) > max_pieces:
+                return f"max_pieces={max_pieces} ended it at a length of {min(known):.6g}"
             if not any(map(len, self.fronts)):
                 return "all of it left the box"
         return f"max_steps={max_steps} ended it at a length of {min(known):.6g}"
@@ -117,7 +129,7 @@ class _Branches:
     def _length(self, parts) -> float:
         return sum(float(np.linalg.norm(x[:, 1] - x[:, 0], axis=1).sum()) for x, _ in parts)
 
-    def all(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def all(self) -> tuple[Mesh, np.ndarray, np.ndarray]:
         """Return the pieces of all branches, cut at their length, with their steps and branches."""
         segments, steps, numbers = [], [], []
         for number, parts in enumerate(self.found):
@@ -135,4 +147,8 @@ class _Branches:
             segments.append(np.stack([pieces[:, 0], ends], axis=1))
             steps.append(step[kept])
             numbers.append(np.full(int(kept.sum()), number))
-        return np.concatenate(segments), np.concatenate(steps), np.concatenate(numbers)
+        return (
+            segments_as_mesh(np.concatenate(segments)),
+            np.concatenate(steps),
+            np.concatenate(numbers),
+        )

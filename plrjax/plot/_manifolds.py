@@ -1,44 +1,69 @@
 """Plots of invariant manifolds."""
 
+import numpy as np
+
 from .._arguments import check_kind
 from ..manifolds import Manifold
 from ._common import BLUE, RED, legend, new_axes
 
-_STYLES = {"stable": (BLUE, "-"), "unstable": (RED, "-")}
+_COLORS = {"stable": BLUE, "unstable": RED}
 
 
-def manifold(*found: Manifold, axes: tuple[int, int] = (0, 1), ax=None):
-    """Draw manifolds over two states, stable ones blue, unstable ones red; return the Axes.
+def manifold(*found: Manifold, axes: tuple[int, ...] | None = None, ax=None):
+    """Draw manifolds, stable ones blue, unstable ones red; return the Axes.
 
-    Corners are exact and pieces between them straight. The cycle is a black dot.
+    Corners are exact, pieces between them straight or flat. The cycle is a black dot. Over two
+    states, or three where one is a surface.
 
     ```python
     plr.plot.manifold(stable, unstable)
     ```
 
-    **Arguments:** `found`: what `stable_manifold` and `unstable_manifold` returned; `axes`: the two
-    states; `ax`: Axes to draw into, by default new ones.
+    **Arguments:** `found`: what `stable_manifold` and `unstable_manifold` returned; `axes`: two or
+    three states; `ax`: Axes to draw into, by default new ones (in 3-D for three states).
 
     **Raises:** `ValueError` for states that there are not; `ImportError` without matplotlib.
     """
-    from matplotlib.collections import LineCollection
-
-    ax = new_axes(size=(7.4, 4.8)) if ax is None else ax
-    named = set()
     for one in found:
         check_kind("found", one, Manifold, "a Manifold")
-        size = one.orbit.shape[1]
-        if len({*axes}) != 2 or not all(0 <= axis < size for axis in axes):
-            raise ValueError(f"axes: expected two states from 0 to {size - 1}, got {axes}")
-        color, style = _STYLES[one.kind]
-        label = None if one.kind in named else f"{one.kind} manifold"
-        named.add(one.kind)
-        ends = one.segments[:, :, list(axes)]
-        lines = LineCollection(list(ends), colors=color, linestyles=style, lw=0.9, label=label)
-        ax.add_collection(lines)
+    solid = any(one.dimension == 2 for one in found)
+    axes = tuple(range(3 if solid else 2)) if axes is None else tuple(axes)
+    size = found[0].orbit.shape[1] if found else len(axes)
+    if len({*axes}) not in (2, 3) or not all(0 <= axis < size for axis in axes):
+        raise ValueError(f"axes: expected two or three states from 0 to {size - 1}, got {axes}")
+    if ax is None:
+        ax = new_axes(len(axes), (7.4, 4.8 if len(axes) == 2 else 5.6))
+    for number, one in enumerate(found):
+        color = _COLORS[one.kind]
+        label = f"{one.kind} manifold"
+        if label in {f"{earlier.kind} manifold" for earlier in found[:number]}:
+            label = None
+        ax.add_collection(_pieces(one, list(axes), color, label))
         ax.plot(*one.orbit[:, list(axes)].T, "o", color="black", ms=5, zorder=4)
-    ax.autoscale_view()
-    ax.set_xlabel(f"state $z_{{{axes[0] + 1}}}$")
-    ax.set_ylabel(f"state $z_{{{axes[1] + 1}}}$")
+    for way, axis in zip("xyz", axes):
+        getattr(ax, f"set_{way}label")(f"state $z_{{{axis + 1}}}$")
+    _fit(ax, found, list(axes))
     legend(ax)
     return ax
+
+
+def _pieces(one: Manifold, axes: list[int], color: str, label: str | None):
+    from matplotlib.collections import LineCollection, PolyCollection
+    from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
+
+    corners = [polygon[:, axes] for polygon in one.polygons]
+    if one.dimension == 1:
+        kind = LineCollection if len(axes) == 2 else Line3DCollection
+        return kind(corners, colors=color, lw=0.9, label=label)
+    kind = PolyCollection if len(axes) == 2 else Poly3DCollection
+    return kind(corners, facecolors=color, edgecolors=color, lw=0.2, alpha=0.35, label=label)
+
+
+def _fit(ax, found: tuple[Manifold, ...], axes: list[int]) -> None:
+    """Set the limits to what is drawn."""
+    if len(axes) == 2:
+        ax.autoscale_view()
+        return
+    corners = np.concatenate([one.corners[:, axes] for one in found])
+    for way, low, high in zip("xyz", corners.min(axis=0), corners.max(axis=0)):
+        getattr(ax, f"set_{way}lim")(low, high)

@@ -26,6 +26,7 @@ _COMMANDS = {
     "evaluate": "Evaluate",
     "report": "Report",
     "bifurcations": "Bifurcations",
+    "manifolds": "Manifolds",
     "scan": "Scan",
     "census": "Census",
     "verify": "Verify",

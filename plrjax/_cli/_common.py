@@ -84,6 +84,10 @@ class AbstractAnalysis(EngineOptions, abc.ABC):
     def prepare(self) -> None:
         """Check what can be checked before the network is loaded."""
 
+    def check_targets(self) -> None:
+        """Refuse, before any work, what could not be written."""
+        check_targets(self.out, self.plot)
+
     @abc.abstractmethod
     def compute(self, model, key) -> Any:
         """Return the result: it prints, saves itself, and has a `result` of RESULTS."""
@@ -102,7 +106,7 @@ class AbstractAnalysis(EngineOptions, abc.ABC):
 
     def run(self) -> EXIT:
         self.prepare()
-        check_targets(self.out, self.plot)
+        self.check_targets()
         for module in self.kernels:
             compile_beside(module)
         key = key_of(self.seed)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from typing import Annotated
 
 import tyro
@@ -37,10 +38,10 @@ class Verify:
     """Print what is proven as JSON."""
 
     def run(self) -> EXIT:
-        from .. import Verified, example_network, load, verify, verify_connections
+        from .. import Verified, example_network, load, verify
 
         if self.file is None:
-            say(f"plrjax: no FILE given, using {EMBEDDED}")
+            say(f"plrjax: no FILE given, using {EMBEDDED}", sys.stderr)
         with readable(self.file):
             model = (
                 example_network()
@@ -56,6 +57,8 @@ class Verify:
         try:
             with readable(self.certificate, "CERTIFICATE"):
                 if _is_of_connections(self.certificate):
+                    from .. import verify_connections
+
                     proven = verify_connections(model, self.certificate)
                 else:
                     proven = verify(model, self.certificate, model_file=self.file)

@@ -12,4 +12,6 @@ from ._connections import verify_connections as verify_connections
 from ._manifold import Manifold as Manifold
 from ._preimages import preimages as preimages
 from ._stable import stable_manifold as stable_manifold
+from ._survey import Survey as Survey
+from ._survey import survey as survey
 from ._unstable import unstable_manifold as unstable_manifold

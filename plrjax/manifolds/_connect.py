@@ -128,7 +128,7 @@ class _Target:
 class _Found(NamedTuple):
     """An orbit, and the words of its steps."""
 
-    point: Float[np.ndarray, " state"]
+    path: Float[np.ndarray, "row state"]
     word: Bool[np.ndarray, "time unit"]
     phase: int
     angle: float
@@ -203,27 +203,30 @@ class _Search:
             letters.append(patterns[row])
             row = int(parent[row])
         word = np.array(letters[::-1], bool).reshape(-1, self.map.num_units)
-        a, b = self.begin.orbit[0], self.begin.ways[0]
+        a, b = [self.begin.orbit[0]], [self.begin.ways[0]]
         if len(word):
             J, offset = self.map.affine_piece(word)
             for one, c in zip(J, offset):
-                a, b = one @ a + c, one @ b
+                a.append(one @ a[-1] + c)
+                b.append(one @ b[-1])
         l = self.end.left[phase]
-        start = -(l @ (a - self.end.local.orbit[phase])) / (l @ b)
-        point = self.begin.orbit[0] + start * self.begin.ways[0]
-        sine = min(1.0, abs(float(l @ b)) / float(np.linalg.norm(b)))
-        self.found.append(_Found(point, word, phase, float(np.degrees(np.arcsin(sine)))))
+        start = -(l @ (a[-1] - self.end.local.orbit[phase])) / (l @ b[-1])
+        path = np.array(a) + start * np.array(b)
+        sine = min(1.0, abs(float(l @ b[-1])) / float(np.linalg.norm(b[-1])))
+        self.found.append(_Found(path, word, phase, float(np.degrees(np.arcsin(sine)))))
 
 
 def _result(map, source: CycleSet, target: CycleSet, search: _Search, result) -> Connections:
     found = sorted(search.found, key=lambda one: len(one.word))
     longest = max((len(one.word) for one in found), default=0)
     width = (map.num_units + 7) // 8
+    paths = np.full((len(found), longest + 1, map.state_size), np.nan)
     itinerary = np.zeros((len(found), longest, width), np.uint8)
     for row, one in enumerate(found):
         itinerary[row, : len(one.word)] = pack(one.word)
+        paths[row, : len(one.path)] = one.path
     return Connections(
-        np.array([one.point for one in found]).reshape(-1, map.state_size),
+        paths,
         np.array([len(one.word) for one in found], int),
         np.array([one.phase for one in found], int),
         itinerary,

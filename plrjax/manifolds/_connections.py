@@ -15,7 +15,7 @@ from .._tables import Table, plural
 from ..cycles.proofs._certificate import checked
 from ..words import unpack
 
-_CHAOS = "proven: some iterate has a horseshoe, topological entropy > 0 (chaos)"
+CHAOS = "proven: some iterate has a horseshoe, topological entropy > 0 (chaos)"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -24,9 +24,9 @@ class Connections(AbstractSaved):
 
     **Fields**, one row per orbit:
 
-    - `points`: the point q on the straight piece of the unstable manifold at `source[0]`.
-    - `steps`: how many steps bring it to the straight piece of the stable manifold at
-        `target[phase]`; `phase`.
+    - `paths`: from the point q on the straight piece of the unstable manifold at `source[0]` to
+        that on the straight piece of the stable manifold at `target[phase]`; NaN beyond.
+    - `steps` in between, `phase`.
     - `itinerary`: word of these steps, bit-packed, zero beyond (see `regions`).
     - `angle`: degrees between the unstable direction, carried along, and the stable space; the two
         manifolds cross there, unless it is 0.
@@ -44,7 +44,7 @@ class Connections(AbstractSaved):
     file_type = "connections"
     file_bounds = {"steps": (0, "time", 0), "phase": (0, "target", -1)}
 
-    points: Float[np.ndarray, "orbit state"]
+    paths: Float[np.ndarray, "orbit row state"]
     steps: Int[np.ndarray, " orbit"]
     phase: Int[np.ndarray, " orbit"]
     itinerary: UInt8[np.ndarray, "orbit time byte"]
@@ -61,7 +61,12 @@ class Connections(AbstractSaved):
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.points)
+        return len(self.steps)
+
+    @property
+    def points(self) -> Float[np.ndarray, "orbit state"]:
+        """The point q of each orbit."""
+        return self.paths[:, 0]
 
     @property
     def homoclinic(self) -> bool:
@@ -95,7 +100,7 @@ class Connections(AbstractSaved):
         ]  # fmt: skip
         below = [f"{len(self) - 20} more are not shown"] if len(self) > 20 else []
         if self.horseshoe:
-            below.append(_CHAOS)
+            below.append(CHAOS)
         below += [*self.result.lines(), *self.notes]
         if not rows:
             return Table([f"no {kind} orbit {way} found", searched], below=below)
@@ -128,7 +133,7 @@ class VerifiedConnections:
                 f"proven: a transversal {kind} orbit, periods {periods}, {len(orbit['transit'])} "
                 f"steps in between, angle {np.degrees(np.arcsin(orbit['sine'])):.4g} degrees"
             )
-        return "\n".join([*lines, _CHAOS] if self.horseshoe else lines)
+        return "\n".join([*lines, CHAOS] if self.horseshoe else lines)
 
 
 def verify_connections(

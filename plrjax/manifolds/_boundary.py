@@ -18,7 +18,7 @@ from .._tables import Table
 from ..attractors import AttractorSet
 from ..attractors._labels import Labels
 from ..cycles._seeding import generator_of
-from ._boundary_search import Search
+from ._boundary_ways import Search
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

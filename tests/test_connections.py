@@ -1,6 +1,7 @@
 """Homoclinic and heteroclinic orbits, against closed forms and published parameter values."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,9 +54,9 @@ def test_the_first_homoclinic_orbit_of_the_lozi_map_is_where_its_manifolds_touch
         x, root = 1 / (1 + a - b), np.sqrt(a * a + 4 * b)
         Z = 1 + b * x + 2 * x * b / (a + root)
         ahead = np.array([1 + a * (1 - a * Z) + b * Z, b * (1 - a * Z)]) - [x, b * x]
-        return ahead @ [b, (a - root) / 2]
+        return float(ahead @ [b, (a - root) / 2])
 
-    expected = brentq(gap, 1.0, 2.0)
+    expected: Any = brentq(gap, 1.0, 2.0)
     found = border(lambda a: exist(lozi(a, b), 1, 1, 14), 1.05, 1.95, inside=True)
     assert abs(found - expected) < 1e-12
 
@@ -69,7 +70,7 @@ def test_the_normal_form_has_its_crisis_at_the_published_values(left, det_left, 
         value = (left + np.sqrt(left * left - 4 * det_left)) / 2
         return det_right - (right + det_left + det_right - (1 + right) * value) * value
 
-    expected = brentq(phi, -6, -1.0001)
+    expected: Any = brentq(phi, -6, -1.0001)
     exists = lambda right: exist(normal_form(left, right, det_left, det_right), 0, 0, 12)
     assert abs(border(exists, -6.0, -1.01 - det_right, inside=False) - expected) < 1e-12
 

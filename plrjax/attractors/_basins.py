@@ -75,7 +75,8 @@ class Basins(AbstractTabular):
         rows, columns = (size // box for size in self.image.shape)
         cut = self.image[: rows * box, : columns * box].reshape(rows, box, columns, box)
         shares = [(cut == row).mean(axis=(1, 3)) for row in np.unique(cut)]
-        entropies = -sum(p * np.log(np.where(p > 0, p, 1.0)) for p in shares)
+        p = np.array(shares)
+        entropies = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=0)
         mixed = entropies > 0
         boundary = float(entropies[mixed].mean()) if mixed.any() else 0.0
         return float(entropies.mean()), boundary

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from .._job import Job
 from .._map_arrays import MapArrays
@@ -33,7 +33,7 @@ class Labels:
         self.rows = [n for n, kind in enumerate(kinds) if kind is not ATTRACTOR.undecided]
         self.diverged = next((n for n in self.rows if kinds[n] is ATTRACTOR.diverged), -1)
         self.rows = [n for n in self.rows if n != self.diverged]
-        self.trees = [cKDTree(known.orbit(row)) for row in self.rows]
+        self.trees = [KDTree(known.orbit(row)) for row in self.rows]
         ends = [known.orbit(row) for row in self.rows] or [known.states]
         self.scale = float(np.ptp(np.concatenate([*ends, known.states]), axis=0).max())
         self.bound = 1e6 * max(1.0, self.scale)

@@ -1,6 +1,6 @@
 """Manifolds of two dimensions: convex polygons in any number of states."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -56,11 +56,8 @@ def local_polygons(
         product = np.eye(map.state_size)
         for at in order:
             product = J[at] @ product
-        way = "iuc" if stable else "ouc"
-        _, vectors, count = scipy.linalg.schur(product, sort=way)
-        plane = vectors[:, :2]
-        if count != 2:
-            raise ValueError(f"cycle: expected two multipliers there, got {count}")
+        ordered: Any = scipy.linalg.schur(product, sort="iuc" if stable else "ouc")
+        plane = ordered[1][:, :2]
         found.append(_kept(map, orbit, regions, J, plane, order, box, stable))
     return found
 
@@ -113,7 +110,8 @@ class Passages:
         sign = np.where(cells.patterns, 1.0, -1.0)
         thin = _THIN * float((box[1] - box[0]).max())
         arrays = (before, start, after, end, sign, map.W2, map.h2, np.stack(box))
-        self.through = Passage(*(np.ascontiguousarray(x, float) for x in arrays), thin)
+        exact = [np.ascontiguousarray(x, float) for x in arrays]
+        self.through = Passage._make([*exact, thin])
         self.most, self.lost = MOST, 0
 
     def __call__(self, mesh: Mesh, task: Job) -> tuple[Mesh, np.ndarray, np.ndarray]:
@@ -123,9 +121,10 @@ class Passages:
         cells, size = self.through.start.shape
         room = max(4 * cells, 4096)
         work = np.empty((2, self.most, size))
+        tables = np.empty((3, room), np.int64)
         desk = Desk(
             work[0], work[1], np.empty(self.most), np.empty((room * self.most, size)),
-            *np.empty((3, room), np.int64), np.zeros(3, np.int64),
+            tables[0], tables[1], tables[2], np.zeros(3, np.int64),
         )  # fmt: skip
         first = np.concatenate([[0], np.cumsum(mesh.sizes)]).astype(np.int64)
         corners, begin, found = np.ascontiguousarray(mesh.corners), 0, []
